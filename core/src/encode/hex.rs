@@ -1,0 +1,97 @@
+//! Lower-case hexadecimal.
+
+use crate::out::Sink;
+use crate::{Error, Result};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Length of the hexadecimal form of `n` octets.
+#[must_use]
+pub const fn encoded_len(n: usize) -> usize {
+    n.saturating_mul(2)
+}
+
+/// Appends `bytes` in lower-case hexadecimal.
+pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
+    for part in bytes.chunks(32) {
+        let mut text = [0u8; 64];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(part) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        out.put(text.get(..encoded_len(part.len())).unwrap_or_default());
+    }
+}
+
+/// A SHA-256 digest in hexadecimal.
+#[must_use]
+pub fn digest(digest: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0u8; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    text
+}
+
+/// Reads hexadecimal of either case into `out`, which must have exactly half the length of `text`.
+///
+/// # Errors
+/// [`Malformed`](crate::ErrorKind::Malformed) on any other character or length.
+pub fn decode(text: &[u8], out: &mut [u8]) -> Result<()> {
+    const BAD: Error = Error::malformed("hexadecimal", "expected pairs of 0-9, a-f");
+    let (pairs, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() != out.len() {
+        return Err(BAD);
+    }
+    for ([high, low], to) in pairs.iter().zip(out) {
+        *to = value(*high).ok_or(BAD)? << 4 | value(*low).ok_or(BAD)?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn digit(nibble: u8) -> u8 {
+    // The mask keeps the index inside the table, so no bounds check is left.
+    #[allow(clippy::indexing_slicing)]
+    DIGITS[usize::from(nibble & 15)]
+}
+
+pub(crate) const fn value(c: u8) -> Option<u8> {
+    match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        b'A'..=b'F' => Some(c - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::out::Out;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn as_format_writes_it(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let mut buf = [0u8; 200];
+            let mut out = Out::new(&mut buf);
+            encode(&bytes, &mut out);
+            let text = out.finish().unwrap();
+            let want: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            prop_assert_eq!(&*text, want.as_bytes());
+            prop_assert_eq!(text.len(), encoded_len(bytes.len()));
+            let mut back = vec![0u8; bytes.len()];
+            decode(want.to_uppercase().as_bytes(), &mut back).unwrap();
+            prop_assert_eq!(back, bytes);
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let mut out = [0u8; 1];
+        assert!(decode(b"0", &mut out).is_err());
+        assert!(decode(b"0g", &mut out).is_err());
+        assert!(decode(b"0000", &mut out).is_err());
+        assert!(decode(b"0f", &mut out).is_ok());
+    }
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "rsa")]
+extern crate alloc;
+
+pub mod aws;
+pub mod azure;
+pub mod digest;
+pub mod encode;
+mod error;
+mod exchange;
+pub mod gcp;
+mod http;
+pub mod json;
+mod out;
+pub mod signer;
+pub mod soft;
+mod time;
+pub mod verifier;
+pub mod x509;
+
+pub use error::{Error, ErrorKind, Result};
+pub use exchange::{
+    Assertion, Attempt, Draft, Exchange, Failure, Prepared, PreparedJws, Secret, ServiceError,
+};
+pub use http::{HttpRequest, ResponseHead};
+pub use out::{Out, Sink};
+pub use signer::{Mac, Scheme, SignError, Signer, ToSign};
+pub use time::UnixTime;

@@ -1,0 +1,129 @@
+//! Writing into the caller's buffer, or into a hash, with the same code.
+
+use crate::{Error, Result};
+
+/// Where octets go: a buffer ([`Out`]), a hash, or a MAC. Writing cannot fail; a full buffer shows when
+/// it is finished.
+pub trait Sink {
+    /// Appends `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Appends the text `s`.
+    #[inline]
+    fn text(&mut self, s: &str) {
+        self.put(s.as_bytes());
+    }
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
+/// A bounded writer over the caller's buffer. It goes on counting past the end, so that the needed size
+/// is known after a single pass, however small the buffer was.
+#[derive(Debug)]
+pub struct Out<'a> {
+    buf: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Out<'a> {
+    /// A writer at the start of `buf`.
+    #[must_use]
+    pub fn new(buf: &'a mut [u8]) -> Self {
+        Self { buf, len: 0 }
+    }
+
+    /// Octets written so far, counting those that did not fit.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing has been written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What stands between two positions, or nothing when it did not fit.
+    #[must_use]
+    pub fn written(&self, from: usize, to: usize) -> &[u8] {
+        self.buf.get(from..to).unwrap_or_default()
+    }
+
+    /// The whole buffer, to be used further; what was written stands at its start.
+    #[must_use]
+    pub fn into_buffer(self) -> &'a mut [u8] {
+        self.buf
+    }
+
+    /// The written octets.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall) with the needed size.
+    pub fn finish(self) -> Result<&'a mut [u8]> {
+        let Self { buf, len } = self;
+        buf.get_mut(..len).ok_or(Error::too_small("output buffer", len))
+    }
+}
+
+impl Sink for Out<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(to) = self.buf.get_mut(self.len..end) {
+            to.copy_from_slice(bytes);
+        }
+        self.len = end;
+    }
+}
+
+/// Appends `n` in decimal.
+pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
+    let mut digits = [0u8; 20];
+    let mut rest = n;
+    let mut used = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        used += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put(digits.get(digits.len().wrapping_sub(used)..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_past_the_end_and_says_the_need() {
+        let mut buf = [0u8; 4];
+        let mut out = Out::new(&mut buf);
+        out.text("abc");
+        out.text("def");
+        out.text("g");
+        assert_eq!(out.len(), 7);
+        assert_eq!(out.finish().unwrap_err().needed(), Some(7));
+        let mut buf = [0u8; 7];
+        let mut out = Out::new(&mut buf);
+        out.text("abc");
+        out.text("defg");
+        assert_eq!(out.finish().unwrap(), b"abcdefg");
+    }
+
+    #[test]
+    fn decimals() {
+        for n in [0, 7, 10, 999, 1_700_000_000, u64::MAX] {
+            let mut buf = [0u8; 20];
+            let mut out = Out::new(&mut buf);
+            decimal(&mut out, n);
+            let text = core::str::from_utf8(out.finish().unwrap()).unwrap();
+            assert_eq!(text.parse::<u64>().unwrap(), n);
+        }
+    }
+}

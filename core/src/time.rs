@@ -1,0 +1,256 @@
+//! Seconds since the epoch, and the two ways the clouds write them.
+
+use crate::{Error, Result};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999, so that it can
+/// always be written with four digits of year. Nothing in this crate reads a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(u64);
+
+const DAY: u64 = 86_400;
+
+impl UnixTime {
+    /// The last second of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// `seconds` since the epoch.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) after the year 9999.
+    pub const fn new(seconds: u64) -> Result<Self> {
+        if seconds > Self::MAX.0 {
+            return Err(Error::invalid("time", "must be before the year 10000"));
+        }
+        Ok(Self(seconds))
+    }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// This moment and `seconds` more, at most [`UnixTime::MAX`].
+    #[must_use]
+    pub const fn plus(self, seconds: u64) -> Self {
+        let sum = self.0.saturating_add(seconds);
+        if sum > Self::MAX.0 { Self::MAX } else { Self(sum) }
+    }
+
+    /// This moment less `seconds`, at least the epoch.
+    #[must_use]
+    pub const fn minus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+
+    /// `YYYYMMDD`, the date of an AWS credential scope.
+    #[must_use]
+    pub fn date(self) -> [u8; 8] {
+        let [y1, y2, y3, y4, m1, m2, d1, d2, ..] = self.basic();
+        [y1, y2, y3, y4, m1, m2, d1, d2]
+    }
+
+    /// `YYYYMMDDTHHMMSSZ` (ISO 8601 basic), as AWS writes it in `X-Amz-Date`.
+    #[must_use]
+    pub fn basic(self) -> [u8; 16] {
+        let (year, month, day) = civil(self.0 / DAY);
+        let [y1, y2] = two(year / 100);
+        let [y3, y4] = two(year % 100);
+        let [m1, m2] = two(month);
+        let [d1, d2] = two(day);
+        let [[h1, h2], [n1, n2], [s1, s2]] = self.clock();
+        [y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2, b'Z']
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339, section 5.6).
+    #[must_use]
+    pub fn rfc3339(self) -> [u8; 20] {
+        let [y1, y2, y3, y4, m1, m2, d1, d2, t, h1, h2, n1, n2, s1, s2, z] = self.basic();
+        [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, t, h1, h2, b':', n1, n2, b':', s1, s2, z,
+        ]
+    }
+
+    /// Reads RFC 3339 (any offset; a fraction of a second is dropped) or ISO 8601 basic in UTC.
+    ///
+    /// # Errors
+    /// [`Malformed`](crate::ErrorKind::Malformed) for anything else, for dates that do not exist, and
+    /// for times outside 1970 to 9999. A leap second is read as the second before it.
+    pub fn parse(text: &str) -> Result<Self> {
+        const BAD: Error =
+            Error::malformed("time", "expected RFC 3339, such as 2026-11-22T12:00:00Z");
+        let mut at = Cursor { rest: text.as_bytes() };
+        let year = at.number(4).ok_or(BAD)?;
+        let extended = at.eat(b'-');
+        let month = at.number(2).ok_or(BAD)?;
+        if extended && !at.eat(b'-') {
+            return Err(BAD);
+        }
+        let day = at.number(2).ok_or(BAD)?;
+        // RFC 3339 section 5.6 allows lower case and, for people's sake, a space.
+        if !(at.eat(b'T') || extended && (at.eat(b't') || at.eat(b' '))) {
+            return Err(BAD);
+        }
+        let hour = at.number(2).ok_or(BAD)?;
+        if extended && !at.eat(b':') {
+            return Err(BAD);
+        }
+        let minute = at.number(2).ok_or(BAD)?;
+        if extended && !at.eat(b':') {
+            return Err(BAD);
+        }
+        let second = at.number(2).ok_or(BAD)?;
+        if extended && at.eat(b'.') {
+            at.number(1).ok_or(BAD)?;
+            while at.number(1).is_some() {}
+        }
+        let mut offset = 0;
+        let mut east = false;
+        if !(at.eat(b'Z') || extended && at.eat(b'z')) {
+            east = at.eat(b'+');
+            if !extended || !east && !at.eat(b'-') {
+                return Err(BAD);
+            }
+            let hours = at.number(2).filter(|h| *h < 24).ok_or(BAD)?;
+            if !at.eat(b':') {
+                return Err(BAD);
+            }
+            let minutes = at.number(2).filter(|m| *m < 60).ok_or(BAD)?;
+            offset = (hours * 60 + minutes) * 60;
+        }
+        let exists = (1..=12).contains(&month)
+            && day >= 1
+            && day <= days_in_month(year, month)
+            && hour < 24
+            && minute < 60
+            && second <= 60;
+        if !exists || year < 1970 || !at.rest.is_empty() {
+            return Err(BAD);
+        }
+        let local = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second.min(59);
+        let utc = if east { local.checked_sub(offset) } else { local.checked_add(offset) };
+        utc.and_then(|secs| Self::new(secs).ok()).ok_or(BAD)
+    }
+
+    fn clock(self) -> [[u8; 2]; 3] {
+        let s = self.0 % DAY;
+        [two(s / 3600), two(s / 60 % 60), two(s % 60)]
+    }
+}
+
+fn two(n: u64) -> [u8; 2] {
+    [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl Cursor<'_> {
+    fn eat(&mut self, c: u8) -> bool {
+        match self.rest.split_first() {
+            Some((first, rest)) if *first == c => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn number(&mut self, digits: usize) -> Option<u64> {
+        let mut n = 0;
+        for _ in 0..digits {
+            let (first, rest) = self.rest.split_first()?;
+            if !first.is_ascii_digit() {
+                return None;
+            }
+            n = n * 10 + u64::from(first - b'0');
+            self.rest = rest;
+        }
+        Some(n)
+    }
+}
+
+fn leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in_month(year: u64, month: u64) -> u64 {
+    match month {
+        2 => 28 + u64::from(leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, year >= 1970. The year is
+/// counted from March, so that the leap day is its last and the month lengths follow one formula.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468
+}
+
+/// The date of a day since 1970-01-01: year, month, day.
+fn civil(day: u64) -> (u64, u64, u64) {
+    // Within an era of 400 years every count is exact.
+    let since = day + 719_468;
+    let (era, doe) = (since / 146_097, since % 146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let m = (5 * doy + 2) / 153;
+    let d = doy - (153 * m + 2) / 5 + 1;
+    let (month, carry) = if m < 10 { (m + 3, 0) } else { (m - 9, 1) };
+    (era * 400 + yoe + carry, month, d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(s: &str) -> Option<u64> {
+        UnixTime::parse(s).ok().map(UnixTime::as_secs)
+    }
+
+    // Values by `date -u +%s -d …`.
+    #[test]
+    fn known_times() {
+        assert_eq!(parse("2015-08-30T12:36:00Z"), Some(1_440_938_160));
+        assert_eq!(parse("20150830T123600Z"), Some(1_440_938_160));
+        assert_eq!(parse("2024-02-29T23:59:60z"), Some(1_709_251_199));
+        assert_eq!(parse("2026-11-22 13:00:00.123456+01:00"), Some(1_795_348_800));
+        assert_eq!(parse("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(parse("9999-12-31T23:59:59Z"), Some(253_402_300_799));
+        assert_eq!(&UnixTime::new(1_440_938_160).unwrap().basic(), b"20150830T123600Z");
+        assert_eq!(&UnixTime::new(951_782_400).unwrap().rfc3339(), b"2000-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn refusals() {
+        for bad in [
+            "", "2015", "2015-08-30", "2015-08-30T12:36:00", "2015-13-01T00:00:00Z",
+            "2015-02-29T00:00:00Z", "2015-08-30T24:00:00Z", "2015-08-30T12:36:00Zx",
+            "20150830T123600", "20150830t123600Z", "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2015-08-30T12:36:00.Z",
+            "2015-08-30T12:36:00+2400", "２015-08-30T12:36:00Z",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        assert!(UnixTime::new(UnixTime::MAX.as_secs() + 1).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(secs in 0..=UnixTime::MAX.as_secs()) {
+            let t = UnixTime::new(secs).unwrap();
+            prop_assert_eq!(parse(core::str::from_utf8(&t.rfc3339()).unwrap()), Some(secs));
+            prop_assert_eq!(parse(core::str::from_utf8(&t.basic()).unwrap()), Some(secs));
+        }
+
+        #[test]
+        fn never_panics(s in "\\PC{0,40}") {
+            let _ = UnixTime::parse(&s);
+        }
+    }
+}

@@ -41,20 +41,22 @@ pub fn url_decode<'o>(text: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]> {
 /// # Errors
 /// As [`url_decode`].
 pub fn decode<'o>(text: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]> {
-    let padding = text.iter().rev().take(2).take_while(|c| **c == b'=').count();
+    let padding = text
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|c| **c == b'=')
+        .count();
     let needed = (text.len() / 4 * 3).saturating_sub(padding);
     decode_as::<Base64>(text, needed, out)
 }
 
-fn decode_as<'o, E: Encoding>(
-    text: &[u8],
-    needed: usize,
-    out: &'o mut [u8],
-) -> Result<&'o [u8]> {
+fn decode_as<'o, E: Encoding>(text: &[u8], needed: usize, out: &'o mut [u8]) -> Result<&'o [u8]> {
     if out.len() < needed {
         return Err(Error::too_small("decoded base64", needed));
     }
-    E::decode(text, out).map_err(|_| Error::malformed("base64", "wrong character, length or padding"))
+    E::decode(text, out)
+        .map_err(|_| Error::malformed("base64", "wrong character, length or padding"))
 }
 
 fn pieces<E: Encoding>(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
@@ -78,7 +80,11 @@ impl<'s, S: Sink> UrlEncoder<'s, S> {
     /// An encoder in front of `to`.
     #[must_use]
     pub fn new(to: &'s mut S) -> Self {
-        Self { to, pending: [0; 48], len: 0 }
+        Self {
+            to,
+            pending: [0; 48],
+            len: 0,
+        }
     }
 
     /// Writes what is still held back.
@@ -152,6 +158,9 @@ mod tests {
             assert!(url_decode(bad.as_bytes(), &mut out).is_err(), "{bad}");
         }
         assert_eq!(url_decode(b"Zg", &mut out).unwrap(), b"f");
-        assert_eq!(url_decode(b"Zm9vYmE", &mut [0; 4]).unwrap_err().needed(), Some(5));
+        assert_eq!(
+            url_decode(b"Zm9vYmE", &mut [0; 4]).unwrap_err().needed(),
+            Some(5)
+        );
     }
 }

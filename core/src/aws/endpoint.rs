@@ -1,0 +1,128 @@
+//! Regions, the names of regional endpoints, and ARNs.
+
+use crate::out::Sink;
+use crate::{Error, Result};
+
+/// The domain of a region's endpoints. The prefixes are those of botocore's `partitions.json`.
+fn dns_suffix(region: &str) -> &'static str {
+    const PARTITIONS: [(&str, &str); 6] = [
+        ("cn-", "amazonaws.com.cn"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("eusc-", "amazonaws.eu"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("us-isof-", "csp.hci.ic.gov"),
+    ];
+    let of = PARTITIONS
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix));
+    of.map_or("amazonaws.com", |(_, suffix)| suffix)
+}
+
+/// Appends `service.region.suffix`.
+pub(crate) fn regional_host(service: &str, region: &str, out: &mut impl Sink) {
+    for part in [service, ".", region, ".", dns_suffix(region)] {
+        out.text(part);
+    }
+}
+
+/// Refuses what cannot be a region: it becomes part of a host name and of the credential scope.
+pub(crate) fn check_region(region: &str) -> Result<()> {
+    let ok = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if region.is_empty() || region.len() > 32 || !region.bytes().all(ok) {
+        return Err(Error::invalid(
+            "region",
+            "expected a region name such as eu-central-1",
+        ));
+    }
+    Ok(())
+}
+
+/// The parts of `arn:partition:service:region:account:resource`.
+#[derive(Clone, Copy)]
+pub(crate) struct Arn<'a> {
+    pub(crate) region: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Reads an ARN of `service` whose resource starts with `resource`; `wrong` is the error otherwise.
+    pub(crate) fn parse(
+        text: &'a str,
+        service: &str,
+        resource: &str,
+        wrong: Error,
+    ) -> Result<Self> {
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next().ok_or(wrong);
+        let (arn, partition, of, region, account, what) =
+            (next()?, next()?, next()?, next()?, next()?, next()?);
+        let name = what.strip_prefix(resource).unwrap_or_default();
+        let good = arn == "arn"
+            && (partition == "aws" || partition.starts_with("aws-"))
+            && of == service
+            && account.len() == 12
+            && account.bytes().all(|c| c.is_ascii_digit())
+            && !name.is_empty()
+            && name.len() <= 1024
+            && name.bytes().all(|c| c.is_ascii_graphic());
+        if !good {
+            return Err(wrong);
+        }
+        if !region.is_empty() {
+            check_region(region).map_err(|_| wrong)?;
+        }
+        Ok(Self { region })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Out;
+
+    #[test]
+    fn hosts_of_every_partition() {
+        for (region, host) in [
+            ("eu-central-1", "rolesanywhere.eu-central-1.amazonaws.com"),
+            ("cn-north-1", "rolesanywhere.cn-north-1.amazonaws.com.cn"),
+            ("us-gov-west-1", "rolesanywhere.us-gov-west-1.amazonaws.com"),
+            ("us-iso-east-1", "rolesanywhere.us-iso-east-1.c2s.ic.gov"),
+            (
+                "us-isob-east-1",
+                "rolesanywhere.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                "eusc-de-east-1",
+                "rolesanywhere.eusc-de-east-1.amazonaws.eu",
+            ),
+        ] {
+            let mut buf = [0u8; 80];
+            let mut out = Out::new(&mut buf);
+            regional_host("rolesanywhere", region, &mut out);
+            assert_eq!(out.finish().unwrap(), host.as_bytes());
+        }
+    }
+
+    #[test]
+    fn regions_and_arns() {
+        assert!(check_region("us-east-1").is_ok());
+        for bad in ["", "US-EAST-1", "us-east-1.evil.example", "a/b", "us east"] {
+            assert!(check_region(bad).is_err(), "{bad}");
+        }
+        let wrong = Error::invalid("x ARN", "y");
+        let parse = |s| Arn::parse(s, "iam", "role/", wrong).map(|a| a.region);
+        assert_eq!(parse("arn:aws-cn:iam::123456789012:role/path/r"), Ok(""));
+        for bad in [
+            "",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:user/u",
+            "arn:aws:iam::12345678901:role/r",
+            "arn:aws:sts::123456789012:role/r",
+            "arn:gcp:iam::123456789012:role/r",
+            "arn:aws:iam::123456789012:role/a b",
+            "arn:aws:iam:A:123456789012:role/r",
+        ] {
+            assert_eq!(parse(bad), Err(wrong), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The chain of keys of Signature Version 4.
+//!
+//! Source: AWS, "Create a signed AWS API request", step "Derive a signing key".
+
+use core::fmt;
+
+use zeroize::Zeroize;
+
+use super::endpoint::check_region;
+use crate::digest::HmacSha256;
+use crate::signer::Mac;
+use crate::{Error, ErrorKind, Out, Result, SignError, Sink, UnixTime};
+
+/// A secret access key in memory, as the [`Mac`] that starts the chain: the key is `"AWS4"` and the
+/// secret, as it would be inside a device.
+#[derive(Clone)]
+pub struct SecretAccessKey(HmacSha256);
+
+impl SecretAccessKey {
+    /// The secret as AWS gives it (`wJalr…`, without the `AWS4` prefix).
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when it is empty, longer than 128 octets, or not plain printable
+    /// ASCII.
+    pub fn new(secret: &str) -> Result<Self> {
+        const PREFIX: &[u8] = b"AWS4";
+        let mut key = [0u8; PREFIX.len() + 128];
+        let end = PREFIX.len() + secret.len();
+        let good = !secret.is_empty() && secret.bytes().all(|c| c.is_ascii_graphic());
+        let (Some(filled), true) = (key.get_mut(..end), good) else {
+            return Err(Error::invalid(
+                "secret access key",
+                "expected up to 128 printable characters without spaces",
+            ));
+        };
+        let (prefix, rest) = filled.split_at_mut(PREFIX.len().min(end));
+        prefix.copy_from_slice(PREFIX);
+        rest.copy_from_slice(secret.as_bytes());
+        let mac = HmacSha256::new(filled);
+        key.zeroize();
+        Ok(Self(mac))
+    }
+}
+
+impl Mac for SecretAccessKey {
+    fn hmac_sha256(&self, message: &[u8]) -> core::result::Result<[u8; 32], SignError> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        Ok(mac.finish())
+    }
+}
+
+impl fmt::Debug for SecretAccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretAccessKey(…)")
+    }
+}
+
+/// The most octets of a credential scope (`20150830/us-east-1/service/aws4_request`) that a
+/// [`SigningKey`] holds.
+pub const MAX_SCOPE_LEN: usize = 96;
+
+const END: &str = "aws4_request";
+
+/// A derived signing key: good for one day, one region and one service. Making it costs more than half
+/// of a signature, so keep it for the day; it wipes itself.
+#[derive(Clone)]
+pub struct SigningKey {
+    mac: HmacSha256,
+    scope: [u8; MAX_SCOPE_LEN],
+    scope_len: usize,
+    region_len: usize,
+}
+
+impl SigningKey {
+    /// Derives the key for the UTC day of `time`. Only the first of the four steps runs in `secret`, so
+    /// a device is asked once; its answer (a key for everything of that day) is wiped at once.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for a region or service that cannot be one,
+    /// [`Capacity`](ErrorKind::Capacity) when the scope is longer than [`MAX_SCOPE_LEN`],
+    /// [`Signer`](ErrorKind::Signer) when the device fails.
+    pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
+        check_region(region)?;
+        let ok = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+        if service.is_empty() || !service.bytes().all(ok) {
+            return Err(Error::invalid(
+                "service",
+                "expected a signing name such as s3 or sts",
+            ));
+        }
+        let mut scope = [0u8; MAX_SCOPE_LEN];
+        let mut out = Out::new(&mut scope);
+        out.put(&time.date());
+        for part in ["/", region, "/", service, "/", END] {
+            out.text(part);
+        }
+        let scope_len = out.len();
+        if scope_len > MAX_SCOPE_LEN {
+            return Err(Error::new(
+                ErrorKind::Capacity,
+                "credential scope",
+                "region and service together are longer than MAX_SCOPE_LEN allows",
+            ));
+        }
+        let mut link = secret.hmac_sha256(&time.date())?;
+        for part in [region, service, END] {
+            let mut mac = HmacSha256::new(&link);
+            mac.update(part.as_bytes());
+            link.zeroize();
+            link = mac.finish();
+        }
+        let mac = HmacSha256::new(&link);
+        link.zeroize();
+        Ok(Self {
+            mac,
+            scope,
+            scope_len,
+            region_len: region.len(),
+        })
+    }
+
+    /// The credential scope: `20150830/us-east-1/service/aws4_request`.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        let scope = self.scope.get(..self.scope_len).unwrap_or_default();
+        core::str::from_utf8(scope).unwrap_or_default()
+    }
+
+    /// The region it is good for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        // The date and its slash are nine octets.
+        self.scope().get(9..9 + self.region_len).unwrap_or_default()
+    }
+
+    /// Whether it is good at `time`: the same UTC day.
+    #[must_use]
+    pub fn covers(&self, time: UnixTime) -> bool {
+        self.scope.starts_with(&time.date())
+    }
+
+    /// The keyed MAC, for `time`.
+    pub(crate) fn mac_at(&self, time: UnixTime) -> Result<HmacSha256> {
+        if !self.covers(time) {
+            return Err(Error::mismatch(
+                "signing key",
+                "derived for another day; derive it anew",
+            ));
+        }
+        Ok(self.mac.clone())
+    }
+}
+
+impl Drop for SigningKey {
+    fn drop(&mut self) {
+        // The MAC wipes itself (features `zeroize` of sha2 and hmac); the scope is not secret.
+        self.scope_len = 0;
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({}, …)", self.scope())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::hmac_sha256;
+
+    fn at() -> UnixTime {
+        UnixTime::parse("20150830T123600Z").unwrap()
+    }
+
+    // The chain's last value for this secret, day, region and service was computed with botocore
+    // 1.44.5; it must key the same MAC.
+    #[test]
+    fn chain_as_botocore() {
+        let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY").unwrap();
+        let mut date = [0u8; 32];
+        let want = "0138c7a6cbd60aa727b2f653a522567439dfb9f3e72b21f9b25941a42f04a7cd";
+        crate::encode::hex::decode(want.as_bytes(), &mut date).unwrap();
+        assert_eq!(secret.hmac_sha256(b"20150830").unwrap(), date);
+        let key = SigningKey::derive(&secret, at(), "us-east-1", "sts").unwrap();
+        let mut signing = [0u8; 32];
+        let want = "a9d028e9e96178f3ed6acfa66eff308447119de7ba1dd1dc7b666bbcb5686dfd";
+        crate::encode::hex::decode(want.as_bytes(), &mut signing).unwrap();
+        let mut mac = key.mac_at(at()).unwrap();
+        mac.update(b"x");
+        assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
+        assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
+        assert_eq!(key.region(), "us-east-1");
+        assert!(key.mac_at(at().plus(86_400)).is_err());
+        assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
+    }
+
+    #[test]
+    fn a_device_is_asked_once_for_the_date() {
+        struct Device(core::cell::Cell<usize>);
+        impl Mac for Device {
+            fn hmac_sha256(&self, message: &[u8]) -> core::result::Result<[u8; 32], SignError> {
+                self.0.set(self.0.get() + 1);
+                Ok(hmac_sha256(b"AWS4secret", message))
+            }
+        }
+        let device = Device(core::cell::Cell::new(0));
+        let key = SigningKey::derive(&device, at(), "eu-west-1", "s3").unwrap();
+        assert_eq!(device.0.get(), 1);
+        let soft = SecretAccessKey::new("secret").unwrap();
+        let soft = SigningKey::derive(&soft, at(), "eu-west-1", "s3").unwrap();
+        assert_eq!(
+            key.mac_at(at()).unwrap().finish(),
+            soft.mac_at(at()).unwrap().finish()
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        assert!(SecretAccessKey::new("").is_err());
+        assert!(SecretAccessKey::new("a b").is_err());
+        assert!(SecretAccessKey::new(&"x".repeat(129)).is_err());
+        assert!(SecretAccessKey::new(&"x".repeat(128)).is_ok());
+        let secret = SecretAccessKey::new("s").unwrap();
+        let derive = |region, service: &str| SigningKey::derive(&secret, at(), region, service);
+        assert!(derive("us-east-1\n", "s3").is_err());
+        assert!(derive("us-east-1", "").is_err());
+        assert!(derive("us-east-1", "s3/x").is_err());
+        let long = "s".repeat(MAX_SCOPE_LEN - 9 - 10 - 1 - 12);
+        assert!(derive("us-east-1", &long).is_ok());
+        let error = derive("us-east-1", &format!("{long}s")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Capacity);
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything libcloudauth emits, against implementations that others wrote.
+
+mod sigv4;

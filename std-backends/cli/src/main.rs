@@ -1,1 +1,79 @@
-fn main() {}
+//! The `cloudauth` program.
+
+#![forbid(unsafe_code)]
+
+mod aws;
+mod azure;
+mod context;
+mod demo;
+mod error;
+mod gcp;
+mod raw_request;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::{Context, Global};
+use error::CliError;
+
+const ABOUT: &str = "Cloud credentials from keys that cannot be copied";
+
+const AFTER: &str = "\
+Keys are named by URI:
+  file:PATH   PEM (PKCS#8, also encrypted; PKCS#1; SEC1) or a Google service-account JSON;
+              ?passphrase-source=env:NAME, file:PATH or fd:N for an encrypted one
+  env:NAME    the same, in an environment variable
+
+Exit codes: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output.
+Nothing is printed on standard output unless the command succeeds.";
+
+#[derive(Parser)]
+#[command(name = "cloudauth", version, about = ABOUT, after_help = AFTER)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// AWS: sign requests, IAM Roles Anywhere
+    #[command(subcommand)]
+    Aws(aws::Command),
+    /// Azure: client assertions for Entra ID
+    #[command(subcommand)]
+    Azure(azure::Command),
+    /// Make throw-away keys, run every flow, verify each with another implementation
+    Demo,
+    /// Google Cloud: self-signed tokens
+    #[command(subcommand)]
+    Gcp(gcp::Command),
+}
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let context = Context::new(global);
+    let result = match command {
+        Command::Aws(command) => aws::run(&command, &context),
+        Command::Azure(command) => azure::run(&command, &context),
+        Command::Demo => demo::run(&context),
+        Command::Gcp(command) => gcp::run(&command, &context),
+    };
+    match result.and_then(|output| print(&output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "cloudauth: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// All output at once, at the end: a failure prints nothing on standard output.
+fn print(output: &[u8]) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(output).and_then(|()| stdout.flush()).map_err(CliError::Output)
+}

@@ -1,0 +1,150 @@
+//! `cloudauth aws sign`: Signature Version 4 on a raw HTTP request.
+
+use std::path::PathBuf;
+
+use cloudauth_core::Out;
+use cloudauth_core::aws::SigningKey;
+use cloudauth_core::aws::sigv4::{Form, Payload, Request, Settings, SigV4};
+use cloudauth_keys::{KeyUri, MacKey};
+use serde_json::json;
+
+use crate::context::{Context, MAX_REQUEST, json, read, with_buffer};
+use crate::error::CliError;
+use crate::raw_request::RawRequest;
+
+const AFTER: &str = "\
+Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; with --key the
+secret access key comes from there instead, never from the command line.
+
+Example:
+  printf 'GET / HTTP/1.1\\nHost: example.amazonaws.com\\n' |
+    cloudauth aws sign --request - --region us-east-1 --service service";
+
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The raw HTTP/1.1 request: a file, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    request: PathBuf,
+    /// The region, such as eu-central-1
+    #[arg(long, env = "AWS_REGION")]
+    region: String,
+    /// The service's signing name. For s3 the path is taken as it is and the payload's hash is added
+    #[arg(long)]
+    service: String,
+    /// The access key id
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "ID")]
+    access_key_id: String,
+    /// The secret access key: a file: or env: URI
+    #[arg(long, value_name = "URI", default_value = "env:AWS_SECRET_ACCESS_KEY")]
+    key: String,
+    /// Sign in the query: a presigned URL
+    #[arg(long)]
+    presign: bool,
+    /// How long a presigned URL is good for, in seconds (1 to 604800)
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    expires: u32,
+    /// Do not resolve . and .. and repeated slashes in the path
+    #[arg(long)]
+    no_normalize_path: bool,
+    /// Do not encode the path a second time
+    #[arg(long)]
+    no_double_encode: bool,
+    /// Add X-Amz-Content-Sha256
+    #[arg(long)]
+    content_sha256_header: bool,
+    /// Sign UNSIGNED-PAYLOAD in place of the body's hash
+    #[arg(long)]
+    unsigned_payload: bool,
+    /// Add the session token after signing, without signing it
+    #[arg(long)]
+    session_token_after_signing: bool,
+    /// Print one JSON object with the canonical request, the string to sign and the signature
+    #[arg(long)]
+    explain: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
+    let now = context.now()?;
+    let mut raw = RawRequest::parse(&read(&args.request, MAX_REQUEST)?)?;
+    let secret = MacKey::open(&KeyUri::parse(&args.key)?)?;
+    // An empty variable is the same as none, as in AWS's own tools.
+    let session_token = std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty());
+    let key = SigningKey::derive(&secret, now, &args.region, &args.service)?;
+    let s3 = args.service == "s3";
+    let signer = SigV4 {
+        access_key_id: &args.access_key_id,
+        session_token: session_token.as_deref(),
+        key: &key,
+        settings: Settings {
+            normalize_path: !(s3 || args.no_normalize_path),
+            double_encode: !(s3 || args.no_double_encode),
+            content_sha256_header: s3 || args.content_sha256_header,
+            session_token_after_signing: args.session_token_after_signing,
+        },
+    };
+    // S3 takes no payload hash in a presigned URL.
+    let unsigned = args.unsigned_payload || s3 && args.presign;
+    let form = if args.presign { Form::Query { expires: args.expires } } else { Form::Headers };
+    let headers: Vec<(&str, &str)> = raw.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
+    let (path, query) = raw.path_and_query();
+    let request = Request {
+        method: &raw.method,
+        path,
+        query,
+        headers: &headers,
+        payload: if unsigned { Payload::Unsigned } else { Payload::Bytes(&raw.body) },
+    };
+
+    let mut added: Vec<(String, String)> = Vec::new();
+    let mut target = None;
+    let signature = match form {
+        Form::Headers => with_buffer(|buf| {
+            let signed = signer.sign(&request, now, buf)?;
+            added = signed.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            Ok(signed.signature().to_owned())
+        })?,
+        Form::Query { expires } => with_buffer(|buf| {
+            let signed = signer.presign(&request, now, expires, buf)?;
+            target = Some(signed.to_owned());
+            Ok(signed.rsplit('=').next().unwrap_or_default().to_owned())
+        })?,
+    };
+    if args.explain {
+        let canonical = written(|out| signer.canonical_request(&request, now, form, out))?;
+        let string_to_sign = written(|out| signer.string_to_sign(&request, now, form, out))?;
+        let mut explained = json!({
+            "canonical_request": canonical,
+            "string_to_sign": string_to_sign,
+            "signature": signature,
+        });
+        match (target, added.last()) {
+            (Some(target), _) => {
+                explained["url"] = format!("https://{}{target}", raw.host()).into();
+            }
+            (None, Some((_, authorization))) => {
+                explained["authorization"] = authorization.as_str().into();
+            }
+            (None, None) => {}
+        }
+        return Ok(json(&explained));
+    }
+    drop(headers);
+    if let Some(target) = target {
+        raw.target = target;
+    }
+    for (name, value) in added {
+        raw.set(&name, &value);
+    }
+    Ok(raw.write())
+}
+
+fn written(
+    mut write: impl FnMut(&mut Out<'_>) -> Result<(), cloudauth_core::Error>,
+) -> Result<String, CliError> {
+    with_buffer(|buf| {
+        let mut out = Out::new(buf);
+        write(&mut out)?;
+        Ok(String::from_utf8_lossy(out.finish()?).into_owned())
+    })
+}

@@ -1,0 +1,117 @@
+//! What every command shares: the clock, randomness, the output format, reading files and keys.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, ValueEnum};
+use cloudauth_core::{Attempt, UnixTime};
+use cloudauth_keys::{Key, KeyUri};
+
+use crate::error::CliError;
+
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Print JSON for machines or text for people
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// Use this time in place of the clock, such as 2026-11-22T12:00:00Z
+    #[arg(long, global = true, value_name = "RFC3339", value_parser = time)]
+    pub(crate) time: Option<UnixTime>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Json,
+    Text,
+}
+
+fn time(text: &str) -> Result<UnixTime, cloudauth_core::Error> {
+    UnixTime::parse(text)
+}
+
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    time: Option<UnixTime>,
+}
+
+/// The most octets read from a file or standard input: a request body of 64 MiB.
+pub(crate) const MAX_REQUEST: u64 = 64 << 20;
+/// The most octets of a certificate file.
+const MAX_CERTIFICATES: u64 = 1 << 20;
+
+impl Context {
+    pub(crate) const fn new(global: Global) -> Self {
+        Self { output: global.output, time: global.time }
+    }
+
+    pub(crate) fn now(&self) -> Result<UnixTime, CliError> {
+        if let Some(time) = self.time {
+            return Ok(time);
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = since.map_err(|_| CliError::input("clock", "is before 1970; set it"))?;
+        Ok(UnixTime::new(since.as_secs())?)
+    }
+
+    pub(crate) fn attempt(&self) -> Result<Attempt, CliError> {
+        let mut random = [0u8; 32];
+        getrandom::fill(&mut random)
+            .map_err(|e| CliError::input("random source of the system", e))?;
+        Ok(Attempt::new(self.now()?, random))
+    }
+
+    /// Opens a signing key, and passes its warnings on to standard error.
+    pub(crate) fn key(&self, uri: &str) -> Result<Key, CliError> {
+        let key = Key::open(&KeyUri::parse(uri)?)?;
+        for warning in key.warnings() {
+            let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
+        }
+        Ok(key)
+    }
+
+    /// The certificates of a PEM or DER file.
+    pub(crate) fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
+        let bytes = read(path, MAX_CERTIFICATES)?;
+        cloudauth_keys::certificates(&bytes).map_err(|e| CliError::input(path.display(), e))
+    }
+}
+
+/// A whole file, or standard input for `-`, up to `limit` octets.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    let result = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+    };
+    result.map_err(|e| CliError::input(path.display(), e))?;
+    if bytes.len() as u64 > limit {
+        return Err(CliError::input(path.display(), format!("is larger than {limit} octets")));
+    }
+    Ok(bytes)
+}
+
+/// A JSON document and a line feed.
+pub(crate) fn json(value: &serde_json::Value) -> Vec<u8> {
+    let mut text = format!("{value:#}").into_bytes();
+    text.push(b'\n');
+    text
+}
+
+/// Runs `build` with buffers that grow until the result fits: sizes are asked first, and the second
+/// call is the last.
+pub(crate) fn with_buffer<T>(
+    mut build: impl FnMut(&mut [u8]) -> Result<T, cloudauth_core::Error>,
+) -> Result<T, CliError> {
+    let mut buf = vec![0u8; 4096];
+    loop {
+        match build(&mut buf) {
+            Err(e) if e.needed().is_some_and(|n| n > buf.len()) => {
+                buf.resize(e.needed().unwrap_or_default(), 0);
+            }
+            result => return Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The `cloudauth` program as its users run it.
+
+mod aws_signing_suite;
+mod program;

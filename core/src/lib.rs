@@ -14,6 +14,7 @@ mod exchange;
 pub mod gcp;
 mod http;
 pub mod json;
+pub mod jws;
 mod out;
 pub mod signer;
 pub mod soft;

@@ -2,12 +2,12 @@
 
 mod canonical;
 mod endpoint;
-//mod error;
-//pub mod rolesanywhere;
+mod error;
+pub mod rolesanywhere;
 mod signing_key;
 pub mod sigv4;
 
-//pub use rolesanywhere::CreateSession;
+pub use rolesanywhere::CreateSession;
 pub use signing_key::{MAX_SCOPE_LEN, SecretAccessKey, SigningKey};
 
 use crate::exchange::Secret;

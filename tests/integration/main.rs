@@ -1,3 +1,4 @@
 //! Everything libcloudauth emits, against implementations that others wrote.
 
+mod roles_anywhere;
 mod sigv4;

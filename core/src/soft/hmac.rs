@@ -1,0 +1,50 @@
+//! HMAC-SHA256 with a key in memory.
+
+use core::fmt;
+
+use crate::digest::HmacSha256;
+use crate::signer::{Mac, SignError};
+
+/// An HMAC-SHA256 key (RFC 2104), kept as the keyed state of the hash: the key itself is not stored. It
+/// wipes itself.
+#[derive(Clone)]
+pub struct HmacKey(HmacSha256);
+
+impl HmacKey {
+    /// A key of any length.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        Self(HmacSha256::new(key))
+    }
+}
+
+impl Mac for HmacKey {
+    fn hmac_sha256(&self, message: &[u8]) -> Result<[u8; 32], SignError> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        Ok(mac.finish())
+    }
+}
+
+impl fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HmacKey([key])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 4231, test case 2.
+    #[test]
+    fn known_answer_twice_and_no_secret_shown() {
+        let key = HmacKey::new(b"Jefe");
+        for _ in 0..2 {
+            let tag = key.hmac_sha256(b"what do ya want for nothing?").unwrap();
+            assert_eq!(tag[..4], [0x5b, 0xdc, 0xc1, 0x46]);
+            assert_eq!(tag[28..], [0x64, 0xec, 0x38, 0x43]);
+        }
+        assert_eq!(format!("{key:?}"), "HmacKey([key])");
+    }
+}

@@ -86,6 +86,20 @@ impl<'a> Certificate<'a> {
         self.not_after
     }
 
+    /// Refuses a certificate that is not valid at `now`.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) before its first and after its last second.
+    pub fn check_validity(&self, now: UnixTime) -> Result<()> {
+        if now < self.not_before() {
+            return Err(Error::invalid("certificate", "not yet valid; check it and the clock"));
+        }
+        if now > self.not_after() {
+            return Err(Error::invalid("certificate", "expired; renew it, or check the clock"));
+        }
+        Ok(())
+    }
+
     /// SHA-256 of the DER: `x5t#S256` (RFC 7515, section 4.1.8).
     #[must_use]
     pub fn thumbprint_sha256(&self) -> [u8; 32] {

@@ -98,7 +98,8 @@ impl Row {
         };
         let mut slices: Vec<(Duration, Duration)> =
             (0..SLICES).map(|_| (time(&mut ours, ours_n), time(&mut peer, peer_n))).collect();
-        let median = |slices: &mut Vec<(Duration, Duration)>, key: fn(&(Duration, Duration)) -> f64| {
+        let median = |slices: &mut Vec<(Duration, Duration)>,
+                      key: fn(&(Duration, Duration)) -> f64| {
             slices.sort_by(|a, b| key(a).total_cmp(&key(b)));
             key(&slices[SLICES / 2])
         };
@@ -135,7 +136,8 @@ impl Row {
 }
 
 /// The STS request of the first two rows.
-const BODY: &[u8] = b"Action=AssumeRole&DurationSeconds=3600&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012\
+const BODY: &[u8] =
+    b"Action=AssumeRole&DurationSeconds=3600&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012\
 %3Arole%2Fdemo&RoleSessionName=mysession&Version=2011-06-15";
 const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 const HOST: &str = "sts.us-east-1.amazonaws.com";
@@ -184,7 +186,13 @@ fn sigv4(rows: &mut Vec<Row>) {
     rows.push(Row::measure("SigV4, STS POST, cold", "aws-sigv4", cold, || ours(&derive()), peer));
     let key = derive();
     let warm = Goal::Faster(6.0);
-    rows.push(Row::measure("SigV4, STS POST, day's key kept", "aws-sigv4", warm, || ours(&key), peer));
+    rows.push(Row::measure(
+        "SigV4, STS POST, day's key kept",
+        "aws-sigv4",
+        warm,
+        || ours(&key),
+        peer,
+    ));
 }
 
 const EMAIL: &str = "robot@project.iam.gserviceaccount.com";
@@ -249,7 +257,7 @@ fn main() -> ExitCode {
     let random = SystemRandom::new();
     let rsa = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let rsa_der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = rsa.as_der().unwrap();
-        jwt(
+    jwt(
         &mut rows,
         ["JWT RS256", "JWT RS256, over the signature"],
         2.4,

@@ -12,8 +12,7 @@ use cloudauth_core::{
 use cloudauth_keys::Key;
 use rcgen::{CertificateParams, KeyPair, SerialNumber, SignatureAlgorithm};
 
-pub(crate) const ANCHOR: &str =
-    "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/3b5c1c2e-1f1c-4a0e-9c46-0a8f0d1f9d11";
+pub(crate) const ANCHOR: &str = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/3b5c1c2e-1f1c-4a0e-9c46-0a8f0d1f9d11";
 pub(crate) const PROFILE: &str =
     "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/7c9f3a5e-2b1d-4b0e-8d57-1b9e1e2e0e22";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/robots/demo";
@@ -65,12 +64,13 @@ fn every_key_type_signs_what_the_service_verifies() {
         assert_eq!(body, want);
         let authorization = request.header("authorization").unwrap();
         // 0x7f7f…7f, by Python.
-        let serial = "727894127880735806084284163149489120229571493759";
+        let serial = "727885129180488904360266563744972327436484050815";
         let start = format!(
             "AWS4-X509-{name}-SHA256 Credential={serial}/20261122/eu-central-1/rolesanywhere/aws4_request, \
              SignedHeaders=content-type;host;x-amz-date;x-amz-x509;x-amz-x509-chain, Signature="
         );
-        let signature = authorization.strip_prefix(&start).unwrap_or_else(|| panic!("{authorization}"));
+        let signature =
+            authorization.strip_prefix(&start).unwrap_or_else(|| panic!("{authorization}"));
         let mut octets = vec![0u8; signature.len() / 2];
         hex::decode(signature.as_bytes(), &mut octets).unwrap();
 
@@ -88,7 +88,9 @@ fn every_key_type_signs_what_the_service_verifies() {
         let public = ParsedPublicKey::new(
             match scheme {
                 Scheme::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
-                Scheme::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1 as &dyn aws_lc_rs::signature::VerificationAlgorithm,
+                Scheme::EcdsaP256Sha256 => {
+                    &ECDSA_P256_SHA256_ASN1 as &dyn aws_lc_rs::signature::VerificationAlgorithm
+                }
                 _ => &ECDSA_P384_SHA256_ASN1,
             },
             key.public_key(),
@@ -151,9 +153,15 @@ fn what_cannot_work_is_refused_before_signing() {
         session
     };
     for (session, wrong) in [
-        (with(|s| s.trust_anchor_arn = "arn:aws:rolesanywhere::1:trust-anchor/x"), "trust anchor ARN"),
+        (
+            with(|s| s.trust_anchor_arn = "arn:aws:rolesanywhere::1:trust-anchor/x"),
+            "trust anchor ARN",
+        ),
         (with(|s| s.profile_arn = ANCHOR), "profile ARN"),
-        (with(|s| s.profile_arn = "arn:aws:rolesanywhere:us-east-1:123456789012:profile/p"), "profile ARN"),
+        (
+            with(|s| s.profile_arn = "arn:aws:rolesanywhere:us-east-1:123456789012:profile/p"),
+            "profile ARN",
+        ),
         (with(|s| s.role_arn = "arn:aws:iam::123456789012:user/u"), "role ARN"),
         (with(|s| s.region = Some("eu central")), "region"),
         (with(|s| s.endpoint = Some("host/path")), "endpoint host"),
@@ -162,7 +170,7 @@ fn what_cannot_work_is_refused_before_signing() {
         (with(|s| s.role_session_name = Some("x")), "role session name"),
         (with(|s| s.role_session_name = Some("a/b")), "role session name"),
         (with(|s| s.instance_properties = &[("", "x")]), "instance property"),
-        (with(|s| s.chain = &[&[]; 6]), "certificate chain"),
+        (with(|s| s.chain = &[&[] as &[u8]; 6]), "certificate chain"),
     ] {
         assert_eq!(field(session, &key, &at()), Some(wrong));
     }

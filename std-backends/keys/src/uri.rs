@@ -240,35 +240,19 @@ impl fmt::Debug for KeyUri {
     }
 }
 
+/// Attributes of a device's URI that are no secrets.
+const HARMLESS: &str = "token manufacturer serial model library-manufacturer library-description \
+    library-version object id type slot-id slot-manufacturer slot-description module-path \
+    module-name handle file fapi tcti parent pcrs";
+
 /// Whether an attribute of a device's URI may be printed.
 fn shown(name: &str, value: &str) -> bool {
     match name {
-        "token"
-        | "manufacturer"
-        | "serial"
-        | "model"
-        | "library-manufacturer"
-        | "library-description"
-        | "library-version"
-        | "object"
-        | "id"
-        | "type"
-        | "slot-id"
-        | "slot-manufacturer"
-        | "slot-description"
-        | "module-path"
-        | "module-name"
-        | "handle"
-        | "file"
-        | "fapi"
-        | "tcti"
-        | "parent"
-        | "pcrs" => true,
         // The place of a secret, unless it is the secret itself, put there by mistake.
         "pin-source" | "auth-source" | "passphrase-source" => {
             decoded(value).is_some_and(|v| SecretRef::parse(&v).is_ok())
         }
-        _ => false,
+        _ => HARMLESS.split(' ').any(|harmless| harmless == name),
     }
 }
 
@@ -577,6 +561,10 @@ mod tests {
         assert_eq!(
             shown("pkcs11:?pin-value=1234&5678&99=1;x"),
             "pkcs11:?pin-value=[redacted]&[redacted]&[redacted]"
+        );
+        assert_eq!(
+            shown("pkcs11:?pin-value=1234&abc=1&module-name=m"),
+            "pkcs11:?pin-value=[redacted]&[redacted]&module-name=m"
         );
         shown("pkcs11:token=t?PIN-VALUE=1234");
         shown("pkcs11:token=t?pin%2Dvalue=1234");

@@ -66,18 +66,15 @@ impl HmacSha256 {
         // RFC 2104: a key longer than the block is hashed first. Done here, and short keys padded, so
         // that the fixed-size constructor serves, which cannot fail.
         let mut block = [0u8; 64];
-        let hashed;
-        let short = if key.len() > block.len() {
-            hashed = sha256(key);
-            hashed.as_slice()
-        } else {
-            key
-        };
-        if let Some(to) = block.get_mut(..short.len()) {
-            to.copy_from_slice(short);
+        if let Some(to) = block.get_mut(..key.len()) {
+            to.copy_from_slice(key);
+        } else if let Some(to) = block.first_chunk_mut::<32>() {
+            *to = sha256(key);
         }
-        let mac = Hmac::<sha2::Sha256>::new(&block.into());
-        zeroize::Zeroize::zeroize(&mut block);
+        let mac = Hmac::<sha2::Sha256>::new((&block).into());
+        if let Some(used) = block.get_mut(..key.len().clamp(32, 64)) {
+            zeroize::Zeroize::zeroize(used);
+        }
         Self(mac)
     }
 

@@ -88,7 +88,8 @@ impl SigningKey {
         }
         let mut scope = [0u8; MAX_SCOPE_LEN];
         let mut out = Out::new(&mut scope);
-        out.put(&time.date());
+        let date = time.date();
+        out.put(&date);
         for part in ["/", region, "/", service, "/", END] {
             out.text(part);
         }
@@ -100,7 +101,7 @@ impl SigningKey {
                 "region and service together are longer than MAX_SCOPE_LEN allows",
             ));
         }
-        let mut link = secret.hmac_sha256(&time.date())?;
+        let mut link = secret.hmac_sha256(&date)?;
         for part in [region, service, END] {
             let mut mac = HmacSha256::new(&link);
             mac.update(part.as_bytes());
@@ -129,12 +130,12 @@ impl SigningKey {
     /// Whether it is good at `time`: the same UTC day.
     #[must_use]
     pub fn covers(&self, time: UnixTime) -> bool {
-        self.scope.starts_with(&time.date())
+        self.scope.first_chunk() == Some(&time.date())
     }
 
-    /// The keyed MAC, for `time`.
-    pub(crate) fn mac_at(&self, time: UnixTime) -> Result<HmacSha256> {
-        if !self.covers(time) {
+    /// The keyed MAC, for a time in ISO 8601 basic.
+    pub(crate) fn mac_at(&self, basic: &str) -> Result<HmacSha256> {
+        if basic.as_bytes().first_chunk::<8>() != self.scope.first_chunk::<8>() {
             return Err(Error::mismatch("signing key", "derived for another day; derive it anew"));
         }
         Ok(self.mac.clone())
@@ -159,8 +160,10 @@ mod tests {
     use super::*;
     use crate::digest::hmac_sha256;
 
+    const NOW: &str = "20150830T123600Z";
+
     fn at() -> UnixTime {
-        UnixTime::parse("20150830T123600Z").unwrap()
+        UnixTime::parse(NOW).unwrap()
     }
 
     // The chain's last value for this secret, day, region and service was computed with botocore
@@ -176,12 +179,12 @@ mod tests {
         let mut signing = [0u8; 32];
         let want = "a9d028e9e96178f3ed6acfa66eff308447119de7ba1dd1dc7b666bbcb5686dfd";
         crate::encode::hex::decode(want.as_bytes(), &mut signing).unwrap();
-        let mut mac = key.mac_at(at()).unwrap();
+        let mut mac = key.mac_at(NOW).unwrap();
         mac.update(b"x");
         assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
         assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
         assert_eq!(key.region(), "us-east-1");
-        assert!(key.mac_at(at().plus(86_400)).is_err());
+        assert!(key.mac_at("20150831T000000Z").is_err() && !key.covers(at().plus(86_400)));
         assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
     }
 
@@ -199,7 +202,7 @@ mod tests {
         assert_eq!(device.0.get(), 1);
         let soft = SecretAccessKey::new("secret").unwrap();
         let soft = SigningKey::derive(&soft, at(), "eu-west-1", "s3").unwrap();
-        assert_eq!(key.mac_at(at()).unwrap().finish(), soft.mac_at(at()).unwrap().finish());
+        assert_eq!(key.mac_at(NOW).unwrap().finish(), soft.mac_at(NOW).unwrap().finish());
     }
 
     #[test]

@@ -177,8 +177,8 @@ impl<'a> SigV4<'a> {
         time: UnixTime,
         buf: &'b mut [u8],
     ) -> Result<Signed<'b>> {
-        self.with_canonical(request, time, Form::Headers, |canonical, order| {
-            let signature = self.signature(canonical, order, time)?;
+        self.with_canonical(request, time, Form::Headers, |canonical, order, date| {
+            let signature = self.signature(canonical, order, date)?;
             let mut out = Out::new(buf);
             for (name, value) in canonical.added {
                 for part in [name, ": ", value, "\r\n"] {
@@ -219,8 +219,8 @@ impl<'a> SigV4<'a> {
         expires: u32,
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
-        self.with_canonical(request, time, Form::Query { expires }, |canonical, order| {
-            let signature = self.signature(canonical, order, time)?;
+        self.with_canonical(request, time, Form::Query { expires }, |canonical, order, date| {
+            let signature = self.signature(canonical, order, date)?;
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -260,7 +260,7 @@ impl<'a> SigV4<'a> {
         form: Form,
         out: &mut impl Sink,
     ) -> Result<()> {
-        self.with_canonical(request, time, form, |canonical, order| {
+        self.with_canonical(request, time, form, |canonical, order, _| {
             canonical.write(order, out);
             Ok(())
         })
@@ -277,8 +277,8 @@ impl<'a> SigV4<'a> {
         form: Form,
         out: &mut impl Sink,
     ) -> Result<()> {
-        self.with_canonical(request, time, form, |canonical, order| {
-            write_string_to_sign(ALGORITHM, time, self.key.scope(), canonical, order, out);
+        self.with_canonical(request, time, form, |canonical, order, date| {
+            write_string_to_sign(date, self.key.scope(), canonical, order, out);
             Ok(())
         })
     }
@@ -287,10 +287,10 @@ impl<'a> SigV4<'a> {
         &self,
         canonical: &Canonical<'_>,
         order: &HeaderOrder,
-        time: UnixTime,
+        date: &str,
     ) -> Result<[u8; 64]> {
-        let mut mac = self.key.mac_at(time)?;
-        write_string_to_sign(ALGORITHM, time, self.key.scope(), canonical, order, &mut mac);
+        let mut mac = self.key.mac_at(date)?;
+        write_string_to_sign(date, self.key.scope(), canonical, order, &mut mac);
         Ok(hex::digest(&mac.finish()))
     }
 
@@ -299,9 +299,10 @@ impl<'a> SigV4<'a> {
         request: &Request<'_>,
         time: UnixTime,
         form: Form,
-        then: impl FnOnce(&Canonical<'_>, &HeaderOrder) -> Result<T>,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
     ) -> Result<T> {
-        let plain = |s: &str| !s.is_empty() && s.bytes().all(|c| c.is_ascii_graphic());
+        let plain =
+            |s: &str| !s.is_empty() && s.bytes().fold(true, |ok, c| ok & c.is_ascii_graphic());
         if !plain(self.access_key_id) || self.access_key_id.contains('/') {
             return Err(Error::invalid("access key id", "expected printable characters, no slash"));
         }
@@ -360,7 +361,7 @@ impl<'a> SigV4<'a> {
                     canonical.unsigned = &["x-amz-security-token"];
                 }
                 let order = canonical.header_order()?;
-                then(&canonical, &order)
+                then(&canonical, &order, date)
             }
             Form::Query { expires } => {
                 if !(1..=604_800).contains(&expires) {
@@ -396,7 +397,7 @@ impl<'a> SigV4<'a> {
                 // A presigned URL is used by whoever holds it, with headers of their own.
                 canonical.unsigned = &["x-amz-user-agent", "x-amz-checksum-mode"];
                 let order = canonical.header_order()?;
-                then(&canonical, &order)
+                then(&canonical, &order, date)
             }
         }
     }
@@ -407,8 +408,7 @@ const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 
 /// Writes the string to sign: the canonical request goes straight into its hash.
 fn write_string_to_sign(
-    algorithm: &str,
-    time: UnixTime,
+    date: &str,
     scope: &str,
     canonical: &Canonical<'_>,
     order: &HeaderOrder,
@@ -416,12 +416,9 @@ fn write_string_to_sign(
 ) {
     let mut hash = Sha256::new();
     canonical.write(order, &mut hash);
-    out.text(algorithm);
-    out.put(b"\n");
-    out.put(&time.basic());
-    out.put(b"\n");
-    out.text(scope);
-    out.put(b"\n");
+    for part in [ALGORITHM, "\n", date, "\n", scope, "\n"] {
+        out.text(part);
+    }
     out.put(&hex::digest(&hash.finish()));
 }
 

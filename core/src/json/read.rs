@@ -29,8 +29,8 @@ pub const MAX_DEPTH: usize = 16;
 /// The most members of one object.
 pub const MAX_MEMBERS: usize = 256;
 
-/// The longest string whose length stands in its first octet; 0xFF stays free.
-const SHORT: usize = 126;
+/// The longest string whose length stands in its first octet, beside the high bit.
+const SHORT: usize = 127;
 
 /// Ends a long string.
 const END_OF_LONG: u8 = 0xff;
@@ -430,7 +430,9 @@ fn skip(text: &[u8]) -> &[u8] {
                 open.pop();
                 rest = after;
             } else if open.in_object() {
-                let Some(member) = member(rest) else { return &[] };
+                let Some(member) = member(rest) else {
+                    return &[];
+                };
                 match member.next {
                     Some(next) => rest = next,
                     None => {

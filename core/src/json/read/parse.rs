@@ -47,8 +47,12 @@ pub(super) fn rewrite(text: &mut [u8]) -> Result<usize> {
         return Err(UTF8.at(error.valid_up_to()));
     }
     let mut reader = Reader::new(text);
-    reader.document()
+    reader.document().map_err(|error| error.at(reader.at))
 }
+
+/// The outcome of a step. An error stands for the place where the reader is; the reference keeps the
+/// outcome in registers.
+type Step<T = ()> = core::result::Result<T, &'static Error>;
 
 /// What directly encloses the place where the reader is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +106,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn document(&mut self) -> Result<usize> {
+    fn document(&mut self) -> Step<usize> {
         self.space();
         let start = self.at;
         loop {
@@ -129,7 +133,7 @@ impl<'t> Reader<'t> {
                 b't' => self.literal(b"true")?,
                 b'f' => self.literal(b"false")?,
                 b'n' => self.literal(b"null")?,
-                _ => return Err(self.refuse(VALUE)),
+                _ => return Err(self.refuse(&VALUE)),
             }
             // A value has ended, or an array or object was found empty.
             loop {
@@ -151,10 +155,10 @@ impl<'t> Reader<'t> {
                         self.close();
                     }
                     (Within::Array, b']') => self.close(),
-                    (Within::Object, _) => return Err(self.refuse(IN_OBJECT)),
-                    (Within::Array, _) => return Err(self.refuse(IN_ARRAY)),
+                    (Within::Object, _) => return Err(self.refuse(&IN_OBJECT)),
+                    (Within::Array, _) => return Err(self.refuse(&IN_ARRAY)),
                     (Within::Document, _) if self.at < self.text.len() => {
-                        return Err(TRAILING.at(self.at));
+                        return Err(&TRAILING);
                     }
                     (Within::Document, _) => return Ok(start),
                 }
@@ -170,11 +174,8 @@ impl<'t> Reader<'t> {
 
     /// `error` here, unless the matter is that there is no more text.
     #[cold]
-    fn refuse(&self, error: Error) -> Error {
-        match self.at < self.text.len() {
-            true => error.at(self.at),
-            false => END.at(self.at),
-        }
+    fn refuse(&self, error: &'static Error) -> &'static Error {
+        if self.at < self.text.len() { error } else { &END }
     }
 
     /// Passes white space (RFC 8259, section 2).
@@ -186,8 +187,8 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes an opening bracket and the white space after it.
-    fn open(&mut self, within: Within) -> Result<()> {
-        let outer = self.outer.get_mut(self.depth).ok_or(DEPTH.at(self.at))?;
+    fn open(&mut self, within: Within) -> Step {
+        let outer = self.outer.get_mut(self.depth).ok_or(&DEPTH)?;
         *outer = self.here;
         self.depth += 1;
         self.at += 1;
@@ -217,16 +218,16 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes a member name and its colon.
-    fn name(&mut self) -> Result<()> {
+    fn name(&mut self) -> Step {
         let start = self.at;
         if self.peek() != b'"' {
-            return Err(self.refuse(NAME));
+            return Err(self.refuse(&NAME));
         }
         let end = self.string()?;
         self.space();
         match self.text.get_mut(self.at) {
             Some(colon @ b':') => *colon = b' ',
-            _ => return Err(self.refuse(COLON)),
+            _ => return Err(self.refuse(&COLON)),
         }
         self.at += 1;
 
@@ -236,12 +237,14 @@ impl<'t> Reader<'t> {
         let all_known = known.len() == usize::from(self.here.count);
         let suspect = !all_known || known.iter().fold(false, |hit, h| hit | (*h == hash));
         if suspect && self.is_repeated(start, end) {
-            return Err(REPEATED.at(start));
+            self.at = start;
+            return Err(&REPEATED);
         }
         if usize::from(self.here.count) == MAX_MEMBERS {
-            return Err(MEMBERS.at(start));
+            self.at = start;
+            return Err(&MEMBERS);
         }
-        if all_known && let Some(to) = self.names.get_mut(self.used) {
+        if let Some(to) = self.names.get_mut(self.used) {
             *to = hash;
             self.used += 1;
         }
@@ -251,7 +254,8 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether an earlier member of this object has the name that begins at `start`. It hops over the
-    /// earlier members, so the work for a text grows with its length times [`MAX_MEMBERS`] at worst.
+    /// values, and walks over those beyond 64 KiB. So a text below that, whatever its names, costs at
+    /// most [`MAX_MEMBERS`] hops for a name; a longer one up to that many walks for each level.
     #[cold]
     fn is_repeated(&self, start: usize, end: usize) -> bool {
         let name = self.text.get(start + 1..end).unwrap_or_default();
@@ -267,7 +271,7 @@ impl<'t> Reader<'t> {
 
     /// Passes a string and rewrites it. Gives the end of its content.
     #[inline]
-    fn string(&mut self) -> Result<usize> {
+    fn string(&mut self) -> Step<usize> {
         let head = self.at;
         self.at = head + 1;
         let mut end = self.at + plain(self.text.get(self.at..).unwrap_or_default());
@@ -287,20 +291,23 @@ impl<'t> Reader<'t> {
         }
         if let Some([to, rest @ ..]) = self.text.get_mut(end..self.at) {
             *to = fill;
-            rest.fill(b' ');
+            // Mostly there is no rest, and no call.
+            if !rest.is_empty() {
+                rest.fill(b' ');
+            }
         }
         Ok(end)
     }
 
     /// Goes on to the closing quote of a string and moves its content together. Gives the content's end.
     #[inline(never)]
-    fn unescape(&mut self) -> Result<usize> {
+    fn unescape(&mut self) -> Step<usize> {
         let mut end = self.at;
         loop {
             match self.peek() {
                 b'"' => return Ok(end),
                 b'\\' => {}
-                _ => return Err(self.refuse(CONTROL)),
+                _ => return Err(self.refuse(&CONTROL)),
             }
             let mut utf8 = [0; 4];
             let text = self.escape()?.encode_utf8(&mut utf8).as_bytes();
@@ -309,6 +316,9 @@ impl<'t> Reader<'t> {
                 to.copy_from_slice(text);
             }
             end += text.len();
+            if self.peek() == b'\\' {
+                continue;
+            }
             let run = plain(self.text.get(self.at..).unwrap_or_default());
             let freed = self.at - end;
             if let Some(run) = self.text.get_mut(end..self.at + run) {
@@ -320,7 +330,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes an escape (RFC 8259, section 7).
-    fn escape(&mut self) -> Result<char> {
+    fn escape(&mut self) -> Step<char> {
         self.at += 1;
         let c = match self.peek() {
             c @ (b'"' | b'\\' | b'/') => char::from(c),
@@ -330,36 +340,37 @@ impl<'t> Reader<'t> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode(),
-            _ => return Err(self.refuse(ESCAPE)),
+            _ => return Err(self.refuse(&ESCAPE)),
         };
         self.at += 1;
         Ok(c)
     }
 
     /// Passes the rest of one `\u` escape, or of a surrogate pair of two.
-    fn unicode(&mut self) -> Result<char> {
+    fn unicode(&mut self) -> Step<char> {
         let start = self.at - 1;
         let mut code = self.hex4()?;
-        if matches!(code, 0xd800..=0xdbff) {
-            if self.peek() != b'\\' || self.text.get(self.at + 1) != Some(&b'u') {
-                return Err(SURROGATE.at(start));
-            }
+        let next = self.text.get(self.at..).unwrap_or_default();
+        if matches!(code, 0xd800..=0xdbff) && next.starts_with(b"\\u") {
             self.at += 1;
             let low = self.hex4()?;
-            if !matches!(low, 0xdc00..=0xdfff) {
-                return Err(SURROGATE.at(start));
+            // Without a low one, the high one stays, and is no character.
+            if matches!(low, 0xdc00..=0xdfff) {
+                code = 0x1_0000 + ((code & 0x3ff) << 10 | low & 0x3ff);
             }
-            code = 0x1_0000 + ((code & 0x3ff) << 10 | low & 0x3ff);
         }
-        char::from_u32(code).ok_or(SURROGATE.at(start))
+        char::from_u32(code).ok_or_else(|| {
+            self.at = start;
+            &SURROGATE
+        })
     }
 
     /// Passes the `u` of an escape and its four digits.
-    fn hex4(&mut self) -> Result<u32> {
+    fn hex4(&mut self) -> Step<u32> {
         let mut code = 0;
         for _ in 0..4 {
             self.at += 1;
-            let digit = hex::value(self.peek()).ok_or_else(|| self.refuse(HEX))?;
+            let digit = hex::value(self.peek()).ok_or_else(|| self.refuse(&HEX))?;
             code = code << 4 | u32::from(digit);
         }
         self.at += 1;
@@ -367,7 +378,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes a number (RFC 8259, section 6).
-    fn number(&mut self) -> Result<()> {
+    fn number(&mut self) -> Step {
         if self.peek() == b'-' {
             self.at += 1;
         }
@@ -390,21 +401,21 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes one digit or more.
-    fn digits(&mut self) -> Result<()> {
+    fn digits(&mut self) -> Step {
         let start = self.at;
         while self.peek().is_ascii_digit() {
             self.at += 1;
         }
         match self.at > start {
             true => Ok(()),
-            false => Err(self.refuse(DIGIT)),
+            false => Err(self.refuse(&DIGIT)),
         }
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Result<()> {
+    fn literal(&mut self, literal: &[u8]) -> Step {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if !rest.starts_with(literal) {
-            return Err(LITERAL.at(self.at));
+            return Err(&LITERAL);
         }
         self.at += literal.len();
         Ok(())
@@ -415,22 +426,20 @@ impl<'t> Reader<'t> {
 #[inline]
 fn plain(text: &[u8]) -> usize {
     let mut rest = text;
-    let mut len = 0;
     while let Some((word, after)) = rest.split_first_chunk() {
         // The high bit of an octet is set where it is special. A borrow can set it wrongly, but only
         // after a special one, and the first counts. Octets from 0x80 are masked out.
         let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20);
-        let quote = (word ^ ONES * b'"' as u64).wrapping_sub(ONES);
-        let backslash = (word ^ ONES * b'\\' as u64).wrapping_sub(ONES);
-        let special = (control | quote | backslash) & !word & HIGHS;
+        // The flipped bit swaps the quote and the space, so that all special ones are below 0x21.
+        let control_or_quote = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+        let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+        let special = (control_or_quote | backslash) & !word & HIGHS;
         if special != 0 {
-            return len + special.trailing_zeros() as usize / 8;
+            return text.len() - rest.len() + special.trailing_zeros() as usize / 8;
         }
-        len += 8;
         rest = after;
     }
-    len + rest.iter().take_while(|c| !matches!(c, b'"' | b'\\' | 0..0x20)).count()
+    text.len() - rest.iter().skip_while(|c| !matches!(c, b'"' | b'\\' | 0..0x20)).count()
 }
 
 /// A quick hash of a name: its length, and its first and last eight octets. It may collide, since every

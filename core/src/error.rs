@@ -43,12 +43,7 @@ impl Error {
     /// An error of `kind` about `field`; `help` says what is expected. Both are sentence fragments.
     #[must_use]
     pub const fn new(kind: ErrorKind, field: &'static str, help: &'static str) -> Self {
-        Self {
-            kind,
-            field,
-            help,
-            detail: 0,
-        }
+        Self { kind, field, help, detail: 0 }
     }
 
     /// [`ErrorKind::Invalid`].

@@ -128,10 +128,7 @@ pub trait Exchange {
     fn prepare<'b>(&self, at: &Attempt, buf: &'b mut [u8]) -> Result<Prepared<'b>> {
         let mut draft = Draft::new(buf);
         self.write(at, &mut draft)?;
-        let room = draft
-            .layout
-            .signing
-            .map_or(0, |s| max_signature_len(s.scheme));
+        let room = draft.layout.signing.map_or(0, |s| max_signature_len(s.scheme));
         draft.seal(at, room)
     }
 
@@ -149,10 +146,7 @@ pub trait Exchange {
         check_certified(self.certified_key(), signer)?;
         let mut draft = Draft::new(buf);
         self.write(at, &mut draft)?;
-        let room = draft
-            .layout
-            .signing
-            .map_or(0, |s| signer.max_signature_len(s.scheme));
+        let room = draft.layout.signing.map_or(0, |s| signer.max_signature_len(s.scheme));
         let prepared = draft.seal(at, room)?;
         let mut space = [0u8; MAX_SIGNATURE_LEN];
         let signature = match prepared.to_sign() {
@@ -231,12 +225,7 @@ fn prepare_jws<'b, A: Assertion + ?Sized>(
     if buf.len() < needed {
         return Err(Error::too_small("token buffer", needed));
     }
-    Ok(PreparedJws {
-        buf,
-        len,
-        scheme: assertion.scheme(),
-        at: at.clone(),
-    })
+    Ok(PreparedJws { buf, len, scheme: assertion.scheme(), at: at.clone() })
 }
 
 /// The largest signature of a scheme; for RSA, of the largest key this crate has room for.
@@ -283,11 +272,7 @@ impl<'b> PreparedJws<'b> {
     /// What to sign, and how.
     #[must_use]
     pub fn to_sign(&self) -> (Scheme, ToSign<'_>) {
-        (
-            self.scheme,
-            self.at
-                .to_sign(self.buf.get(..self.len).unwrap_or_default()),
-        )
+        (self.scheme, self.at.to_sign(self.buf.get(..self.len).unwrap_or_default()))
     }
 
     /// The second step: the token, with `signature` (ECDSA: r||s) appended.
@@ -390,10 +375,7 @@ impl<'b> Draft<'b> {
         let from = self.out.len();
         write(&mut self.out);
         self.layout.end = self.out.len();
-        Span {
-            from,
-            to: self.layout.end,
-        }
+        Span { from, to: self.layout.end }
     }
 
     pub(crate) const fn host_span(&self) -> Span {
@@ -410,15 +392,8 @@ impl<'b> Draft<'b> {
 
     /// The body ends with the JWS signing input that starts at `from`; the signature is appended to it.
     pub fn sign_jws(&mut self, scheme: Scheme, from: usize) {
-        let message = Span {
-            from,
-            to: self.layout.body.to,
-        };
-        self.layout.signing = Some(Signing {
-            scheme,
-            message,
-            encoding: Encoding::Jws,
-        });
+        let message = Span { from, to: self.layout.body.to };
+        self.layout.signing = Some(Signing { scheme, message, encoding: Encoding::Jws });
     }
 
     /// The headers end where the hexadecimal signature of `message` goes. The message itself is written
@@ -427,32 +402,18 @@ impl<'b> Draft<'b> {
         let end = self.layout.end;
         let message = self.part(message);
         self.layout.end = end;
-        self.layout.signing = Some(Signing {
-            scheme,
-            message,
-            encoding: Encoding::Hex,
-        });
+        self.layout.signing = Some(Signing { scheme, message, encoding: Encoding::Hex });
     }
 
     fn needed(&self, signature_len: usize) -> usize {
         let signature = match self.layout.signing {
             None => 0,
-            Some(Signing {
-                encoding: Encoding::Jws,
-                ..
-            }) => 1 + base64::url_encoded_len(signature_len),
-            Some(Signing {
-                encoding: Encoding::Hex,
-                scheme,
-                ..
-            }) => hex::encoded_len(
+            Some(Signing { encoding: Encoding::Jws, .. }) => {
+                1 + base64::url_encoded_len(signature_len)
+            }
+            Some(Signing { encoding: Encoding::Hex, scheme, .. }) => hex::encoded_len(
                 // DER adds three header octets pairwise, and a zero before a set top bit.
-                signature_len
-                    + if scheme.coordinate_len().is_some() {
-                        8
-                    } else {
-                        0
-                    },
+                signature_len + if scheme.coordinate_len().is_some() { 8 } else { 0 },
             ),
         };
         self.out.len().max(self.layout.end + signature)
@@ -465,11 +426,7 @@ impl<'b> Draft<'b> {
         if buf.len() < needed {
             return Err(Error::too_small("request buffer", needed));
         }
-        Ok(Prepared {
-            buf,
-            layout,
-            at: at.clone(),
-        })
+        Ok(Prepared { buf, layout, at: at.clone() })
     }
 }
 
@@ -485,9 +442,7 @@ impl<'b> Prepared<'b> {
     /// What to sign, and how; `None` where nothing is signed.
     #[must_use]
     pub fn to_sign(&self) -> Option<(Scheme, ToSign<'_>)> {
-        let Signing {
-            scheme, message, ..
-        } = self.layout.signing?;
+        let Signing { scheme, message, .. } = self.layout.signing?;
         let message = self.buf.get(message.from..message.to).unwrap_or_default();
         Some((scheme, self.at.to_sign(message)))
     }
@@ -499,13 +454,9 @@ impl<'b> Prepared<'b> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the signature's length cannot be right;
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall).
     pub fn finish(self, signature: &[u8]) -> Result<HttpRequest<'b>> {
-        let Self {
-            buf, mut layout, ..
-        } = self;
+        let Self { buf, mut layout, .. } = self;
         match layout.signing {
-            Some(Signing {
-                scheme, encoding, ..
-            }) => {
+            Some(Signing { scheme, encoding, .. }) => {
                 check_signature_len(scheme, signature)?;
                 let der = &mut [0u8; MAX_ECDSA_DER_LEN];
                 let signature = match encoding {
@@ -531,9 +482,7 @@ impl<'b> Prepared<'b> {
             host: text(buf, layout.host)?,
             target: text(buf, layout.target)?,
             head: text(buf, layout.head)?,
-            body: buf
-                .get(layout.body.from..layout.body.to)
-                .unwrap_or_default(),
+            body: buf.get(layout.body.from..layout.body.to).unwrap_or_default(),
         })
     }
 }
@@ -546,10 +495,7 @@ fn check_signature_len(scheme: Scheme, signature: &[u8]) -> Result<()> {
     if good {
         Ok(())
     } else {
-        Err(Error::invalid(
-            "signature",
-            "its length does not fit the scheme (ECDSA: r||s)",
-        ))
+        Err(Error::invalid("signature", "its length does not fit the scheme (ECDSA: r||s)"))
     }
 }
 

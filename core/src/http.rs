@@ -40,17 +40,13 @@ impl<'b> HttpRequest<'b> {
 
     /// Name and value of each further header, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.head
-            .split("\r\n")
-            .filter_map(|line| line.split_once(": "))
+        self.head.split("\r\n").filter_map(|line| line.split_once(": "))
     }
 
     /// The value of the header `name`, of either case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'b str> {
-        self.headers()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v)
+        self.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 
     /// The body; empty for a `GET`.
@@ -66,14 +62,7 @@ impl<'b> HttpRequest<'b> {
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall) with the needed size.
     pub fn write_http1<'o>(&self, buf: &'o mut [u8]) -> Result<&'o [u8]> {
         let mut out = Out::new(buf);
-        for part in [
-            self.method,
-            " ",
-            self.target,
-            " HTTP/1.1\r\nHost: ",
-            self.host,
-            "\r\n",
-        ] {
+        for part in [self.method, " ", self.target, " HTTP/1.1\r\nHost: ", self.host, "\r\n"] {
             out.text(part);
         }
         if !self.head.is_empty() {
@@ -116,10 +105,7 @@ impl<'a> ResponseHead<'a> {
     /// The value of the header `name`, of either case; the first when it is repeated.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| *v)
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| *v)
     }
 }
 
@@ -129,10 +115,7 @@ pub(crate) fn check_host(host: &str) -> Result<()> {
     let ok =
         |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     if host.is_empty() || host.len() > 253 + 6 || !host.bytes().all(ok) {
-        return Err(Error::invalid(
-            "endpoint host",
-            "expected a host name with an optional port",
-        ));
+        return Err(Error::invalid("endpoint host", "expected a host name with an optional port"));
     }
     Ok(())
 }

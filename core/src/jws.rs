@@ -121,9 +121,7 @@ pub(crate) mod testing {
         }
 
         fn sign(&self, _: Scheme, _: &ToSign<'_>, out: &mut [u8]) -> Result<usize, SignError> {
-            out.get_mut(..self.len)
-                .ok_or(SignError::TOO_SMALL)?
-                .fill(0xa5);
+            out.get_mut(..self.len).ok_or(SignError::TOO_SMALL)?.fill(0xa5);
             Ok(self.len)
         }
     }
@@ -145,10 +143,7 @@ pub(crate) mod testing {
     /// Header and claims as serde_json reads them.
     pub(crate) fn values(assertion: &dyn Assertion) -> crate::Result<(Value, Value)> {
         let (header, claims) = texts(assertion)?;
-        Ok((
-            serde_json::from_str(&header).unwrap(),
-            serde_json::from_str(&claims).unwrap(),
-        ))
+        Ok((serde_json::from_str(&header).unwrap(), serde_json::from_str(&claims).unwrap()))
     }
 
     /// The size that is asked for is exact, and both ways of signing make the same token.
@@ -158,13 +153,8 @@ pub(crate) mod testing {
         let mut exact = vec![0; needed];
         let token = assertion.sign(signer, &at, &mut exact).unwrap().to_owned();
         assert_eq!(token.len(), needed);
-        let refused = assertion
-            .sign(signer, &at, &mut vec![0; needed - 1])
-            .unwrap_err();
-        assert_eq!(
-            (refused.kind(), refused.needed()),
-            (ErrorKind::BufferTooSmall, Some(needed))
-        );
+        let refused = assertion.sign(signer, &at, &mut vec![0; needed - 1]).unwrap_err();
+        assert_eq!((refused.kind(), refused.needed()), (ErrorKind::BufferTooSmall, Some(needed)));
         let mut buf = vec![0; needed + 1000];
         let prepared = assertion.prepare(&at, &mut buf).unwrap();
         let (scheme, to_sign) = prepared.to_sign();
@@ -207,11 +197,7 @@ mod tests {
         let mut out = Out::new(&mut []);
         for scheme in Scheme::ALL {
             let written = signing_input(&mut out, scheme, |_| {}, |_| {});
-            assert_eq!(
-                written.is_err(),
-                scheme == Scheme::EcdsaP384Sha256,
-                "{scheme:?}"
-            );
+            assert_eq!(written.is_err(), scheme == Scheme::EcdsaP384Sha256, "{scheme:?}");
         }
     }
 }

@@ -66,8 +66,7 @@ impl<'a> Out<'a> {
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall) with the needed size.
     pub fn finish(self) -> Result<&'a mut [u8]> {
         let Self { buf, len } = self;
-        buf.get_mut(..len)
-            .ok_or(Error::too_small("output buffer", len))
+        buf.get_mut(..len).ok_or(Error::too_small("output buffer", len))
     }
 }
 
@@ -94,11 +93,7 @@ pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
             break;
         }
     }
-    out.put(
-        digits
-            .get(digits.len().wrapping_sub(used)..)
-            .unwrap_or_default(),
-    );
+    out.put(digits.get(digits.len().wrapping_sub(used)..).unwrap_or_default());
 }
 
 #[cfg(test)]

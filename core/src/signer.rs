@@ -90,15 +90,9 @@ impl<'a> ToSign<'a> {
     /// The digest that `scheme` signs.
     #[must_use]
     pub fn digest(&self, scheme: Scheme) -> Digest {
-        let mut digest = Digest {
-            bytes: [0; 48],
-            len: 32,
-        };
+        let mut digest = Digest { bytes: [0; 48], len: 32 };
         if scheme == Scheme::EcdsaP384Sha384 {
-            digest = Digest {
-                bytes: sha384(self.message),
-                len: 48,
-            };
+            digest = Digest { bytes: sha384(self.message), len: 48 };
         } else if let Some(to) = digest.bytes.get_mut(..32) {
             to.copy_from_slice(&sha256(self.message));
         }
@@ -211,10 +205,8 @@ pub struct SignError {
 
 impl SignError {
     /// The key cannot sign with the scheme asked for.
-    pub const UNSUPPORTED: Self = Self::new(
-        "sign",
-        "this key does not support the signature scheme asked for",
-    );
+    pub const UNSUPPORTED: Self =
+        Self::new("sign", "this key does not support the signature scheme asked for");
 
     /// The buffer for the signature is shorter than `max_signature_len`.
     pub const TOO_SMALL: Self = Self::new("sign", "the buffer for the signature is too small");
@@ -222,11 +214,7 @@ impl SignError {
     /// `operation` failed (the device's own name for it, such as `C_Sign`); `help` says what to do.
     #[must_use]
     pub const fn new(operation: &'static str, help: &'static str) -> Self {
-        Self {
-            operation,
-            help,
-            code: 0,
-        }
+        Self { operation, help, code: 0 }
     }
 
     /// The same error with the device's return code.
@@ -282,10 +270,8 @@ pub const MAX_ECDSA_DER_LEN: usize = 104;
 /// [`Malformed`](ErrorKind::Malformed) unless `raw` has 64 or 96 octets and neither half is zero;
 /// [`BufferTooSmall`](ErrorKind::BufferTooSmall).
 pub fn ecdsa_der_from_raw<'o>(raw: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]> {
-    const BAD: Error = Error::malformed(
-        "ECDSA signature",
-        "expected r||s of 64 or 96 octets, neither zero",
-    );
+    const BAD: Error =
+        Error::malformed("ECDSA signature", "expected r||s of 64 or 96 octets, neither zero");
     if raw.len() != 64 && raw.len() != 96 {
         return Err(BAD);
     }
@@ -312,10 +298,8 @@ pub fn ecdsa_der_from_raw<'o>(raw: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]>
 /// [`Malformed`](ErrorKind::Malformed) for anything that is not the one DER form of two positive
 /// integers of at most `size` octets; [`BufferTooSmall`](ErrorKind::BufferTooSmall).
 pub fn ecdsa_raw_from_der<'o>(der: &[u8], size: usize, out: &'o mut [u8]) -> Result<&'o [u8]> {
-    const BAD: Error = Error::malformed(
-        "ECDSA signature",
-        "expected the DER form of two positive integers",
-    );
+    const BAD: Error =
+        Error::malformed("ECDSA signature", "expected the DER form of two positive integers");
     let [0x30, len, body @ ..] = der else {
         return Err(BAD);
     };
@@ -342,14 +326,10 @@ pub fn ecdsa_raw_from_parts<'o>(
     size: usize,
     out: &'o mut [u8],
 ) -> Result<&'o [u8]> {
-    const BAD: Error = Error::malformed(
-        "ECDSA signature",
-        "r and s must be positive and fit the curve",
-    );
+    const BAD: Error =
+        Error::malformed("ECDSA signature", "r and s must be positive and fit the curve");
     let needed = size.saturating_mul(2);
-    let to = out
-        .get_mut(..needed)
-        .ok_or(Error::too_small("ECDSA signature", needed))?;
+    let to = out.get_mut(..needed).ok_or(Error::too_small("ECDSA signature", needed))?;
     to.fill(0);
     for (part, half) in [r, s].into_iter().zip(to.chunks_exact_mut(size.max(1))) {
         let part = magnitude(part).ok_or(BAD)?;
@@ -389,9 +369,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn der(raw: &[u8]) -> Vec<u8> {
-        ecdsa_der_from_raw(raw, &mut [0; MAX_ECDSA_DER_LEN])
-            .unwrap()
-            .to_vec()
+        ecdsa_der_from_raw(raw, &mut [0; MAX_ECDSA_DER_LEN]).unwrap().to_vec()
     }
 
     #[test]

@@ -34,11 +34,7 @@ impl UnixTime {
     #[must_use]
     pub const fn plus(self, seconds: u64) -> Self {
         let sum = self.0.saturating_add(seconds);
-        if sum > Self::MAX.0 {
-            Self::MAX
-        } else {
-            Self(sum)
-        }
+        if sum > Self::MAX.0 { Self::MAX } else { Self(sum) }
     }
 
     /// This moment less `seconds`, at least the epoch.
@@ -63,18 +59,14 @@ impl UnixTime {
         let [m1, m2] = two(month);
         let [d1, d2] = two(day);
         let [[h1, h2], [n1, n2], [s1, s2]] = self.clock();
-        [
-            y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2, b'Z',
-        ]
+        [y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2, b'Z']
     }
 
     /// `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339, section 5.6).
     #[must_use]
     pub fn rfc3339(self) -> [u8; 20] {
         let [y1, y2, y3, y4, m1, m2, d1, d2, t, h1, h2, n1, n2, s1, s2, z] = self.basic();
-        [
-            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, t, h1, h2, b':', n1, n2, b':', s1, s2, z,
-        ]
+        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, t, h1, h2, b':', n1, n2, b':', s1, s2, z]
     }
 
     /// Reads RFC 3339 (any offset; a fraction of a second is dropped) or ISO 8601 basic in UTC.
@@ -85,9 +77,7 @@ impl UnixTime {
     pub fn parse(text: &str) -> Result<Self> {
         const BAD: Error =
             Error::malformed("time", "expected RFC 3339, such as 2026-11-22T12:00:00Z");
-        let mut at = Cursor {
-            rest: text.as_bytes(),
-        };
+        let mut at = Cursor { rest: text.as_bytes() };
         let year = at.number(4).ok_or(BAD)?;
         let extended = at.eat(b'-');
         let month = at.number(2).ok_or(BAD)?;
@@ -136,11 +126,7 @@ impl UnixTime {
             return Err(BAD);
         }
         let local = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second.min(59);
-        let utc = if east {
-            local.checked_sub(offset)
-        } else {
-            local.checked_add(offset)
-        };
+        let utc = if east { local.checked_sub(offset) } else { local.checked_add(offset) };
         utc.and_then(|secs| Self::new(secs).ok()).ok_or(BAD)
     }
 
@@ -198,11 +184,7 @@ fn days_in_month(year: u64, month: u64) -> u64 {
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, year >= 1970. The year is
 /// counted from March, so that the leap day is its last and the month lengths follow one formula.
 fn days(year: u64, month: u64, day: u64) -> u64 {
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     // 719,468 days lie between 0000-03-01 and 1970-01-01.
     y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468
 }
@@ -235,20 +217,11 @@ mod tests {
         assert_eq!(parse("2015-08-30T12:36:00Z"), Some(1_440_938_160));
         assert_eq!(parse("20150830T123600Z"), Some(1_440_938_160));
         assert_eq!(parse("2024-02-29T23:59:60z"), Some(1_709_251_199));
-        assert_eq!(
-            parse("2026-11-22 13:00:00.123456+01:00"),
-            Some(1_795_348_800)
-        );
+        assert_eq!(parse("2026-11-22 13:00:00.123456+01:00"), Some(1_795_348_800));
         assert_eq!(parse("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(parse("9999-12-31T23:59:59Z"), Some(253_402_300_799));
-        assert_eq!(
-            &UnixTime::new(1_440_938_160).unwrap().basic(),
-            b"20150830T123600Z"
-        );
-        assert_eq!(
-            &UnixTime::new(951_782_400).unwrap().rfc3339(),
-            b"2000-02-29T00:00:00Z"
-        );
+        assert_eq!(&UnixTime::new(1_440_938_160).unwrap().basic(), b"20150830T123600Z");
+        assert_eq!(&UnixTime::new(951_782_400).unwrap().rfc3339(), b"2000-02-29T00:00:00Z");
     }
 
     #[test]

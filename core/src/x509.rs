@@ -86,6 +86,20 @@ impl<'a> Certificate<'a> {
         self.not_after
     }
 
+    /// Refuses a certificate that is not valid at `now`.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) before its first and after its last second.
+    pub fn check_validity(&self, now: UnixTime) -> Result<()> {
+        if now < self.not_before() {
+            return Err(Error::invalid("certificate", "not yet valid; check it and the clock"));
+        }
+        if now > self.not_after() {
+            return Err(Error::invalid("certificate", "expired; renew it, or check the clock"));
+        }
+        Ok(())
+    }
+
     /// SHA-256 of the DER: `x5t#S256` (RFC 7515, section 4.1.8).
     #[must_use]
     pub fn thumbprint_sha256(&self) -> [u8; 32] {
@@ -110,9 +124,7 @@ impl<'a> Certificate<'a> {
         let certificate = reader.sequence(|outer| -> core::result::Result<_, Fault> {
             let (certificate, signature) = outer.sequence(|tbs| to_be_signed(der, tbs))?;
             if outer.tlv_bytes()? != signature {
-                return Err(Fault::because(
-                    "the two signature algorithms must be the same",
-                ));
+                return Err(Fault::because("the two signature algorithms must be the same"));
             }
             BitStringRef::decode(outer)?;
             Ok(certificate)
@@ -154,9 +166,7 @@ fn to_be_signed<'a>(der: &'a [u8], tbs: &mut SliceReader<'a>) -> Step<(Certifica
         .map_err(|_| Fault::because("expected a positive serial number"))?
         .as_bytes();
     if serial.len() > MAX_SERIAL_LEN || matches!(serial, [] | [0, ..]) {
-        return Err(Fault::because(
-            "the serial number must be positive, of at most 20 octets",
-        ));
+        return Err(Fault::because("the serial number must be positive, of at most 20 octets"));
     }
     let signature = tbs.tlv_bytes()?;
     AlgorithmIdentifierRef::from_der(signature)?;
@@ -178,9 +188,7 @@ fn to_be_signed<'a>(der: &'a [u8], tbs: &mut SliceReader<'a>) -> Step<(Certifica
             _ => return Err(Fault::because("unknown field after the public key")),
         };
         if tag & 0x1f <= last || version < since {
-            return Err(Fault::because(
-                "a field after the public key is repeated or misplaced",
-            ));
+            return Err(Fault::because("a field after the public key is repeated or misplaced"));
         }
         last = tag & 0x1f;
         if tag == 0xa3 {
@@ -192,14 +200,7 @@ fn to_be_signed<'a>(der: &'a [u8], tbs: &mut SliceReader<'a>) -> Step<(Certifica
             };
         }
     }
-    let certificate = Certificate {
-        der,
-        serial,
-        spki,
-        not_before,
-        not_after,
-        is_ca,
-    };
+    let certificate = Certificate { der, serial, spki, not_before, not_after, is_ca };
     Ok((certificate, signature))
 }
 
@@ -211,9 +212,7 @@ fn name<'a>(reader: &mut SliceReader<'a>) -> Step<()> {
             rdn.tag().assert_eq(Tag::Set)?;
             let mut attributes = SliceReader::new(rdn.value())?;
             if attributes.is_finished() {
-                return Err(Fault::because(
-                    "a relative distinguished name must not be empty",
-                ));
+                return Err(Fault::because("a relative distinguished name must not be empty"));
             }
             while !attributes.is_finished() {
                 attributes.sequence(|attribute| -> Step<()> {
@@ -239,14 +238,10 @@ fn time<'a>(reader: &mut SliceReader<'a>) -> Step<UnixTime> {
     const BAD: Fault = Fault::because("expected dates from 1970 on, in seconds and UTC");
     let time = AnyRef::decode(reader)?;
     let since_epoch = match time.tag() {
-        Tag::UtcTime => time
-            .decode_as::<UtcTime>()
-            .map_err(|_| BAD)?
-            .to_unix_duration(),
-        Tag::GeneralizedTime => time
-            .decode_as::<GeneralizedTime>()
-            .map_err(|_| BAD)?
-            .to_unix_duration(),
+        Tag::UtcTime => time.decode_as::<UtcTime>().map_err(|_| BAD)?.to_unix_duration(),
+        Tag::GeneralizedTime => {
+            time.decode_as::<GeneralizedTime>().map_err(|_| BAD)?.to_unix_duration()
+        }
         _ => return Err(BAD),
     };
     UnixTime::new(since_epoch.as_secs()).map_err(Fault)
@@ -260,9 +255,7 @@ fn extensions(der: &[u8]) -> Step<bool> {
     let constraints = reader.sequence(|list| -> Step<_> {
         let mut found = None;
         if list.is_finished() {
-            return Err(Fault::because(
-                "extensions, where present, must not be empty",
-            ));
+            return Err(Fault::because("extensions, where present, must not be empty"));
         }
         while !list.is_finished() {
             list.sequence(|extension| -> Step<()> {
@@ -348,9 +341,7 @@ mod tests {
 
     fn der(text: &str) -> Vec<u8> {
         let mut out = vec![0; text.len()];
-        crate::encode::base64::decode(text.as_bytes(), &mut out)
-            .unwrap()
-            .to_vec()
+        crate::encode::base64::decode(text.as_bytes(), &mut out).unwrap().to_vec()
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -423,10 +414,7 @@ mod tests {
             let read = Certificate::parse(&bytes).unwrap();
             assert_eq!(hex(read.serial()), case.serial);
             assert_eq!(decimal(&read), case.decimal);
-            assert_eq!(
-                [read.not_before().as_secs(), read.not_after().as_secs()],
-                case.dates
-            );
+            assert_eq!([read.not_before().as_secs(), read.not_after().as_secs()], case.dates);
             assert_eq!(hex(&read.thumbprint_sha1()), case.sha1);
             assert_eq!(hex(&read.thumbprint_sha256()), case.sha256);
             assert_eq!(hex(&sha256(read.spki())), case.spki_sha256);
@@ -438,19 +426,14 @@ mod tests {
 
     fn refused(bytes: &[u8], why: &str) {
         let error = Certificate::parse(bytes).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.field()),
-            (ErrorKind::Malformed, "certificate")
-        );
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Malformed, "certificate"));
         assert!(error.help().contains(why), "{error}");
     }
 
     /// `bytes` with the one place where `old` stands replaced by as many octets.
     fn patched(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
         assert_eq!(old.len(), new.len());
-        let at: Vec<usize> = (0..bytes.len())
-            .filter(|at| bytes[*at..].starts_with(old))
-            .collect();
+        let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
         assert_eq!(at.len(), 1, "{at:?}");
         [&bytes[..at[0]], new, &bytes[at[0] + old.len()..]].concat()
     }
@@ -468,10 +451,7 @@ mod tests {
         refused(&serial(0), "positive");
         refused(&serial(0x80), "positive");
         let mut other_algorithm = v1.clone();
-        let outer = v1
-            .windows(4)
-            .rposition(|w| w == [0xce, 0x3d, 4, 3])
-            .unwrap();
+        let outer = v1.windows(4).rposition(|w| w == [0xce, 0x3d, 4, 3]).unwrap();
         other_algorithm[outer + 4] += 1;
         refused(&other_algorithm, "same");
 
@@ -487,20 +467,13 @@ mod tests {
         refused(&patched(&big, &[0xa3, 69], &[0xa4, 69]), "unknown field");
         refused(&patched(&big, &[0xa3, 69], &[0x81, 69]), "BIT STRING");
         // keyUsage (2.5.29.15) made a second basicConstraints (2.5.29.19).
-        refused(
-            &patched(&big, &[0x55, 0x1d, 0x0f], &[0x55, 0x1d, 0x13]),
-            "repeated",
-        );
+        refused(&patched(&big, &[0x55, 0x1d, 0x0f], &[0x55, 0x1d, 0x13]), "repeated");
 
         let ca = der(CA);
         let date = |text: &[u8; 15]| patched(&ca, b"99991231235959Z", text);
         assert!(Certificate::parse(&date(b"20500101000000Z")).is_ok());
-        for bad in [
-            b"20500101000000+",
-            b"20501301000000Z",
-            b"19691231235959Z",
-            b"2050010100000.Z",
-        ] {
+        for bad in [b"20500101000000+", b"20501301000000Z", b"19691231235959Z", b"2050010100000.Z"]
+        {
             refused(&date(bad), "dates");
         }
     }
@@ -520,11 +493,7 @@ mod tests {
                 carry /= 10;
             }
         }
-        digits
-            .iter()
-            .rev()
-            .map(|d| char::from_digit(*d, 10).unwrap())
-            .collect()
+        digits.iter().rev().map(|d| char::from_digit(*d, 10).unwrap()).collect()
     }
 
     proptest! {
@@ -583,21 +552,5 @@ mod tests {
                 bytes[at] = good[at];
             }
         }
-    }
-}
-
-impl Certificate<'_> {
-    /// Refuses a certificate that is not valid at `now`.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) before its first and after its last second.
-    pub fn check_validity(&self, now: crate::UnixTime) -> crate::Result<()> {
-        if now < self.not_before() {
-            return Err(crate::Error::invalid("certificate", "is not yet valid; check the clock"));
-        }
-        if now > self.not_after() {
-            return Err(crate::Error::invalid("certificate", "has expired; renew it"));
-        }
-        Ok(())
     }
 }

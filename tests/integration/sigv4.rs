@@ -48,10 +48,7 @@ fn case() -> impl Strategy<Value = Case> {
         session_token_after_signing: d,
     });
     (
-        (
-            prop_oneof![Just("GET"), Just("PUT"), Just("POST"), Just("DELETE")],
-            path,
-        ),
+        (prop_oneof![Just("GET"), Just("PUT"), Just("POST"), Just("DELETE")], path),
         proptest::option::of(query),
         headers,
         (0u8..4, proptest::collection::vec(any::<u8>(), 0..200)),
@@ -107,14 +104,9 @@ fn theirs(case: &Case) -> (Vec<(String, String)>, Vec<(String, String)>, String)
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(Duration::from_secs(expires.into()));
     }
-    let identity = Credentials::new(
-        "AKIDEXAMPLE",
-        "wJalrXUtnFEMI/K7MDENG",
-        case.token.clone(),
-        None,
-        "test",
-    )
-    .into();
+    let identity =
+        Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", case.token.clone(), None, "test")
+            .into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region("eu-central-1")
@@ -134,23 +126,12 @@ fn theirs(case: &Case) -> (Vec<(String, String)>, Vec<(String, String)>, String)
     let request = SignableRequest::new(case.method, uri(case), headers, body).unwrap();
     let (out, signature) = sign(request, &params).unwrap().into_parts();
     let own = |(n, v): (&str, Cow<'static, str>)| (n.to_owned(), v.into_owned());
-    let headers = out
-        .headers()
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .collect();
-    (
-        headers,
-        out.params().iter().cloned().map(own).collect(),
-        signature,
-    )
+    let headers = out.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    (headers, out.params().iter().cloned().map(own).collect(), signature)
 }
 
 fn uri(case: &Case) -> String {
-    let query = case
-        .query
-        .as_ref()
-        .map(|q| format!("?{q}"))
-        .unwrap_or_default();
+    let query = case.query.as_ref().map(|q| format!("?{q}")).unwrap_or_default();
     format!("https://{HOST}{}{query}", case.path)
 }
 
@@ -158,11 +139,8 @@ fn ours(case: &Case) -> (Vec<(String, String)>, Vec<(String, String)>, String) {
     let time = UnixTime::new(case.time).unwrap();
     let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG").unwrap();
     let key = SigningKey::derive(&secret, time, "eu-central-1", "service").unwrap();
-    let mut headers: Vec<(&str, &str)> = case
-        .headers
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
+    let mut headers: Vec<(&str, &str)> =
+        case.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     headers.push(("Host", HOST));
     let request = Request {
         method: case.method,
@@ -186,9 +164,7 @@ fn ours(case: &Case) -> (Vec<(String, String)>, Vec<(String, String)>, String) {
     match case.expires {
         None => {
             let signed = signer.sign(&request, time, &mut buf).unwrap();
-            let headers = signed
-                .headers()
-                .map(|(n, v)| (n.to_lowercase(), v.to_owned()));
+            let headers = signed.headers().map(|(n, v)| (n.to_lowercase(), v.to_owned()));
             (headers.collect(), vec![], signed.signature().to_owned())
         }
         Some(expires) => {

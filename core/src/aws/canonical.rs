@@ -26,10 +26,7 @@ pub(crate) struct Pair<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum PairValue<'a> {
     Text(&'a str),
-    Credential {
-        access_key_id: &'a str,
-        scope: &'a str,
-    },
+    Credential { access_key_id: &'a str, scope: &'a str },
     SignedHeaders,
 }
 
@@ -51,12 +48,8 @@ pub(crate) struct Canonical<'a> {
 }
 
 /// Never signed: the signature's own header, and what proxies change. As in AWS's SDKs.
-const NEVER_SIGNED: [&str; 4] = [
-    "authorization",
-    "transfer-encoding",
-    "user-agent",
-    "x-amzn-trace-id",
-];
+const NEVER_SIGNED: [&str; 4] =
+    ["authorization", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
 
 /// The order of the headers, found once for the three places that need it.
 pub(crate) struct HeaderOrder(Sorted<u32>);
@@ -74,10 +67,7 @@ impl<'a> Canonical<'a> {
         let mut host = false;
         for (name, value) in self.headers.iter().chain(self.added) {
             if name.is_empty() || !name.bytes().all(token) {
-                return Err(Error::invalid(
-                    "header name",
-                    "expected a token such as X-Amz-Date",
-                ));
+                return Err(Error::invalid("header name", "expected a token such as X-Amz-Date"));
             }
             if value.bytes().any(|c| c < 0x20 && c != b'\t' || c == 0x7f) {
                 return Err(Error::invalid("header value", "holds a control character"));
@@ -90,10 +80,7 @@ impl<'a> Canonical<'a> {
         if self.path.bytes().any(|c| c == b'\n' || c == b'\r') {
             return Err(Error::invalid("path", "holds a line break"));
         }
-        Ok(HeaderOrder(Sorted::new(
-            || self.signed(),
-            |a, b| self.by_name(*a, *b),
-        )))
+        Ok(HeaderOrder(Sorted::new(|| self.signed(), |a, b| self.by_name(*a, *b))))
     }
 
     /// Writes the canonical request.
@@ -161,10 +148,7 @@ impl<'a> Canonical<'a> {
     ) {
         match value {
             PairValue::Text(text) => percent::encode(text.as_bytes(), out),
-            PairValue::Credential {
-                access_key_id,
-                scope,
-            } => {
+            PairValue::Credential { access_key_id, scope } => {
                 percent::encode(access_key_id.as_bytes(), out);
                 out.put(b"%2F");
                 percent::encode(scope.as_bytes(), out);
@@ -211,11 +195,7 @@ impl<'a> Canonical<'a> {
     }
 
     fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut(Header<'a>)) {
-        order.0.visit(
-            || self.signed(),
-            |a, b| self.by_name(*a, *b),
-            |i| visit(self.header(i)),
-        );
+        order.0.visit(|| self.signed(), |a, b| self.by_name(*a, *b), |i| visit(self.header(i)));
     }
 
     fn write_path(&self, out: &mut impl Sink) {
@@ -250,9 +230,7 @@ impl<'a> Canonical<'a> {
             encode(segment, out);
             empty = false;
         }
-        let slash = [&b"/"[..], b"/.", b"/.."]
-            .iter()
-            .any(|end| path.ends_with(end));
+        let slash = [&b"/"[..], b"/.", b"/.."].iter().any(|end| path.ends_with(end));
         if empty || slash {
             out.put(b"/");
         }
@@ -260,13 +238,8 @@ impl<'a> Canonical<'a> {
 
     fn write_query(&self, order: &HeaderOrder, out: &mut impl Sink) {
         let items = || {
-            let own = self
-                .query
-                .as_bytes()
-                .split(|c| *c == b'&')
-                .filter(|pair| !pair.is_empty());
-            own.map(QueryItem::Own)
-                .chain(self.pairs.iter().map(QueryItem::Added))
+            let own = self.query.as_bytes().split(|c| *c == b'&').filter(|pair| !pair.is_empty());
+            own.map(QueryItem::Own).chain(self.pairs.iter().map(QueryItem::Added))
         };
         let sorted = Sorted::new(items, QueryItem::cmp);
         let mut first = true;
@@ -316,9 +289,7 @@ impl QueryItem<'_> {
             QueryItem::Own(pair) => Encoded::new(name_and_value(pair).1),
             QueryItem::Added(_) => Encoded::new(&[]),
         };
-        name(self)
-            .cmp(name(other))
-            .then_with(|| value(self).cmp(value(other)))
+        name(self).cmp(name(other)).then_with(|| value(self).cmp(value(other)))
     }
 }
 
@@ -355,11 +326,7 @@ struct Encoded<'a> {
 
 impl<'a> Encoded<'a> {
     fn new(component: &'a [u8]) -> Self {
-        Self {
-            decoder: percent::Decoder::new(component),
-            pending: [0; 2],
-            left: 0,
-        }
+        Self { decoder: percent::Decoder::new(component), pending: [0; 2], left: 0 }
     }
 }
 
@@ -452,10 +419,7 @@ struct Sorted<T> {
 
 impl<T: Copy + Default> Sorted<T> {
     fn new<I: Iterator<Item = T>>(items: impl Fn() -> I, cmp: impl Fn(&T, &T) -> Ordering) -> Self {
-        let mut sorted = Self {
-            index: [T::default(); INDEX],
-            len: None,
-        };
+        let mut sorted = Self { index: [T::default(); INDEX], len: None };
         let mut len = 0usize;
         for item in items() {
             // Insertion: lists are short, and most come sorted. Equal items keep their order.

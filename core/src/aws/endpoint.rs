@@ -13,9 +13,7 @@ fn dns_suffix(region: &str) -> &'static str {
         ("us-isob-", "sc2s.sgov.gov"),
         ("us-isof-", "csp.hci.ic.gov"),
     ];
-    let of = PARTITIONS
-        .iter()
-        .find(|(prefix, _)| region.starts_with(prefix));
+    let of = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
     of.map_or("amazonaws.com", |(_, suffix)| suffix)
 }
 
@@ -30,10 +28,7 @@ pub(crate) fn regional_host(service: &str, region: &str, out: &mut impl Sink) {
 pub(crate) fn check_region(region: &str) -> Result<()> {
     let ok = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if region.is_empty() || region.len() > 32 || !region.bytes().all(ok) {
-        return Err(Error::invalid(
-            "region",
-            "expected a region name such as eu-central-1",
-        ));
+        return Err(Error::invalid("region", "expected a region name such as eu-central-1"));
     }
     Ok(())
 }
@@ -87,14 +82,8 @@ mod tests {
             ("cn-north-1", "rolesanywhere.cn-north-1.amazonaws.com.cn"),
             ("us-gov-west-1", "rolesanywhere.us-gov-west-1.amazonaws.com"),
             ("us-iso-east-1", "rolesanywhere.us-iso-east-1.c2s.ic.gov"),
-            (
-                "us-isob-east-1",
-                "rolesanywhere.us-isob-east-1.sc2s.sgov.gov",
-            ),
-            (
-                "eusc-de-east-1",
-                "rolesanywhere.eusc-de-east-1.amazonaws.eu",
-            ),
+            ("us-isob-east-1", "rolesanywhere.us-isob-east-1.sc2s.sgov.gov"),
+            ("eusc-de-east-1", "rolesanywhere.eusc-de-east-1.amazonaws.eu"),
         ] {
             let mut buf = [0u8; 80];
             let mut out = Out::new(&mut buf);

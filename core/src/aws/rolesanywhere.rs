@@ -100,18 +100,30 @@ impl<'a> CreateSession<'a> {
 
     /// Checks every parameter and gives the region.
     fn check(&self, now: UnixTime) -> Result<&'a str> {
-        let anchor = Arn::parse(self.trust_anchor_arn, SERVICE, "trust-anchor/", Error::invalid(
-            "trust anchor ARN",
-            "expected arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID",
-        ))?;
-        let profile = Arn::parse(self.profile_arn, SERVICE, "profile/", Error::invalid(
-            "profile ARN",
-            "expected arn:aws:rolesanywhere:REGION:ACCOUNT:profile/ID",
-        ))?;
-        Arn::parse(self.role_arn, "iam", "role/", Error::invalid(
-            "role ARN",
-            "expected arn:aws:iam::ACCOUNT:role/NAME",
-        ))?;
+        let anchor = Arn::parse(
+            self.trust_anchor_arn,
+            SERVICE,
+            "trust-anchor/",
+            Error::invalid(
+                "trust anchor ARN",
+                "expected arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID",
+            ),
+        )?;
+        let profile = Arn::parse(
+            self.profile_arn,
+            SERVICE,
+            "profile/",
+            Error::invalid(
+                "profile ARN",
+                "expected arn:aws:rolesanywhere:REGION:ACCOUNT:profile/ID",
+            ),
+        )?;
+        Arn::parse(
+            self.role_arn,
+            "iam",
+            "role/",
+            Error::invalid("role ARN", "expected arn:aws:iam::ACCOUNT:role/NAME"),
+        )?;
         if anchor.region != profile.region {
             return Err(Error::mismatch(
                 "profile ARN",

@@ -84,10 +84,7 @@ impl SigningKey {
         check_region(region)?;
         let ok = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
         if service.is_empty() || !service.bytes().all(ok) {
-            return Err(Error::invalid(
-                "service",
-                "expected a signing name such as s3 or sts",
-            ));
+            return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
         let mut scope = [0u8; MAX_SCOPE_LEN];
         let mut out = Out::new(&mut scope);
@@ -112,12 +109,7 @@ impl SigningKey {
         }
         let mac = HmacSha256::new(&link);
         link.zeroize();
-        Ok(Self {
-            mac,
-            scope,
-            scope_len,
-            region_len: region.len(),
-        })
+        Ok(Self { mac, scope, scope_len, region_len: region.len() })
     }
 
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
@@ -143,10 +135,7 @@ impl SigningKey {
     /// The keyed MAC, for `time`.
     pub(crate) fn mac_at(&self, time: UnixTime) -> Result<HmacSha256> {
         if !self.covers(time) {
-            return Err(Error::mismatch(
-                "signing key",
-                "derived for another day; derive it anew",
-            ));
+            return Err(Error::mismatch("signing key", "derived for another day; derive it anew"));
         }
         Ok(self.mac.clone())
     }
@@ -210,10 +199,7 @@ mod tests {
         assert_eq!(device.0.get(), 1);
         let soft = SecretAccessKey::new("secret").unwrap();
         let soft = SigningKey::derive(&soft, at(), "eu-west-1", "s3").unwrap();
-        assert_eq!(
-            key.mac_at(at()).unwrap().finish(),
-            soft.mac_at(at()).unwrap().finish()
-        );
+        assert_eq!(key.mac_at(at()).unwrap().finish(), soft.mac_at(at()).unwrap().finish());
     }
 
     #[test]

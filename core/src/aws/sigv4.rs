@@ -135,9 +135,7 @@ impl<'b> Signed<'b> {
     /// Name and value of each header to add, `Authorization` last. They replace the request's headers of
     /// the same names.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.head
-            .split("\r\n")
-            .filter_map(|line| line.split_once(": "))
+        self.head.split("\r\n").filter_map(|line| line.split_once(": "))
     }
 
     /// The value of `Authorization`.
@@ -156,9 +154,7 @@ impl<'b> Signed<'b> {
 
 impl fmt::Debug for Signed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.headers().map(|(name, _)| name))
-            .finish()
+        f.debug_list().entries(self.headers().map(|(name, _)| name)).finish()
     }
 }
 
@@ -166,12 +162,7 @@ impl<'a> SigV4<'a> {
     /// Long-term credentials and default settings.
     #[must_use]
     pub fn new(access_key_id: &'a str, key: &'a SigningKey) -> Self {
-        Self {
-            access_key_id,
-            session_token: None,
-            key,
-            settings: Settings::default(),
-        }
+        Self { access_key_id, session_token: None, key, settings: Settings::default() }
     }
 
     /// Signs in headers: gives the lines to add, separated by CR LF in `buf`.
@@ -212,9 +203,7 @@ impl<'a> SigV4<'a> {
             canonical.write_signed_headers(order, &mut out);
             out.text(", Signature=");
             out.put(&signature);
-            Ok(Signed {
-                head: finished(out)?,
-            })
+            Ok(Signed { head: finished(out)? })
         })
     }
 
@@ -230,42 +219,33 @@ impl<'a> SigV4<'a> {
         expires: u32,
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
-        self.with_canonical(
-            request,
-            time,
-            Form::Query { expires },
-            |canonical, order| {
-                let signature = self.signature(canonical, order, time)?;
-                let mut out = Out::new(buf);
-                out.text(if request.path.is_empty() {
-                    "/"
-                } else {
-                    request.path
-                });
-                let mut separator = "?";
-                if !request.query.is_empty() {
-                    out.text("?");
-                    out.text(request.query);
-                    separator = "&";
+        self.with_canonical(request, time, Form::Query { expires }, |canonical, order| {
+            let signature = self.signature(canonical, order, time)?;
+            let mut out = Out::new(buf);
+            out.text(if request.path.is_empty() { "/" } else { request.path });
+            let mut separator = "?";
+            if !request.query.is_empty() {
+                out.text("?");
+                out.text(request.query);
+                separator = "&";
+            }
+            for pair in canonical.pairs {
+                for part in [separator, pair.name, "="] {
+                    out.text(part);
                 }
-                for pair in canonical.pairs {
-                    for part in [separator, pair.name, "="] {
-                        out.text(part);
-                    }
-                    separator = "&";
-                    canonical.write_pair_value(pair.value, order, &mut out);
-                }
-                if self.settings.session_token_after_signing
-                    && let Some(token) = self.session_token
-                {
-                    out.text("&X-Amz-Security-Token=");
-                    crate::encode::percent::encode(token.as_bytes(), &mut out);
-                }
-                out.text("&X-Amz-Signature=");
-                out.put(&signature);
-                finished(out)
-            },
-        )
+                separator = "&";
+                canonical.write_pair_value(pair.value, order, &mut out);
+            }
+            if self.settings.session_token_after_signing
+                && let Some(token) = self.session_token
+            {
+                out.text("&X-Amz-Security-Token=");
+                crate::encode::percent::encode(token.as_bytes(), &mut out);
+            }
+            out.text("&X-Amz-Signature=");
+            out.put(&signature);
+            finished(out)
+        })
     }
 
     /// Writes the canonical request, to show why a signature does not match. Signing itself never holds
@@ -310,14 +290,7 @@ impl<'a> SigV4<'a> {
         time: UnixTime,
     ) -> Result<[u8; 64]> {
         let mut mac = self.key.mac_at(time)?;
-        write_string_to_sign(
-            ALGORITHM,
-            time,
-            self.key.scope(),
-            canonical,
-            order,
-            &mut mac,
-        );
+        write_string_to_sign(ALGORITHM, time, self.key.scope(), canonical, order, &mut mac);
         Ok(hex::digest(&mac.finish()))
     }
 
@@ -330,10 +303,7 @@ impl<'a> SigV4<'a> {
     ) -> Result<T> {
         let plain = |s: &str| !s.is_empty() && s.bytes().all(|c| c.is_ascii_graphic());
         if !plain(self.access_key_id) || self.access_key_id.contains('/') {
-            return Err(Error::invalid(
-                "access key id",
-                "expected printable characters, no slash",
-            ));
+            return Err(Error::invalid("access key id", "expected printable characters, no slash"));
         }
         if !self.session_token.is_none_or(plain) {
             return Err(Error::invalid(
@@ -357,9 +327,7 @@ impl<'a> SigV4<'a> {
         };
         let date = time.basic();
         let date = ascii(&date);
-        let token = self
-            .session_token
-            .filter(|_| !self.settings.session_token_after_signing);
+        let token = self.session_token.filter(|_| !self.settings.session_token_after_signing);
         let mut canonical = Canonical {
             method: request.method,
             path: request.path,
@@ -414,10 +382,7 @@ impl<'a> SigV4<'a> {
                     pair("X-Amz-Date", PairValue::Text(date)),
                     pair("X-Amz-Expires", PairValue::Text(expires)),
                     pair("X-Amz-SignedHeaders", PairValue::SignedHeaders),
-                    pair(
-                        "X-Amz-Security-Token",
-                        PairValue::Text(token.unwrap_or_default()),
-                    ),
+                    pair("X-Amz-Security-Token", PairValue::Text(token.unwrap_or_default())),
                 ];
                 let taken = |pair: &Pair<'_>| query_has(request.query, pair.name);
                 if pairs.iter().any(taken) || query_has(request.query, "X-Amz-Signature") {

@@ -98,45 +98,22 @@ impl<'a> ClientAssertion<'a> {
         [Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256]
             .into_iter()
             .find(|s| supports(*s))
-            .ok_or(Error::unsupported(
-                "signing key",
-                "Entra ID takes RSA keys (PS256, RS256) only",
-            ))
+            .ok_or(Error::unsupported("signing key", "Entra ID takes RSA keys (PS256, RS256) only"))
     }
 
     fn check(&self, at: &Attempt) -> Result<()> {
         check_tenant(self.tenant)?;
         if !name(self.client_id) {
-            return Err(Error::invalid(
-                "client id",
-                "expected a GUID (letters, digits, - and .)",
-            ));
+            return Err(Error::invalid("client id", "expected a GUID (letters, digits, - and .)"));
         }
         check_authority(self.authority.host())?;
         if !matches!(self.scheme, Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256) {
-            return Err(Error::unsupported(
-                "signature scheme",
-                "Entra ID takes PS256 or RS256",
-            ));
+            return Err(Error::unsupported("signature scheme", "Entra ID takes PS256 or RS256"));
         }
         if !PublicKey::from_spki(self.certificate.spki())?.supports(self.scheme) {
-            return Err(Error::unsupported(
-                "certificate",
-                "Entra ID takes RSA certificates only",
-            ));
+            return Err(Error::unsupported("certificate", "Entra ID takes RSA certificates only"));
         }
-        if at.time() < self.certificate.not_before() {
-            return Err(Error::invalid(
-                "certificate",
-                "not yet valid; check it and the clock",
-            ));
-        }
-        if at.time() > self.certificate.not_after() {
-            return Err(Error::invalid(
-                "certificate",
-                "expired; renew it, or check the clock",
-            ));
-        }
+        self.certificate.check_validity(at.time())?;
         if self.send_chain {
             self.check_chain()?;
         }
@@ -225,10 +202,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<()> {
     if name(host) && digits && port.parse::<u16>().is_ok() {
         Ok(())
     } else {
-        Err(Error::invalid(
-            "authority",
-            "expected a host name with an optional port",
-        ))
+        Err(Error::invalid("authority", "expected a host name with an optional port"))
     }
 }
 
@@ -237,20 +211,14 @@ pub(crate) fn check_tenant(tenant: &str) -> Result<()> {
     if name(tenant) {
         Ok(())
     } else {
-        Err(Error::invalid(
-            "tenant",
-            "expected a tenant id or a domain (letters, digits, - and .)",
-        ))
+        Err(Error::invalid("tenant", "expected a tenant id or a domain (letters, digits, - and .)"))
     }
 }
 
 /// A GUID or a domain: what stands in a path as it is, and is no `..`.
 fn name(text: &str) -> bool {
     text.split('.').all(|label| {
-        !label.is_empty()
-            && label
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
     })
 }
 
@@ -283,9 +251,7 @@ mod tests {
     const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
 
     fn der(base64_text: &str) -> Vec<u8> {
-        base64::decode(base64_text.as_bytes(), &mut [0; 1024])
-            .unwrap()
-            .to_vec()
+        base64::decode(base64_text.as_bytes(), &mut [0; 1024]).unwrap().to_vec()
     }
 
     fn at(secs: u64) -> Attempt {
@@ -339,26 +305,14 @@ mod tests {
             (Authority::UsGovernment, "login.microsoftonline.us"),
             (Authority::Custom("localhost:8443"), "localhost:8443"),
         ] {
-            let (_, claims) = values(&ClientAssertion {
-                authority,
-                ..assertion
-            })
-            .unwrap();
+            let (_, claims) = values(&ClientAssertion { authority, ..assertion }).unwrap();
             let aud = format!("https://{host}/contoso.com/oauth2/v2.0/token");
             assert_eq!(claims["aud"], aud.as_str());
         }
         // The chain is sent on request only, and the leaf alone where there is no chain.
-        let (header, _) = values(&ClientAssertion {
-            send_chain: false,
-            ..assertion
-        })
-        .unwrap();
+        let (header, _) = values(&ClientAssertion { send_chain: false, ..assertion }).unwrap();
         assert_eq!(header.get("x5c"), None);
-        let (header, _) = values(&ClientAssertion {
-            chain: &[],
-            ..assertion
-        })
-        .unwrap();
+        let (header, _) = values(&ClientAssertion { chain: &[], ..assertion }).unwrap();
         assert_eq!(header["x5c"], json!([LEAF]));
     }
 
@@ -367,21 +321,13 @@ mod tests {
         let (leaf, ca) = (der(LEAF), der(CA));
         let certificate = Certificate::parse(&leaf).unwrap();
         let assertion = ClientAssertion::new(certificate, TENANT, CLIENT);
-        signs_both_ways(
-            &assertion,
-            &StandIn {
-                spki: certificate.spki().to_vec(),
-                len: 256,
-            },
-        );
+        signs_both_ways(&assertion, &StandIn { spki: certificate.spki().to_vec(), len: 256 });
         let mut other = certificate.spki().to_vec();
         // An octet of the modulus.
         other[100] ^= 1;
         for spki in [other, Certificate::parse(&ca).unwrap().spki().to_vec()] {
             let signer = StandIn { spki, len: 256 };
-            let e = assertion
-                .sign(&signer, &attempt(), &mut [0; 2048])
-                .unwrap_err();
+            let e = assertion.sign(&signer, &attempt(), &mut [0; 2048]).unwrap_err();
             assert_eq!((e.kind(), e.field()), (ErrorKind::Mismatch, "certificate"));
         }
     }
@@ -391,19 +337,12 @@ mod tests {
         let leaf = der(LEAF);
         let certificate = Certificate::parse(&leaf).unwrap();
         let assertion = ClientAssertion::new(certificate, TENANT, CLIENT);
-        let result = |secs| {
-            assertion
-                .needed(&at(secs), 256)
-                .map_err(|e| (e.kind(), e.help()))
-        };
+        let result = |secs| assertion.needed(&at(secs), 256).map_err(|e| (e.kind(), e.help()));
         let (from, to) = (1_767_225_600, 1_798_761_600);
         assert!(result(from).is_ok() && result(to).is_ok());
         for (secs, word) in [(from - 1, "not yet valid"), (to + 1, "expired")] {
             let (kind, help) = result(secs).unwrap_err();
-            assert!(
-                kind == ErrorKind::Invalid && help.starts_with(word),
-                "{help}"
-            );
+            assert!(kind == ErrorKind::Invalid && help.starts_with(word), "{help}");
         }
     }
 
@@ -414,25 +353,16 @@ mod tests {
         let old = |s| s == Scheme::RsaPkcs1Sha256;
         assert_eq!(ClientAssertion::scheme_for(old), Ok(Scheme::RsaPkcs1Sha256));
         let e = ClientAssertion::scheme_for(|s| !rsa(s)).unwrap_err();
-        assert_eq!(
-            (e.kind(), e.field()),
-            (ErrorKind::Unsupported, "signing key")
-        );
+        assert_eq!((e.kind(), e.field()), (ErrorKind::Unsupported, "signing key"));
         let (leaf, ca) = (der(LEAF), der(CA));
         let good = ClientAssertion::new(Certificate::parse(&leaf).unwrap(), TENANT, CLIENT);
         for scheme in Scheme::ALL {
             let needed = ClientAssertion { scheme, ..good }.needed(&attempt(), 256);
             assert_eq!(needed.is_ok(), rsa(scheme), "{scheme:?}");
         }
-        let ec = ClientAssertion {
-            certificate: Certificate::parse(&ca).unwrap(),
-            ..good
-        };
+        let ec = ClientAssertion { certificate: Certificate::parse(&ca).unwrap(), ..good };
         let e = ec.needed(&attempt(), 256).unwrap_err();
-        assert_eq!(
-            (e.kind(), e.field()),
-            (ErrorKind::Unsupported, "certificate")
-        );
+        assert_eq!((e.kind(), e.field()), (ErrorKind::Unsupported, "certificate"));
     }
 
     #[test]
@@ -444,23 +374,11 @@ mod tests {
             assert_eq!(e.kind(), ErrorKind::Invalid);
             e.field()
         };
-        for bad in [
-            "", "a/b", "..", ".", "a..b", "a.", "a b", "a%2fb", "a\"", "a\n", "ä", "a?b", "{}",
-        ] {
-            assert_eq!(
-                field(ClientAssertion {
-                    tenant: bad,
-                    ..good
-                }),
-                "tenant"
-            );
-            assert_eq!(
-                field(ClientAssertion {
-                    client_id: bad,
-                    ..good
-                }),
-                "client id"
-            );
+        for bad in
+            ["", "a/b", "..", ".", "a..b", "a.", "a b", "a%2fb", "a\"", "a\n", "ä", "a?b", "{}"]
+        {
+            assert_eq!(field(ClientAssertion { tenant: bad, ..good }), "tenant");
+            assert_eq!(field(ClientAssertion { client_id: bad, ..good }), "client id");
         }
         for bad in [
             "",
@@ -476,24 +394,15 @@ mod tests {
             ":1",
         ] {
             assert_eq!(
-                field(ClientAssertion {
-                    authority: Authority::Custom(bad),
-                    ..good
-                }),
+                field(ClientAssertion { authority: Authority::Custom(bad), ..good }),
                 "authority"
             );
         }
-        let sent = ClientAssertion {
-            send_chain: true,
-            ..good
-        };
+        let sent = ClientAssertion { send_chain: true, ..good };
         let pem = b"-----BEGIN CERTIFICATE-----";
         let truncated = &ca[..ca.len() - 1];
         for chain in [&[&[][..]], &[&pem[..]], &[truncated], &[leaf.as_slice()]] {
-            assert_eq!(
-                field(ClientAssertion { chain, ..sent }),
-                "certificate chain"
-            );
+            assert_eq!(field(ClientAssertion { chain, ..sent }), "certificate chain");
         }
     }
 

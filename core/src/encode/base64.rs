@@ -41,12 +41,7 @@ pub fn url_decode<'o>(text: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]> {
 /// # Errors
 /// As [`url_decode`].
 pub fn decode<'o>(text: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]> {
-    let padding = text
-        .iter()
-        .rev()
-        .take(2)
-        .take_while(|c| **c == b'=')
-        .count();
+    let padding = text.iter().rev().take(2).take_while(|c| **c == b'=').count();
     let needed = (text.len() / 4 * 3).saturating_sub(padding);
     decode_as::<Base64>(text, needed, out)
 }
@@ -80,11 +75,7 @@ impl<'s, S: Sink> UrlEncoder<'s, S> {
     /// An encoder in front of `to`.
     #[must_use]
     pub fn new(to: &'s mut S) -> Self {
-        Self {
-            to,
-            pending: [0; 48],
-            len: 0,
-        }
+        Self { to, pending: [0; 48], len: 0 }
     }
 
     /// Writes what is still held back.
@@ -158,9 +149,6 @@ mod tests {
             assert!(url_decode(bad.as_bytes(), &mut out).is_err(), "{bad}");
         }
         assert_eq!(url_decode(b"Zg", &mut out).unwrap(), b"f");
-        assert_eq!(
-            url_decode(b"Zm9vYmE", &mut [0; 4]).unwrap_err().needed(),
-            Some(5)
-        );
+        assert_eq!(url_decode(b"Zm9vYmE", &mut [0; 4]).unwrap_err().needed(), Some(5));
     }
 }

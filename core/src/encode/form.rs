@@ -58,9 +58,6 @@ mod tests {
         form.field("Action", "AssumeRole");
         form.field("RoleArn", "arn:aws: x");
         form.open("n").put(b"1");
-        assert_eq!(
-            out.finish().unwrap(),
-            b"Action=AssumeRole&RoleArn=arn%3Aaws%3A+x&n=1"
-        );
+        assert_eq!(out.finish().unwrap(), b"Action=AssumeRole&RoleArn=arn%3Aaws%3A+x&n=1");
     }
 }

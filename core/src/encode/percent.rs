@@ -14,10 +14,7 @@ pub const fn unreserved(c: u8) -> bool {
 /// Length of the encoded form of `bytes`.
 #[must_use]
 pub fn encoded_len(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .map(|c| if unreserved(*c) { 1 } else { 3 })
-        .sum()
+    bytes.iter().map(|c| if unreserved(*c) { 1 } else { 3 }).sum()
 }
 
 /// Appends `bytes`, everything but the unreserved set as `%XX` in upper case.
@@ -49,11 +46,7 @@ pub fn encode_but(bytes: &[u8], keep: impl Fn(u8) -> bool, out: &mut (impl Sink 
 pub fn triplet(c: u8) -> [u8; 3] {
     // The masks keep the indices inside the table, so no bounds check is left.
     #[allow(clippy::indexing_slicing)]
-    [
-        b'%',
-        UPPER[usize::from(c >> 4 & 15)],
-        UPPER[usize::from(c & 15)],
-    ]
+    [b'%', UPPER[usize::from(c >> 4 & 15)], UPPER[usize::from(c & 15)]]
 }
 
 /// The octets of a query component: `%XX` decoded, `+` as a space (as HTML forms and AWS's servers read
@@ -109,10 +102,7 @@ mod tests {
     #[test]
     fn known() {
         assert_eq!(encoded("a b/ሴ~+%".as_bytes()), "a%20b%2F%E1%88%B4~%2B%25");
-        assert_eq!(
-            Decoder::new(b"a+b%2f%zz%4").collect::<Vec<_>>(),
-            b"a b/%zz%4"
-        );
+        assert_eq!(Decoder::new(b"a+b%2f%zz%4").collect::<Vec<_>>(), b"a b/%zz%4");
     }
 
     proptest! {

@@ -82,18 +82,10 @@ impl<'a> SelfSigned<'a> {
     fn check(&self) -> Result<()> {
         filled(self.email, "service account e-mail", "must not be empty")?;
         if let Some(key_id) = self.key_id {
-            filled(
-                key_id,
-                "key id",
-                "must not be empty; leave it out when it is not known",
-            )?;
+            filled(key_id, "key id", "must not be empty; leave it out when it is not known")?;
         }
         if let Some(subject) = self.subject {
-            filled(
-                subject,
-                "subject",
-                "must not be empty; leave it out to act as the account",
-            )?;
+            filled(subject, "subject", "must not be empty; leave it out to act as the account")?;
         }
         let (scopes, audience) = self.grant.parts();
         if let Some(audience) = audience {
@@ -107,10 +99,7 @@ impl<'a> SelfSigned<'a> {
         }
         match self.scheme {
             Scheme::RsaPkcs1Sha256 | Scheme::EcdsaP256Sha256 => Ok(()),
-            _ => Err(Error::unsupported(
-                "signature scheme",
-                "Google takes RS256 or ES256",
-            )),
+            _ => Err(Error::unsupported("signature scheme", "Google takes RS256 or ES256")),
         }
     }
 }
@@ -158,11 +147,7 @@ impl Assertion for SelfSigned<'_> {
 }
 
 fn filled(value: &str, field: &'static str, help: &'static str) -> Result<()> {
-    if value.is_empty() {
-        Err(Error::invalid(field, help))
-    } else {
-        Ok(())
-    }
+    if value.is_empty() { Err(Error::invalid(field, help)) } else { Ok(()) }
 }
 
 /// Holds scopes to RFC 6749, section 3.3: joined by spaces, a scope with a space would be two. What
@@ -221,10 +206,7 @@ mod tests {
                 "iat": NOW, "exp": NOW + 1})
         );
         let delegated = SelfSigned {
-            grant: Grant::Exchange {
-                scopes: &["a", "b"],
-                token_uri: crate::gcp::TOKEN_URI,
-            },
+            grant: Grant::Exchange { scopes: &["a", "b"], token_uri: crate::gcp::TOKEN_URI },
             subject: Some("user@example.com"),
             ..SelfSigned::new(EMAIL)
         };
@@ -233,39 +215,21 @@ mod tests {
             json!({"iss": EMAIL, "sub": "user@example.com", "scope": "a b",
                 "aud": "https://oauth2.googleapis.com/token", "iat": NOW, "exp": NOW + 3600})
         );
-        let exchanged = SelfSigned {
-            subject: None,
-            ..delegated
-        };
+        let exchanged = SelfSigned { subject: None, ..delegated };
         assert_eq!(values(&exchanged).unwrap().1.get("sub"), None);
-        let acting = SelfSigned {
-            subject: Some("user@example.com"),
-            ..audience
-        };
+        let acting = SelfSigned { subject: Some("user@example.com"), ..audience };
         assert_eq!(values(&acting).unwrap().1["sub"], "user@example.com");
     }
 
     #[test]
     fn exact_sizes_and_both_ways() {
-        let rsa = StandIn {
-            spki: vec![],
-            len: 256,
-        };
+        let rsa = StandIn { spki: vec![], len: 256 };
         signs_both_ways(&SelfSigned::new(EMAIL), &rsa);
-        let ec = StandIn {
-            spki: vec![],
-            len: 64,
-        };
-        let token = SelfSigned {
-            scheme: Scheme::EcdsaP256Sha256,
-            ..SelfSigned::new(EMAIL)
-        };
+        let ec = StandIn { spki: vec![], len: 64 };
+        let token = SelfSigned { scheme: Scheme::EcdsaP256Sha256, ..SelfSigned::new(EMAIL) };
         signs_both_ways(&token, &ec);
         // A device that signs ES256 with anything but r||s of 64 octets is not believed.
-        let short = StandIn {
-            spki: vec![],
-            len: 63,
-        };
+        let short = StandIn { spki: vec![], len: 63 };
         assert!(token.sign(&short, &attempt(), &mut [0; 1024]).is_err());
     }
 
@@ -275,104 +239,22 @@ mod tests {
         let exchange = |scopes, token_uri| Grant::Exchange { scopes, token_uri };
         for (token, field) in [
             (SelfSigned::new(""), "service account e-mail"),
-            (
-                SelfSigned {
-                    key_id: Some(""),
-                    ..good
-                },
-                "key id",
-            ),
-            (
-                SelfSigned {
-                    subject: Some(""),
-                    ..good
-                },
-                "subject",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Audience(""),
-                    ..good
-                },
-                "audience",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&[]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&["a", ""]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&["a b"]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&["a\""]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&["a\\"]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: Grant::Scopes(&["a\n"]),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: exchange(&[], "x"),
-                    ..good
-                },
-                "scope",
-            ),
-            (
-                SelfSigned {
-                    grant: exchange(&["a"], ""),
-                    ..good
-                },
-                "audience",
-            ),
-            (
-                SelfSigned {
-                    lifetime: 0,
-                    ..good
-                },
-                "lifetime",
-            ),
-            (
-                SelfSigned {
-                    lifetime: 3601,
-                    ..good
-                },
-                "lifetime",
-            ),
+            (SelfSigned { key_id: Some(""), ..good }, "key id"),
+            (SelfSigned { subject: Some(""), ..good }, "subject"),
+            (SelfSigned { grant: Grant::Audience(""), ..good }, "audience"),
+            (SelfSigned { grant: Grant::Scopes(&[]), ..good }, "scope"),
+            (SelfSigned { grant: Grant::Scopes(&["a", ""]), ..good }, "scope"),
+            (SelfSigned { grant: Grant::Scopes(&["a b"]), ..good }, "scope"),
+            (SelfSigned { grant: Grant::Scopes(&["a\""]), ..good }, "scope"),
+            (SelfSigned { grant: Grant::Scopes(&["a\\"]), ..good }, "scope"),
+            (SelfSigned { grant: Grant::Scopes(&["a\n"]), ..good }, "scope"),
+            (SelfSigned { grant: exchange(&[], "x"), ..good }, "scope"),
+            (SelfSigned { grant: exchange(&["a"], ""), ..good }, "audience"),
+            (SelfSigned { lifetime: 0, ..good }, "lifetime"),
+            (SelfSigned { lifetime: 3601, ..good }, "lifetime"),
         ] {
             let e = token.needed(&attempt(), 256).unwrap_err();
-            assert_eq!(
-                (e.kind(), e.field()),
-                (ErrorKind::Invalid, field),
-                "{token:?}"
-            );
+            assert_eq!((e.kind(), e.field()), (ErrorKind::Invalid, field), "{token:?}");
         }
         for scheme in Scheme::ALL {
             let taken = matches!(scheme, Scheme::RsaPkcs1Sha256 | Scheme::EcdsaP256Sha256);

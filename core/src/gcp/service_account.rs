@@ -63,10 +63,7 @@ impl<'b> ServiceAccount<'b> {
             client_id: optional(&file, "client_id")?,
         };
         if !host_name(account.universe_domain) {
-            return Err(Error::malformed(
-                "universe_domain",
-                "expected a plain host name",
-            ));
+            return Err(Error::malformed("universe_domain", "expected a plain host name"));
         }
         check_token_uri(account.token_uri, account.universe_domain)?;
         Ok(account)
@@ -75,18 +72,12 @@ impl<'b> ServiceAccount<'b> {
     /// A token of this account, with the key id of the file and the defaults of [`SelfSigned::new`].
     #[must_use]
     pub const fn self_signed(&self) -> SelfSigned<'b> {
-        SelfSigned {
-            key_id: self.private_key_id,
-            ..SelfSigned::new(self.client_email)
-        }
+        SelfSigned { key_id: self.private_key_id, ..SelfSigned::new(self.client_email) }
     }
 }
 
 fn required<'b>(file: &Value<'b>, name: &'static str) -> Result<&'b str> {
-    optional(file, name)?.ok_or(Error::malformed(
-        name,
-        "missing from the service-account file",
-    ))
+    optional(file, name)?.ok_or(Error::malformed(name, "missing from the service-account file"))
 }
 
 /// A string member that, where it stands, says something.
@@ -96,10 +87,7 @@ fn optional<'b>(file: &Value<'b>, name: &'static str) -> Result<Option<&'b str>>
     };
     match value.as_str() {
         Some(text) if !text.is_empty() => Ok(Some(text)),
-        _ => Err(Error::malformed(
-            name,
-            "expected a string that is not empty",
-        )),
+        _ => Err(Error::malformed(name, "expected a string that is not empty")),
     }
 }
 
@@ -110,10 +98,7 @@ fn check_token_uri(uri: &str, universe: &str) -> Result<()> {
         "token_uri",
         "expected https://, a plain host name without port or user, and a path",
     );
-    let (host, path) = uri
-        .strip_prefix("https://")
-        .and_then(|r| r.split_once('/'))
-        .ok_or(BAD)?;
+    let (host, path) = uri.strip_prefix("https://").and_then(|r| r.split_once('/')).ok_or(BAD)?;
     let plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'#' | b'"' | b'<' | b'>' | b'\\');
     if !host_name(host) || !path.bytes().all(plain) {
         return Err(BAD);
@@ -132,9 +117,7 @@ fn check_token_uri(uri: &str, universe: &str) -> Result<()> {
 fn host_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || c == b'-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -147,10 +130,7 @@ fn host_name(host: &str) -> bool {
 /// Whether `host` is `domain` or below it.
 fn within(host: &str, domain: &str) -> bool {
     let (host, domain) = (host.as_bytes(), domain.as_bytes());
-    let below = host
-        .len()
-        .checked_sub(domain.len())
-        .and_then(|n| host.split_at_checked(n));
+    let below = host.len().checked_sub(domain.len()).and_then(|n| host.split_at_checked(n));
     below.is_some_and(|(front, back)| {
         back.eq_ignore_ascii_case(domain) && (front.is_empty() || front.ends_with(b"."))
     })
@@ -181,9 +161,7 @@ mod tests {
 
     fn parse_error(file: &Json) -> Option<(ErrorKind, &'static str)> {
         let mut text = serde_json::to_vec_pretty(file).unwrap();
-        ServiceAccount::parse(&mut text)
-            .err()
-            .map(|e| (e.kind(), e.field()))
+        ServiceAccount::parse(&mut text).err().map(|e| (e.kind(), e.field()))
     }
 
     fn with(name: &str, value: Json) -> Json {
@@ -205,10 +183,7 @@ mod tests {
         let mut text = serde_json::to_vec_pretty(&file()).unwrap();
         let account = ServiceAccount::parse(&mut text).unwrap();
         let shown = format!("{account:?}");
-        assert!(
-            shown.contains("robot@") && !shown.contains("MIIE"),
-            "{shown}"
-        );
+        assert!(shown.contains("robot@") && !shown.contains("MIIE"), "{shown}");
         assert_eq!(account.client_email, file()["client_email"]);
         assert_eq!(account.private_key_id, file()["private_key_id"].as_str());
         assert_eq!(account.private_key.expose(), file()["private_key"]);
@@ -217,34 +192,20 @@ mod tests {
         assert_eq!(account.project_id, Some("project"));
         assert_eq!(account.client_id, file()["client_id"].as_str());
         let token = account.self_signed();
-        assert_eq!(
-            (token.email, token.key_id),
-            (account.client_email, account.private_key_id)
-        );
+        assert_eq!((token.email, token.key_id), (account.client_email, account.private_key_id));
     }
 
     #[test]
     fn what_may_be_left_out() {
-        let optional = [
-            "project_id",
-            "private_key_id",
-            "client_id",
-            "token_uri",
-            "universe_domain",
-        ];
+        let optional =
+            ["project_id", "private_key_id", "client_id", "token_uri", "universe_domain"];
         let mut text = serde_json::to_vec(&without(&optional)).unwrap();
         let account = ServiceAccount::parse(&mut text).unwrap();
         assert_eq!((account.private_key_id, account.project_id), (None, None));
         assert_eq!(account.client_id, None);
-        assert_eq!(
-            (account.token_uri, account.universe_domain),
-            (TOKEN_URI, DEFAULT_UNIVERSE)
-        );
+        assert_eq!((account.token_uri, account.universe_domain), (TOKEN_URI, DEFAULT_UNIVERSE));
         for name in ["type", "private_key", "client_email"] {
-            assert_eq!(
-                parse_error(&without(&[name])),
-                Some((ErrorKind::Malformed, name))
-            );
+            assert_eq!(parse_error(&without(&[name])), Some((ErrorKind::Malformed, name)));
         }
         for name in file().as_object().unwrap().keys() {
             let unknown = matches!(name.as_str(), "auth_uri" | "auth_provider_x509_cert_url");
@@ -265,21 +226,10 @@ mod tests {
             Some((ErrorKind::Malformed, "private_key"))
         );
         assert!(parse_error(&json!([file()])).is_some());
-        for text in [
-            "",
-            "{",
-            "null",
-            "\"service_account\"",
-            "{\"type\":\"service_account\"}",
-        ] {
-            assert!(
-                ServiceAccount::parse(&mut text.to_owned().into_bytes()).is_err(),
-                "{text}"
-            );
+        for text in ["", "{", "null", "\"service_account\"", "{\"type\":\"service_account\"}"] {
+            assert!(ServiceAccount::parse(&mut text.to_owned().into_bytes()).is_err(), "{text}");
         }
-        let twice = file()
-            .to_string()
-            .replacen('{', "{\"client_email\":\"x@y\",", 1);
+        let twice = file().to_string().replacen('{', "{\"client_email\":\"x@y\",", 1);
         assert!(ServiceAccount::parse(&mut twice.into_bytes()).is_err());
     }
 
@@ -287,19 +237,10 @@ mod tests {
     fn the_token_endpoint_stays_in_its_universe() {
         for (uri, universe) in [
             ("https://oauth2.googleapis.com/token", "googleapis.com"),
-            (
-                "https://www.googleapis.com/oauth2/v4/token",
-                "googleapis.com",
-            ),
+            ("https://www.googleapis.com/oauth2/v4/token", "googleapis.com"),
             ("https://googleapis.com/", "GoogleAPIs.com"),
-            (
-                "https://OAUTH2.mtls.googleapis.com/token?x=1",
-                "googleapis.com",
-            ),
-            (
-                "https://oauth2.apis-tpczero.goog/token",
-                "apis-tpczero.goog",
-            ),
+            ("https://OAUTH2.mtls.googleapis.com/token?x=1", "googleapis.com"),
+            ("https://oauth2.apis-tpczero.goog/token", "apis-tpczero.goog"),
         ] {
             let mut file = with("token_uri", json!(uri));
             file["universe_domain"] = json!(universe);
@@ -345,22 +286,11 @@ mod tests {
 
     #[test]
     fn a_universe_is_a_host_name() {
-        for universe in [
-            "com",
-            ".",
-            "googleapis.com.",
-            ".com",
-            "a..b",
-            "-a.com",
-            "127.0.0.1",
-            "a/b.c",
-        ] {
+        for universe in
+            ["com", ".", "googleapis.com.", ".com", "a..b", "-a.com", "127.0.0.1", "a/b.c"]
+        {
             let e = parse_error(&with("universe_domain", json!(universe)));
-            assert_eq!(
-                e,
-                Some((ErrorKind::Malformed, "universe_domain")),
-                "{universe}"
-            );
+            assert_eq!(e, Some((ErrorKind::Malformed, "universe_domain")), "{universe}");
         }
         // Google's endpoint is not another universe's.
         let e = parse_error(&with("universe_domain", json!("apis-tpczero.goog")));

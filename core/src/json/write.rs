@@ -60,10 +60,7 @@ pub(crate) fn string(value: &str, out: &mut (impl Sink + ?Sized)) {
     out.put(b"\"");
     let mut rest = value.as_bytes();
     while !rest.is_empty() {
-        let run = rest
-            .iter()
-            .take_while(|c| !matches!(c, b'"' | b'\\' | 0..=0x1f))
-            .count();
+        let run = rest.iter().take_while(|c| !matches!(c, b'"' | b'\\' | 0..=0x1f)).count();
         let (plain, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
         if !plain.is_empty() {
             out.put(plain);

@@ -25,10 +25,8 @@ impl P256Key {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when it is zero, or not below the order of the curve.
     pub fn from_bytes(scalar: &[u8; 32]) -> Result<Self> {
-        const BAD: Error = Error::invalid(
-            "P-256 key",
-            "must be from 1 to the order of the curve less 1",
-        );
+        const BAD: Error =
+            Error::invalid("P-256 key", "must be from 1 to the order of the curve less 1");
         let key = SigningKey::from_slice(scalar).map_err(|_| BAD)?;
         let point = key.verifying_key().to_sec1_point(false);
         let (x, y) = point.x().zip(point.y()).ok_or(BAD)?;

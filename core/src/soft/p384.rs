@@ -26,10 +26,8 @@ impl P384Key {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when it is zero, or not below the order of the curve.
     pub fn from_bytes(scalar: &[u8; 48]) -> Result<Self> {
-        const BAD: Error = Error::invalid(
-            "P-384 key",
-            "must be from 1 to the order of the curve less 1",
-        );
+        const BAD: Error =
+            Error::invalid("P-384 key", "must be from 1 to the order of the curve less 1");
         let key = SigningKey::from_slice(scalar).map_err(|_| BAD)?;
         let point = key.verifying_key().to_sec1_point(false);
         let (x, y) = point.x().zip(point.y()).ok_or(BAD)?;
@@ -99,15 +97,21 @@ mod tests {
         ))
         .unwrap();
         let point = verifier::PublicKey::from_spki(key.public_key()).unwrap().ec_point().unwrap();
-        let x = octets("ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e06aae5286b300c64def8f0ea9055866064a254515480bc13");
-        let y = octets("8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9f54ca84b3f1c9db1288b231c3ae0d4fe7344fd2533264720");
+        let x = octets(
+            "ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e06aae5286b300c64def8f0ea9055866064a254515480bc13",
+        );
+        let y = octets(
+            "8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9f54ca84b3f1c9db1288b231c3ae0d4fe7344fd2533264720",
+        );
         assert_eq!(point, [&[4][..], &x, &y].concat());
         assert_eq!(format!("{key:?}"), "P384Key([key])");
     }
 
     #[test]
     fn scalars_out_of_range() {
-        let order = octets("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973");
+        let order = octets(
+            "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+        );
         let mut last = order;
         last[47] -= 1;
         assert!(P384Key::from_bytes(&last).is_ok());

@@ -35,10 +35,7 @@ impl RsaKey {
     /// together; [`Unsupported`](crate::ErrorKind::Unsupported) below 2048 and above 8192 bits.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self> {
         let key = RsaPrivateKey::from_pkcs8_der(der).map_err(|_| {
-            Error::malformed(
-                "RSA key",
-                "expected a PKCS#8 PrivateKeyInfo of an RSA key in DER",
-            )
+            Error::malformed("RSA key", "expected a PKCS#8 PrivateKeyInfo of an RSA key in DER")
         })?;
         Self::new(key)
     }
@@ -49,10 +46,7 @@ impl RsaKey {
     /// As [`from_pkcs8_der`](Self::from_pkcs8_der).
     pub fn from_pkcs1_der(der: &[u8]) -> Result<Self> {
         let key = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| {
-            Error::malformed(
-                "RSA key",
-                "expected a PKCS#1 RSAPrivateKey with two primes in DER",
-            )
+            Error::malformed("RSA key", "expected a PKCS#1 RSAPrivateKey with two primes in DER")
         })?;
         Self::new(key)
     }
@@ -74,11 +68,7 @@ impl Signer for RsaKey {
     }
 
     fn max_signature_len(&self, scheme: Scheme) -> usize {
-        if self.supports(scheme) {
-            self.key.size()
-        } else {
-            0
-        }
+        if self.supports(scheme) { self.key.size() } else { 0 }
     }
 
     fn sign(
@@ -129,10 +119,7 @@ struct Expand {
 
 impl Expand {
     fn new(seed: &[u8; 32]) -> Self {
-        Self {
-            mac: HmacSha256::new(seed),
-            counter: 0,
-        }
+        Self { mac: HmacSha256::new(seed), counter: 0 }
     }
 
     /// Whole blocks only: what is left of one is thrown away.

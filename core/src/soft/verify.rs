@@ -57,10 +57,7 @@ impl SoftVerifier {
                     Error::unsupported("RSA key", "use one with an exponent of at most 33 bits")
                 })?)))
             }
-            _ => Err(Error::unsupported(
-                "public key",
-                "this build cannot verify with its type",
-            )),
+            _ => Err(Error::unsupported("public key", "this build cannot verify with its type")),
         }
     }
 }
@@ -92,19 +89,14 @@ impl Verifier for SoftVerifier {
             #[cfg(feature = "rsa")]
             (Key::Rsa(key), Scheme::RsaPkcs1Sha256) => {
                 let pkcs1 = rsa::Pkcs1v15Sign::new::<sha2::Sha256>();
-                key.verify(pkcs1, &sha256(message), signature)
-                    .map_err(|_| WRONG)
+                key.verify(pkcs1, &sha256(message), signature).map_err(|_| WRONG)
             }
             #[cfg(feature = "rsa")]
             (Key::Rsa(key), Scheme::RsaPssSha256) => {
                 let pss = rsa::Pss::<sha2::Sha256>::new_with_salt(32);
-                key.verify(pss, &sha256(message), signature)
-                    .map_err(|_| WRONG)
+                key.verify(pss, &sha256(message), signature).map_err(|_| WRONG)
             }
-            _ => Err(Error::unsupported(
-                "signature scheme",
-                "the key is of another type",
-            )),
+            _ => Err(Error::unsupported("signature scheme", "the key is of another type")),
         }
     }
 }

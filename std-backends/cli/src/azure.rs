@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use cloudauth_core::azure::{Authority, ClientAssertion, LIFETIME, Thumbprint};
+use cloudauth_core::azure::{Authority, ClientAssertion, Thumbprint};
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Assertion, Scheme, Signer};
 use serde_json::json;
@@ -73,9 +73,10 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
         ders.split_first().ok_or_else(|| CliError::input("certificate", "the file holds none"))?;
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     let key = context.key(&args.key)?;
-    let authority = args.authority.as_deref().map(|host| {
-        host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/')
-    });
+    let authority = args
+        .authority
+        .as_deref()
+        .map(|host| host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/'));
     let assertion = ClientAssertion {
         certificate: Certificate::parse(leaf)?,
         chain: &chain,
@@ -100,7 +101,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
         Output::Json => json(&json!({
             "client_assertion": token,
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "expires_in": LIFETIME,
+            "expires_in": ClientAssertion::LIFETIME,
         })),
     })
 }

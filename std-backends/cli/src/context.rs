@@ -74,7 +74,7 @@ impl Context {
     /// The certificates of a PEM or DER file.
     pub(crate) fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
         let bytes = read(path, MAX_CERTIFICATES)?;
-        cloudauth_keys::certificates(&bytes).map_err(|e| CliError::input(path.display(), e))
+        cloudauth_keys::pem::certificates(&bytes).map_err(|e| CliError::input(path.display(), e))
     }
 }
 

@@ -51,7 +51,9 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
     let account = key.google();
     let email = args.email.as_deref().or(account.map(|a| a.client_email.as_str()));
     let email = email.ok_or_else(|| {
-        CliError::Usage("--email is missing: only a service-account JSON brings it along".to_owned())
+        CliError::Usage(
+            "--email is missing: only a service-account JSON brings it along".to_owned(),
+        )
     })?;
     // An id in the JSON belongs to the key in the JSON, whatever e-mail is given.
     let key_id =

@@ -29,7 +29,8 @@ impl RawRequest {
         while !rest.is_empty() {
             number += 1;
             let end = rest.iter().position(|c| *c == b'\n');
-            let (line, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or_default();
+            let (line, after) =
+                rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or_default();
             rest = after.get(1..).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let line = core::str::from_utf8(line).map_err(|_| bad(number, "is not UTF-8"))?;
@@ -49,13 +50,15 @@ impl RawRequest {
             }
         }
         let mut lines = lines.into_iter();
-        let (_, request_line) =
-            lines.next().ok_or_else(|| bad(1, "expected METHOD TARGET HTTP/1.1, such as GET / HTTP/1.1"))?;
+        let (_, request_line) = lines
+            .next()
+            .ok_or_else(|| bad(1, "expected METHOD TARGET HTTP/1.1, such as GET / HTTP/1.1"))?;
         let (method, target, version) = request_line_parts(&request_line)?;
         let mut headers = Vec::new();
         for (number, line) in lines {
-            let (name, value) =
-                line.split_once(':').ok_or_else(|| bad(number, "expected a header, Name: value"))?;
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| bad(number, "expected a header, Name: value"))?;
             if name.is_empty() || name.contains([' ', '\t']) {
                 return Err(bad(number, "the header's name is empty or holds a space"));
             }
@@ -141,7 +144,10 @@ fn request_line_parts(line: &str) -> Result<(String, String, String), CliError> 
         return Err(bad(1, "the target must be a path that starts with /; name the host in Host"));
     }
     if target.contains('#') {
-        return Err(bad(1, "the target holds a fragment (#), which is never sent; remove it or write %23"));
+        return Err(bad(
+            1,
+            "the target holds a fragment (#), which is never sent; remove it or write %23",
+        ));
     }
     Ok((method.to_owned(), target.to_owned(), version.to_owned()))
 }

@@ -1,1 +1,45 @@
-//! stub
+//! Keys named by URI: [`KeyUri`] to [`Key`] (a [`Signer`](cloudauth_core::Signer)) or [`MacKey`] (a
+//! [`Mac`](cloudauth_core::Mac)). Software keys sign with aws-lc-rs.
+//!
+//! | URI | what it names |
+//! |---|---|
+//! | `file:PATH` | PEM (PKCS#8 plain or encrypted, PKCS#1, SEC1), or a Google service-account JSON |
+//! | `env:NAME` | the same text in an environment variable |
+//! | `pkcs11:…`, `tpm:…` | parsed; opening them says that this build has no support yet |
+//!
+//! `?passphrase-source=env:NAME`, `file:PATH` or `fd:N` names the passphrase of an encrypted key; without
+//! it the variable [`PASSPHRASE_VARIABLE`] is read.
+//!
+//! ```no_run
+//! use cloudauth_keys::{Key, KeyUri};
+//!
+//! let key = Key::open(&KeyUri::parse("file:/etc/cloudauth/key.pem?passphrase-source=fd:3")?)?;
+//! for warning in key.warnings() {
+//!     eprintln!("warning: {warning}");
+//! }
+//! # Ok::<(), cloudauth_keys::KeyError>(())
+//! ```
+//!
+//! The library prints nothing, and no error, `Debug` or `Display` holds a secret.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod files;
+mod google;
+mod key;
+mod mac;
+pub mod pem;
+mod secret;
+mod software;
+#[cfg(test)]
+mod testing;
+mod uri;
+
+pub use error::{KeyError, Result, Warning};
+pub use google::GoogleAccount;
+pub use key::Key;
+pub use mac::MacKey;
+pub use secret::SecretRef;
+pub use software::KeyAlgorithm;
+pub use uri::{KeyUri, PASSPHRASE_VARIABLE, UriScheme};

@@ -75,13 +75,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     let mut properties = Vec::new();
     for property in &args.instance_properties {
-        properties.push(property.split_once('=').ok_or_else(|| {
-            CliError::input("instance property", "expected NAME=VALUE")
-        })?);
+        properties.push(
+            property
+                .split_once('=')
+                .ok_or_else(|| CliError::input("instance property", "expected NAME=VALUE"))?,
+        );
     }
-    let endpoint = args.endpoint.as_deref().map(|host| {
-        host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/')
-    });
+    let endpoint = args
+        .endpoint
+        .as_deref()
+        .map(|host| host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/'));
     let session = CreateSession {
         chain: &chain,
         region: args.region.as_deref(),

@@ -80,9 +80,13 @@ impl Case {
             })
         };
         let context = match name.as_str() {
-            "double-encode-path" => {
-                old("2015-08-30T12:36:00Z", "us-east-1", "service", "ANOTREAL", "notrealrnrELgWzOk3IfjzDKtFBhDby")
-            }
+            "double-encode-path" => old(
+                "2015-08-30T12:36:00Z",
+                "us-east-1",
+                "service",
+                "ANOTREAL",
+                "notrealrnrELgWzOk3IfjzDKtFBhDby",
+            ),
             "double-url-encode" => {
                 let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
                 old("2021-05-11T15:40:45Z", "us-east-2", "lambda", "AKIDEXAMPLE", secret)
@@ -93,7 +97,8 @@ impl Case {
             }
         };
         let text = |v: &Value| v.as_str().unwrap().to_owned();
-        let mut options = ["--request", "--region", "--service", "--time"].map(str::to_owned).to_vec();
+        let mut options =
+            ["--request", "--region", "--service", "--time"].map(str::to_owned).to_vec();
         options.insert(1, folder.join("request.txt").to_str().unwrap().to_owned());
         options.insert(3, text(&context["region"]));
         options.insert(5, text(&context["service"]));
@@ -145,6 +150,8 @@ impl Case {
         for what in ["canonical-request", "string-to-sign", "signature"] {
             if let Some(expected) = self.expected(form, what) {
                 let ours = explained[what.replace('-', "_")].as_str().unwrap();
+                // One file of an older case ends in a line feed.
+                let expected = expected.trim_end_matches('\n');
                 assert_eq!(ours, expected, "{} {form} {what}", self.name);
                 compared += 1;
             }

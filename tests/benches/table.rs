@@ -1,0 +1,292 @@
+//! `tests/bench`: times and allocations, each beside a peer's, measured in turn in one process.
+//!
+//! A shared machine's absolute times mean little, so every row is a ratio: both sides run in short
+//! slices, one after the other, and the ratio is the median over all pairs of slices.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use cloudauth_core::aws::sigv4::{Payload, Request, SigV4};
+use cloudauth_core::aws::{SecretAccessKey, SigningKey};
+use cloudauth_core::gcp::SelfSigned;
+use cloudauth_core::{Assertion as _, Attempt, Scheme, Signer as _, UnixTime};
+use cloudauth_keys::Key;
+
+/// Counts allocations.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const SLICES: usize = 41;
+
+/// One row: ours against a peer.
+struct Row {
+    what: &'static str,
+    ours: Duration,
+    peer: Duration,
+    peer_name: &'static str,
+    /// The peer's time over ours, median over the slices.
+    ratio: f64,
+    allocations: usize,
+    goal: Goal,
+}
+
+enum Goal {
+    /// At least this many times as fast as the peer, without an allocation.
+    Faster(f64),
+    /// At most this much slower than the bare operation.
+    Overhead(f64),
+}
+
+impl Row {
+    fn measure(
+        what: &'static str,
+        peer_name: &'static str,
+        goal: Goal,
+        mut ours: impl FnMut(),
+        mut peer: impl FnMut(),
+    ) -> Self {
+        // A slice of about 8 ms: short beside the drifts of a shared machine.
+        let count = |f: &mut dyn FnMut()| {
+            f();
+            let start = Instant::now();
+            let mut n = 0;
+            while start.elapsed() < Duration::from_millis(8) {
+                f();
+                n += 1;
+            }
+            n.max(1)
+        };
+        let (ours_n, peer_n) = (count(&mut ours), count(&mut peer));
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        ours();
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let time = |f: &mut dyn FnMut(), n: u32| {
+            let start = Instant::now();
+            for _ in 0..n {
+                f();
+            }
+            start.elapsed() / n
+        };
+        let mut slices: Vec<(Duration, Duration)> =
+            (0..SLICES).map(|_| (time(&mut ours, ours_n), time(&mut peer, peer_n))).collect();
+        let median = |slices: &mut Vec<(Duration, Duration)>,
+                      key: fn(&(Duration, Duration)) -> f64| {
+            slices.sort_by(|a, b| key(a).total_cmp(&key(b)));
+            key(&slices[SLICES / 2])
+        };
+        let ratio = median(&mut slices, |(o, p)| p.as_secs_f64() / o.as_secs_f64());
+        let ours = Duration::from_secs_f64(median(&mut slices, |(o, _)| o.as_secs_f64()));
+        let peer = Duration::from_secs_f64(median(&mut slices, |(_, p)| p.as_secs_f64()));
+        Self { what, ours, peer, peer_name, ratio, allocations, goal }
+    }
+
+    fn print(&self) -> bool {
+        let (result, goal, met) = match self.goal {
+            Goal::Faster(goal) => (
+                format!("{:.2} times as fast", self.ratio),
+                format!(">= {goal}, no allocation"),
+                self.ratio >= goal && self.allocations == 0,
+            ),
+            Goal::Overhead(goal) => {
+                let over = (1.0 / self.ratio - 1.0) * 100.0;
+                (format!("{over:+.1} %"), format!("<= +{goal} %"), over <= goal)
+            }
+        };
+        let us = |d: Duration| format!("{:.2} us", d.as_secs_f64() * 1e6);
+        println!(
+            "| {} | {} | {} {} | {result} | {} | {goal} | {} |",
+            self.what,
+            us(self.ours),
+            self.peer_name,
+            us(self.peer),
+            self.allocations,
+            if met { "yes" } else { "NO" },
+        );
+        met
+    }
+}
+
+/// The STS request of the first two rows.
+const BODY: &[u8] =
+    b"Action=AssumeRole&DurationSeconds=3600&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012\
+%3Arole%2Fdemo&RoleSessionName=mysession&Version=2011-06-15";
+const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
+const HOST: &str = "sts.us-east-1.amazonaws.com";
+const ID: &str = "AKIDEXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+fn sigv4(rows: &mut Vec<Row>) {
+    let seconds = 1_440_938_160;
+    let now = UnixTime::new(seconds).unwrap();
+    let request = Request {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers: &[("content-type", CONTENT_TYPE), ("host", HOST)],
+        payload: Payload::Bytes(BODY),
+    };
+    let derive = || {
+        let secret = SecretAccessKey::new(SECRET).unwrap();
+        SigningKey::derive(&secret, now, "us-east-1", "sts").unwrap()
+    };
+    let mut buf = [0u8; 1024];
+    let mut ours = |key: &SigningKey| {
+        let signed = SigV4::new(ID, key).sign(black_box(&request), now, &mut buf).unwrap();
+        black_box(signed.signature());
+    };
+    let identity = Credentials::new(ID, SECRET, None, None, "bench").into();
+    let peer = || {
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("sts")
+            .time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let request = SignableRequest::new(
+            "POST",
+            "https://sts.us-east-1.amazonaws.com/",
+            [("content-type", CONTENT_TYPE)].into_iter(),
+            SignableBody::Bytes(black_box(BODY)),
+        );
+        black_box(sign(request.unwrap(), &params).unwrap());
+    };
+    let cold = Goal::Faster(3.0);
+    rows.push(Row::measure("SigV4, STS POST, cold", "aws-sigv4", cold, || ours(&derive()), peer));
+    let key = derive();
+    let warm = Goal::Faster(6.0);
+    rows.push(Row::measure(
+        "SigV4, STS POST, day's key kept",
+        "aws-sigv4",
+        warm,
+        || ours(&key),
+        peer,
+    ));
+}
+
+const EMAIL: &str = "robot@project.iam.gserviceaccount.com";
+
+#[derive(serde::Serialize)]
+struct Claims {
+    iss: &'static str,
+    sub: &'static str,
+    scope: &'static str,
+    iat: u64,
+    exp: u64,
+}
+
+/// Two rows: against jsonwebtoken, and against the bare signature of the same octets.
+fn jwt(
+    rows: &mut Vec<Row>,
+    names: [&'static str; 2],
+    times: f64,
+    scheme: Scheme,
+    der: &[u8],
+    bare: impl Fn(&[u8], &mut [u8]),
+) {
+    let key = Key::from_pkcs8(der).unwrap();
+    let pem = pem(der);
+    let token = SelfSigned { scheme, ..SelfSigned::new(EMAIL) };
+    let at = Attempt::new(UnixTime::new(1_795_348_800).unwrap(), [7; 32]);
+    let mut buf = vec![0u8; token.needed(&at, key.max_signature_len(scheme)).unwrap()];
+    let mut ours = || {
+        black_box(token.sign(&key, black_box(&at), &mut buf).unwrap());
+    };
+    let (algorithm, encoding_key): (_, fn(&[u8]) -> _) = match scheme {
+        Scheme::RsaPkcs1Sha256 => {
+            (jsonwebtoken::Algorithm::RS256, |pem| jsonwebtoken::EncodingKey::from_rsa_pem(pem))
+        }
+        _ => (jsonwebtoken::Algorithm::ES256, |pem| jsonwebtoken::EncodingKey::from_ec_pem(pem)),
+    };
+    let encoding_key = encoding_key(pem.as_bytes()).unwrap();
+    let header = jsonwebtoken::Header::new(algorithm);
+    let claims = Claims {
+        iss: EMAIL,
+        sub: EMAIL,
+        scope: cloudauth_core::gcp::CLOUD_PLATFORM,
+        iat: 1_795_348_800,
+        exp: 1_795_352_400,
+    };
+    let peer = || {
+        black_box(jsonwebtoken::encode(&header, black_box(&claims), &encoding_key).unwrap());
+    };
+    rows.push(Row::measure(names[0], "jsonwebtoken", Goal::Faster(times), &mut ours, peer));
+    let mut space = vec![0u8; 2048];
+    let text = token.sign(&key, &at, &mut space).unwrap().to_owned();
+    let input = text.rsplit_once('.').unwrap().0.as_bytes();
+    let mut signature = vec![0u8; key.max_signature_len(scheme)];
+    let bare = || bare(black_box(input), &mut signature);
+    rows.push(Row::measure(names[1], "bare signature", Goal::Overhead(3.0), ours, bare));
+}
+
+fn main() -> ExitCode {
+    let mut rows = Vec::new();
+    sigv4(&mut rows);
+
+    let random = SystemRandom::new();
+    let rsa = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let rsa_der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = rsa.as_der().unwrap();
+    jwt(
+        &mut rows,
+        ["JWT RS256", "JWT RS256, over the signature"],
+        2.4,
+        Scheme::RsaPkcs1Sha256,
+        rsa_der.as_ref(),
+        |message, out| rsa.sign(&RSA_PKCS1_SHA256, &random, message, out).unwrap(),
+    );
+    let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let ec_der = ec.to_pkcs8v1().unwrap();
+    jwt(
+        &mut rows,
+        ["JWT ES256", "JWT ES256, over the signature"],
+        1.6,
+        Scheme::EcdsaP256Sha256,
+        ec_der.as_ref(),
+        |message, out| out.copy_from_slice(ec.sign(&random, message).unwrap().as_ref()),
+    );
+
+    println!("| what | ours | peer | result | allocations | goal | met |");
+    println!("|---|---|---|---|---|---|---|");
+    let met = rows.iter().filter(|row| row.print()).count();
+    println!("\nbench: {met} passed, {} failed", rows.len() - met);
+    if met == rows.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64ct::{Base64, Encoding as _};
+    let text = Base64::encode_string(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|c| std::str::from_utf8(c).unwrap()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+}

@@ -82,7 +82,7 @@ def key_pem(key, form="PKCS8", passphrase=None):
         if passphrase
         else serialization.NoEncryption()
     )
-    form = serialization.PrivateFormat[form]
+    form = getattr(serialization.PrivateFormat, form)
     return key.private_bytes(serialization.Encoding.PEM, form, protection).decode()
 
 

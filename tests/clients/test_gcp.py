@@ -287,6 +287,17 @@ def test_json_output(cloudauth, account_file):
     assert answer == {"access_token": again, "token_type": "Bearer", "expires_in": 600}
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["2026-11-22T12:00:00Z", "2026-11-22t12:00:00z", "2026-11-22 12:00:00Z", "2026-11-22T12:00:00.999Z",
+     "2026-11-22T14:00:00+02:00", "2026-11-22T00:30:00-11:30", "20261122T120000Z"],
+)  # fmt: skip
+def test_forms_of_time(cloudauth, account_file, time):
+    """RFC 3339 in all its forms, and the form of X-Amz-Date."""
+    ours = cloudauth.text("gcp", "token", f"--time={time}", "--key", f"file:{account_file}").strip()
+    assert support.jws_parts(ours)[1]["iat"] == support.EPOCH
+
+
 def test_the_clock(cloudauth, account_file):
     """Without --time, the system's clock."""
     before = support.datetime.datetime.now().timestamp()

@@ -225,6 +225,20 @@ def test_serials(cloudauth, tmp_path, keys, serial):
     assert f" Credential={serial}/" in request.headers["Authorization"]
 
 
+def test_serial_of_20_full_octets(cloudauth, tmp_path, keys):
+    """160 bits: DER puts a zero octet before them, which is no part of the number."""
+    who = support.identity(tmp_path / "id", "p-256", key=keys("p-256"))
+    who.certificate_file.unlink()
+    support.openssl(
+        "req", "-x509", "-new", "-key", who.folder / "key.pem", "-subj", "/CN=leaf",
+        "-set_serial", "0x" + 20 * "ff", "-days", "3", "-out", who.certificate_file,
+    )  # fmt: skip
+    # openssl's certificate begins now, so this one is signed now, not at the fixed time.
+    args = [a for a in arguments(who) if a not in ("--time", support.TIME)]
+    authorization = Handler(cloudauth.bytes(*args)).headers["Authorization"]
+    assert f" Credential={2**160 - 1}/" in authorization
+
+
 @pytest.mark.parametrize("digest", [hashes.SHA384(), hashes.SHA512()])
 @pytest.mark.parametrize("kind", ["rsa-2048", "p-384"])
 def test_issuer_hash_does_not_matter(cloudauth, tmp_path, keys, kind, digest):

@@ -162,7 +162,10 @@ impl KeyError {
     }
 
     pub(crate) fn malformed(place: &str, help: impl Into<String>) -> Self {
-        Self::Malformed { place: place.to_owned(), help: help.into() }
+        Self::Malformed {
+            place: place.to_owned(),
+            help: help.into(),
+        }
     }
 }
 

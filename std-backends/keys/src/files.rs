@@ -24,7 +24,11 @@ pub(crate) fn read(
 ) -> Result<Zeroizing<Vec<u8>>> {
     // Asked before opening, because opening a FIFO waits for its writer; the permissions are asked of
     // the open file, so that nobody can exchange it between check and use.
-    check_kind(path, pipes, &std::fs::metadata(path).map_err(|e| io_error(path, &e))?)?;
+    check_kind(
+        path,
+        pipes,
+        &std::fs::metadata(path).map_err(|e| io_error(path, &e))?,
+    )?;
     let file = File::open(path).map_err(|e| io_error(path, &e))?;
     let metadata = file.metadata().map_err(|e| io_error(path, &e))?;
     check_kind(path, pipes, &metadata)?;
@@ -42,7 +46,10 @@ pub(crate) fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>> {
             place: place.clone(),
             hint: "; the descriptor is not open in this process",
         },
-        reason => KeyError::Unreadable { place: place.clone(), reason },
+        reason => KeyError::Unreadable {
+            place: place.clone(),
+            reason,
+        },
     })?;
     read_all(file, &place)
 }
@@ -56,10 +63,15 @@ pub(crate) fn read_descriptor(_: u32) -> Result<Zeroizing<Vec<u8>>> {
 
 /// The value of the environment variable `name`.
 pub(crate) fn read_variable(name: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let value = std::env::var_os(name).ok_or_else(|| KeyError::NotSet { name: name.to_owned() })?;
+    let value = std::env::var_os(name).ok_or_else(|| KeyError::NotSet {
+        name: name.to_owned(),
+    })?;
     let value = Zeroizing::new(value.into_encoded_bytes());
     if value.len() > MAX_LEN {
-        return Err(KeyError::TooLarge { place: variable_place(name), limit: MAX_LEN });
+        return Err(KeyError::TooLarge {
+            place: variable_place(name),
+            limit: MAX_LEN,
+        });
     }
     Ok(value)
 }
@@ -89,12 +101,18 @@ fn read_all(mut file: File, place: &str) -> Result<Zeroizing<Vec<u8>>> {
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => {
-                return Err(KeyError::Unreadable { place: place.to_owned(), reason: e.kind() });
+                return Err(KeyError::Unreadable {
+                    place: place.to_owned(),
+                    reason: e.kind(),
+                });
             }
         }
     }
     if filled > MAX_LEN {
-        return Err(KeyError::TooLarge { place: place.to_owned(), limit: MAX_LEN });
+        return Err(KeyError::TooLarge {
+            place: place.to_owned(),
+            limit: MAX_LEN,
+        });
     }
     bytes.truncate(filled);
     Ok(bytes)
@@ -124,7 +142,10 @@ fn check_kind(path: &Path, pipes: bool, metadata: &Metadata) -> Result<()> {
         m if is_fifo(m) => "a pipe",
         _ => "a device or socket",
     };
-    Err(KeyError::NotAFile { place: place(path), found })
+    Err(KeyError::NotAFile {
+        place: place(path),
+        found,
+    })
 }
 
 #[cfg(unix)]
@@ -144,10 +165,17 @@ fn check_mode(path: &Path, metadata: &Metadata, warnings: &mut Vec<Warning>) -> 
         return Ok(());
     }
     if mode & 0o022 != 0 {
-        return Err(KeyError::WritableByOthers { place: place(path), path: path.to_owned(), mode });
+        return Err(KeyError::WritableByOthers {
+            place: place(path),
+            path: path.to_owned(),
+            mode,
+        });
     }
     if mode & 0o044 != 0 {
-        warnings.push(Warning::ReadableByOthers { path: path.to_owned(), mode });
+        warnings.push(Warning::ReadableByOthers {
+            path: path.to_owned(),
+            mode,
+        });
     }
     Ok(())
 }
@@ -168,8 +196,14 @@ mod tests {
         for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
             let path = dir.write("key", b"secret", mode);
             let mut warnings = Vec::new();
-            assert_eq!(read(&path, false, &mut warnings).unwrap().as_slice(), b"secret");
-            let expected = warned.then(|| Warning::ReadableByOthers { path: path.clone(), mode });
+            assert_eq!(
+                read(&path, false, &mut warnings).unwrap().as_slice(),
+                b"secret"
+            );
+            let expected = warned.then(|| Warning::ReadableByOthers {
+                path: path.clone(),
+                mode,
+            });
             assert_eq!(warnings, Vec::from_iter(expected), "{mode:o}");
         }
         for mode in [0o620, 0o602, 0o666, 0o777] {
@@ -188,22 +222,49 @@ mod tests {
         let name = |path: &Path| place(path);
 
         let missing = dir.path().join("missing\n");
-        assert_eq!(refused(&missing), KeyError::Missing { place: name(&missing), hint: "" });
-        assert!(!refused(&missing).to_string().contains('\n'), "control characters are escaped");
+        assert_eq!(
+            refused(&missing),
+            KeyError::Missing {
+                place: name(&missing),
+                hint: ""
+            }
+        );
+        assert!(
+            !refused(&missing).to_string().contains('\n'),
+            "control characters are escaped"
+        );
         let home = Path::new("~/no such key");
         assert!(refused(home).to_string().contains("write the whole path"));
         let below = dir.write("file", b"x", 0o600).join("below");
         assert!(matches!(refused(&below), KeyError::Missing { .. }));
         let found = "a directory";
-        assert_eq!(refused(dir.path()), KeyError::NotAFile { place: name(dir.path()), found });
+        assert_eq!(
+            refused(dir.path()),
+            KeyError::NotAFile {
+                place: name(dir.path()),
+                found
+            }
+        );
         let null = Path::new("/dev/null");
         let found = "a device or socket";
-        assert_eq!(refused(null), KeyError::NotAFile { place: name(null), found });
+        assert_eq!(
+            refused(null),
+            KeyError::NotAFile {
+                place: name(null),
+                found
+            }
+        );
 
         let fits = dir.write("fits", &[b'x'; MAX_LEN], 0o600);
         let large = dir.write("large", &[b'x'; MAX_LEN + 1], 0o600);
         let limit = MAX_LEN;
-        assert_eq!(refused(&large), KeyError::TooLarge { place: name(&large), limit });
+        assert_eq!(
+            refused(&large),
+            KeyError::TooLarge {
+                place: name(&large),
+                limit
+            }
+        );
         assert_eq!(read(&fits, false, &mut warnings).unwrap().len(), MAX_LEN);
 
         // Root reads everything: only others see this refusal.
@@ -212,7 +273,10 @@ mod tests {
             Ok(_) => assert!(read(&secret, false, &mut warnings).is_ok()),
             Err(_) => assert!(matches!(
                 read(&secret, false, &mut warnings).unwrap_err(),
-                KeyError::Unreadable { reason: io::ErrorKind::PermissionDenied, .. }
+                KeyError::Unreadable {
+                    reason: io::ErrorKind::PermissionDenied,
+                    ..
+                }
             )),
         }
     }
@@ -222,20 +286,34 @@ mod tests {
         let dir = TestDir::new();
         let Some(path) = fifo(&dir) else { return };
         let refused = read(&path, false, &mut Vec::new()).unwrap_err();
-        assert_eq!(refused, KeyError::NotAFile { place: place(&path), found: "a pipe" });
+        assert_eq!(
+            refused,
+            KeyError::NotAFile {
+                place: place(&path),
+                found: "a pipe"
+            }
+        );
         let writer = std::thread::spawn({
             let path = path.clone();
             move || std::fs::write(path, "from a pipe")
         });
-        assert_eq!(read(&path, true, &mut Vec::new()).unwrap().as_slice(), b"from a pipe");
+        assert_eq!(
+            read(&path, true, &mut Vec::new()).unwrap().as_slice(),
+            b"from a pipe"
+        );
         writer.join().unwrap().unwrap();
     }
 
     #[test]
     fn one_line_end_is_dropped() {
-        for (given, left) in
-            [("a", "a"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("\n", "")]
-        {
+        for (given, left) in [
+            ("a", "a"),
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("a\r", "a\r"),
+            ("\n", ""),
+        ] {
             let mut secret = given.as_bytes().to_vec();
             drop_newline(&mut secret);
             assert_eq!(secret, left.as_bytes());

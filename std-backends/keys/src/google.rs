@@ -39,7 +39,10 @@ pub(crate) fn parse_service_account(
         help: help.to_owned(),
     };
     if take(&mut object, "type", place)?.as_deref() != Some("service_account") {
-        return Err(bad("type", "expected \"service_account\"; only those hold a private key"));
+        return Err(bad(
+            "type",
+            "expected \"service_account\"; only those hold a private key",
+        ));
     }
     let private_key = private_key?.ok_or_else(|| bad("private_key", "missing"))?;
     let client_email =
@@ -47,7 +50,10 @@ pub(crate) fn parse_service_account(
     let universe_domain =
         take(&mut object, "universe_domain", place)?.unwrap_or_else(|| "googleapis.com".to_owned());
     if !is_domain(&universe_domain) {
-        return Err(bad("universe_domain", "expected a domain such as googleapis.com"));
+        return Err(bad(
+            "universe_domain",
+            "expected a domain such as googleapis.com",
+        ));
     }
     let token_uri = take(&mut object, "token_uri", place)?
         .unwrap_or_else(|| format!("https://oauth2.{universe_domain}/token"));
@@ -104,7 +110,9 @@ fn is_domain(name: &str) -> bool {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     name.len() <= 253 && name.contains('.') && name.split('.').all(label)
 }
@@ -121,8 +129,12 @@ fn inside(uri: &str, domain: &str) -> bool {
     };
     let host = authority.strip_suffix(":443").unwrap_or(authority);
     is_domain(host)
-        && host.strip_suffix(domain).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
-        && path.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&b))
+        && host
+            .strip_suffix(domain)
+            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&b))
 }
 
 #[cfg(test)]
@@ -182,14 +194,33 @@ mod tests {
                 assert_eq!(field(with(name, value)), name);
             }
         }
-        for name in ["type", "client_email", "private_key", "private_key_id", "project_id"] {
+        for name in [
+            "type",
+            "client_email",
+            "private_key",
+            "private_key_id",
+            "project_id",
+        ] {
             assert_eq!(field(with(name, 1)), name);
         }
-        for name in ["type", "client_email", "private_key_id", "token_uri", "universe_domain"] {
+        for name in [
+            "type",
+            "client_email",
+            "private_key_id",
+            "token_uri",
+            "universe_domain",
+        ] {
             assert_eq!(field(with(name, "a\nb")), name);
         }
         assert_eq!(field(with("type", "authorized_user")), "type");
-        for text in ["", "{", "[]", "{}x", "{\"type\":\"service_account\"", "{'hunter2'}"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{}x",
+            "{\"type\":\"service_account\"",
+            "{'hunter2'}",
+        ] {
             let error = parse_service_account(text.as_bytes(), "test").unwrap_err();
             assert!(matches!(error, KeyError::Malformed { .. }), "{error:?}");
             assert!(!format!("{error} {error:?}").contains("hunter2"));
@@ -237,9 +268,24 @@ mod tests {
             parse_service_account(&json, "test").map(|(account, _)| account)
         };
         assert!(other("https://oauth2.cloud.example/token").is_ok());
-        assert_eq!(field(other("https://oauth2.googleapis.com/token")), "token_uri");
-        for bad in ["com", "googleapis.com.", ".com", "a..b", "a b.c", "GOOGLEAPIS.COM", "-a.com"] {
-            assert_eq!(field(with("universe_domain", bad)), "universe_domain", "{bad}");
+        assert_eq!(
+            field(other("https://oauth2.googleapis.com/token")),
+            "token_uri"
+        );
+        for bad in [
+            "com",
+            "googleapis.com.",
+            ".com",
+            "a..b",
+            "a b.c",
+            "GOOGLEAPIS.COM",
+            "-a.com",
+        ] {
+            assert_eq!(
+                field(with("universe_domain", bad)),
+                "universe_domain",
+                "{bad}"
+            );
         }
     }
 

@@ -45,7 +45,12 @@ impl Key {
         if text.trim_ascii().is_empty() {
             return Err(KeyError::Empty { place });
         }
-        let mut opener = Opener { place, source: passphrase.as_ref(), warnings, decrypted: false };
+        let mut opener = Opener {
+            place,
+            source: passphrase.as_ref(),
+            warnings,
+            decrypted: false,
+        };
         let (key, google) = if text.trim_ascii_start().first() == Some(&b'{') {
             let (account, pem) = parse_service_account(&text, &opener.place)?;
             (opener.pem(pem.as_bytes())?, Some(account))
@@ -53,9 +58,16 @@ impl Key {
             (opener.pem(&text)?, None)
         };
         if passphrase.is_some() && !opener.decrypted {
-            opener.warnings.push(Warning::NotEncrypted { place: opener.place });
+            opener.warnings.push(Warning::NotEncrypted {
+                place: opener.place,
+            });
         }
-        Ok(Self { key, name: uri.to_string(), google, warnings: opener.warnings })
+        Ok(Self {
+            key,
+            name: uri.to_string(),
+            google,
+            warnings: opener.warnings,
+        })
     }
 
     /// A key in memory, from an unencrypted PKCS#8 `PrivateKeyInfo` in DER (RFC 5958).
@@ -64,7 +76,12 @@ impl Key {
     /// [`KeyError`] when it is damaged, or no RSA, P-256 or P-384 key.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let key = SoftwareKey::from_pkcs8(der, "PKCS#8 key")?;
-        Ok(Self { key, name: "in memory".to_owned(), google: None, warnings: Vec::new() })
+        Ok(Self {
+            key,
+            name: "in memory".to_owned(),
+            google: None,
+            warnings: Vec::new(),
+        })
     }
 
     /// The type and size of the key.
@@ -117,8 +134,15 @@ impl fmt::Debug for Key {
 
 impl KeyUri {
     pub(crate) fn no_backend(&self) -> KeyError {
-        let backend = if matches!(self.target(), Target::Tpm) { "TPM" } else { "PKCS#11" };
-        KeyError::NoBackend { scheme: self.scheme().name(), backend }
+        let backend = if matches!(self.target(), Target::Tpm) {
+            "TPM"
+        } else {
+            "PKCS#11"
+        };
+        KeyError::NoBackend {
+            scheme: self.scheme().name(),
+            backend,
+        }
     }
 }
 
@@ -144,7 +168,11 @@ impl Opener<'_> {
 
     fn block(&mut self, block: &Block<'_>, blocks: &[Block<'_>]) -> Result<SoftwareKey> {
         let unsupported = |found: &str, help| {
-            Err(KeyError::Unsupported { place: self.place.clone(), found: found.to_owned(), help })
+            Err(KeyError::Unsupported {
+                place: self.place.clone(),
+                found: found.to_owned(),
+                help,
+            })
         };
         match block.label {
             "PRIVATE KEY" => SoftwareKey::from_pkcs8(&block.der, &self.place),
@@ -185,7 +213,11 @@ impl Opener<'_> {
     }
 
     fn no_private_key(&self, text: &[u8], blocks: &[Block<'_>]) -> KeyError {
-        let found = match blocks.iter().map(|b| b.label).find(|label| *label != "EC PARAMETERS") {
+        let found = match blocks
+            .iter()
+            .map(|b| b.label)
+            .find(|label| *label != "EC PARAMETERS")
+        {
             Some("CERTIFICATE") => "a certificate".to_owned(),
             Some("PUBLIC KEY" | "RSA PUBLIC KEY") => "a public key".to_owned(),
             Some("CERTIFICATE REQUEST") => "a certificate request".to_owned(),
@@ -203,7 +235,11 @@ impl Opener<'_> {
             }
         };
         let place = self.place.clone();
-        KeyError::NotAPrivateKey { place, found, help: "name the file with the private key" }
+        KeyError::NotAPrivateKey {
+            place,
+            found,
+            help: "name the file with the private key",
+        }
     }
 
     /// A PKCS#8 `EncryptedPrivateKeyInfo` under PBES2 (RFC 8018).

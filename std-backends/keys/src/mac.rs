@@ -27,8 +27,14 @@ impl MacKey {
         let mut warnings = Vec::new();
         let place = uri.place();
         let mut secret = match uri.target() {
-            Target::File { path, passphrase: None } => files::read(path, false, &mut warnings)?,
-            Target::Env { name, passphrase: None } => files::read_variable(name)?,
+            Target::File {
+                path,
+                passphrase: None,
+            } => files::read(path, false, &mut warnings)?,
+            Target::Env {
+                name,
+                passphrase: None,
+            } => files::read_variable(name)?,
             Target::File { .. } | Target::Env { .. } => {
                 return Err(KeyError::uri(
                     "an AWS secret access key is not encrypted: leave passphrase-source out",
@@ -46,7 +52,11 @@ impl MacKey {
         let mut prefixed = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
         prefixed.extend_from_slice(b"AWS4");
         prefixed.extend_from_slice(&secret);
-        Ok(Self { keyed: HmacSha256::new(&prefixed), name: uri.to_string(), warnings })
+        Ok(Self {
+            keyed: HmacSha256::new(&prefixed),
+            name: uri.to_string(),
+            warnings,
+        })
     }
 
     /// What the user should know about how the secret is kept.
@@ -141,9 +151,19 @@ mod tests {
             assert!(!format!("{error} {error:?}").contains("wJalr"), "{error}");
         }
         let open = |uri: &str| MacKey::open(&KeyUri::parse(uri).unwrap()).unwrap_err();
-        assert!(open("env:X?passphrase-source=fd:3").to_string().contains("passphrase-source"));
-        assert!(matches!(open("tpm:handle=0x81000001"), KeyError::NoBackend { .. }));
-        assert!(matches!(open("env:CLOUDAUTH_TEST_NO_SUCH"), KeyError::NotSet { .. }));
+        assert!(
+            open("env:X?passphrase-source=fd:3")
+                .to_string()
+                .contains("passphrase-source")
+        );
+        assert!(matches!(
+            open("tpm:handle=0x81000001"),
+            KeyError::NoBackend { .. }
+        ));
+        assert!(matches!(
+            open("env:CLOUDAUTH_TEST_NO_SUCH"),
+            KeyError::NotSet { .. }
+        ));
     }
 
     #[cfg(unix)]
@@ -154,6 +174,9 @@ mod tests {
         let uri = KeyUri::parse(&format!("file:{}", path.display())).unwrap();
         assert_eq!(MacKey::open(&uri).unwrap().warnings().len(), 1);
         dir.write("secret", SECRET, 0o666);
-        assert!(matches!(MacKey::open(&uri).unwrap_err(), KeyError::WritableByOthers { .. }));
+        assert!(matches!(
+            MacKey::open(&uri).unwrap_err(),
+            KeyError::WritableByOthers { .. }
+        ));
     }
 }

@@ -31,7 +31,10 @@ pub(crate) struct Block<'a> {
 pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>> {
     const PLACE: &str = "certificates";
     if pem.len() > MAX_LEN {
-        return Err(KeyError::TooLarge { place: PLACE.to_owned(), limit: MAX_LEN });
+        return Err(KeyError::TooLarge {
+            place: PLACE.to_owned(),
+            limit: MAX_LEN,
+        });
     }
     let whole = |der: &[u8]| matches!(der, [0x30, ..]) && AnyRef::from_der(der).is_ok();
     let damaged = || KeyError::malformed(PLACE, "a certificate is not one whole DER value");
@@ -41,11 +44,18 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     for block in blocks(pem, PLACE)? {
         if block.label == "CERTIFICATE" {
-            found.push(whole(&block.der).then(|| block.der.to_vec()).ok_or_else(damaged)?);
+            found.push(
+                whole(&block.der)
+                    .then(|| block.der.to_vec())
+                    .ok_or_else(damaged)?,
+            );
         }
     }
     if found.is_empty() {
-        return Err(KeyError::malformed(PLACE, "no -----BEGIN CERTIFICATE----- block"));
+        return Err(KeyError::malformed(
+            PLACE,
+            "no -----BEGIN CERTIFICATE----- block",
+        ));
     }
     Ok(found)
 }
@@ -68,10 +78,13 @@ pub(crate) fn blocks<'a>(text: &'a [u8], place: &str) -> Result<Vec<Block<'a>>> 
             (Some(_), Some(_), _) => return Err(bad("a PEM block without its END line")),
             (Some(body), None, Some(rest)) => {
                 if label(rest) != Some(body.label) {
-                    return Err(bad("the END line of a PEM block does not match its BEGIN line"));
+                    return Err(bad(
+                        "the END line of a PEM block does not match its BEGIN line",
+                    ));
                 }
                 found.push(
-                    body.decode().ok_or_else(|| bad("the base64 of a PEM block is damaged"))?,
+                    body.decode()
+                        .ok_or_else(|| bad("the base64 of a PEM block is damaged"))?,
                 );
                 None
             }
@@ -108,7 +121,11 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     fn new(label: &'a str) -> Self {
         // Room for an RSA key of 4096 bits, so that growing rarely leaves a copy behind.
-        Self { label, headers: false, base64: Zeroizing::new(Vec::with_capacity(4096)) }
+        Self {
+            label,
+            headers: false,
+            base64: Zeroizing::new(Vec::with_capacity(4096)),
+        }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -125,7 +142,11 @@ impl<'a> Body<'a> {
         let mut der = Zeroizing::new(vec![0; self.base64.len().div_ceil(4) * 3]);
         let len = base64::decode(&self.base64, &mut der).ok()?.len();
         der.truncate(len);
-        (len > 0).then_some(Block { label: self.label, headers: self.headers, der })
+        (len > 0).then_some(Block {
+            label: self.label,
+            headers: self.headers,
+            der,
+        })
     }
 }
 
@@ -159,10 +180,16 @@ mod tests {
             pem("X509 CRL", &[7; 100]),
         );
         let found = blocks(text.as_bytes(), "test").unwrap();
-        let seen: Vec<_> = found.iter().map(|b| (b.label, b.der.to_vec(), b.headers)).collect();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|b| (b.label, b.der.to_vec(), b.headers))
+            .collect();
         assert_eq!(
             seen,
-            [("CERTIFICATE", vec![0x30, 2, 5, 0], false), ("X509 CRL", vec![7; 100], false)]
+            [
+                ("CERTIFICATE", vec![0x30, 2, 5, 0], false),
+                ("X509 CRL", vec![7; 100], false)
+            ]
         );
         assert!(blocks(b"", "test").unwrap().is_empty());
     }
@@ -181,7 +208,17 @@ mod tests {
         let body = |body: &str| format!("-----BEGIN A-----\n{body}\n-----END A-----\n");
         assert!(blocks(body("AQID").as_bytes(), "test").is_ok());
         assert!(blocks(body("AQ\r\n\nID \t").as_bytes(), "test").is_ok());
-        for bad in ["", "AQI", "AQID=", "AQ=D", "AQ==AQ==", "A QID", "AQI-", "AR==", "AQID\nx: y"] {
+        for bad in [
+            "",
+            "AQI",
+            "AQID=",
+            "AQ=D",
+            "AQ==AQ==",
+            "A QID",
+            "AQI-",
+            "AR==",
+            "AQID\nx: y",
+        ] {
             assert!(refused(&body(bad)).contains("base64"), "{bad:?}");
         }
         assert!(refused("-----BEGIN A-----\nAQID\n").contains("cut off"));
@@ -197,11 +234,17 @@ mod tests {
     fn chains() {
         let (one, two) = ([0x30, 3, 2, 1, 1], [0x30, 3, 2, 1, 2]);
         let text = pem("CERTIFICATE", &one) + &pem("PRIVATE KEY", &[9]) + &pem("CERTIFICATE", &two);
-        assert_eq!(certificates(text.as_bytes()).unwrap(), [one.to_vec(), two.to_vec()]);
+        assert_eq!(
+            certificates(text.as_bytes()).unwrap(),
+            [one.to_vec(), two.to_vec()]
+        );
         assert_eq!(certificates(&one).unwrap(), [one.to_vec()]);
         for bad in [&one[..4], &[0x30, 3, 2, 1, 1, 0], &[0x30, 0x80, 0, 0]] {
             assert!(certificates(bad).is_err(), "{bad:?}");
-            assert!(certificates(pem("CERTIFICATE", bad).as_bytes()).is_err(), "{bad:?}");
+            assert!(
+                certificates(pem("CERTIFICATE", bad).as_bytes()).is_err(),
+                "{bad:?}"
+            );
         }
         let error = certificates(pem("PRIVATE KEY", &[9]).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");

@@ -30,7 +30,9 @@ impl SecretRef {
     pub fn parse(text: &str) -> Result<Self> {
         const EXPECTED: &str =
             "expected env:NAME, file:PATH or fd:N; a secret itself is never written here";
-        let bad = |help: &str| KeyError::SecretReference { help: help.to_owned() };
+        let bad = |help: &str| KeyError::SecretReference {
+            help: help.to_owned(),
+        };
         let because = |error| match error {
             KeyError::Uri { help } => KeyError::SecretReference { help },
             other => other,
@@ -39,7 +41,9 @@ impl SecretRef {
         let source = match scheme.as_str() {
             "env" => Source::Env(variable_name(rest).map_err(because)?),
             "file" if rest.contains('?') => {
-                return Err(bad("a file: secret has no attributes; write ? in a path as %3F"));
+                return Err(bad(
+                    "a file: secret has no attributes; write ? in a path as %3F",
+                ));
             }
             "file" => Source::File(decode_path(rest).map_err(because)?),
             "fd" => Source::Fd(descriptor(rest).ok_or_else(|| {
@@ -85,7 +89,9 @@ impl SecretRef {
         };
         files::drop_newline(&mut secret);
         if secret.is_empty() {
-            return Err(KeyError::Empty { place: self.place() });
+            return Err(KeyError::Empty {
+                place: self.place(),
+            });
         }
         Ok(secret)
     }
@@ -134,9 +140,15 @@ mod tests {
         let file = SecretRef::parse("FILE:/run/a%20pin%3f").unwrap();
         assert_eq!(file.0, Source::File("/run/a pin?".into()));
         assert_eq!(file.env_variable(), None);
-        assert_eq!(SecretRef::parse("file:///run/pin").unwrap().0, Source::File("/run/pin".into()));
+        assert_eq!(
+            SecretRef::parse("file:///run/pin").unwrap().0,
+            Source::File("/run/pin".into())
+        );
         assert_eq!(SecretRef::parse("fd:0").unwrap().0, Source::Fd(0));
-        assert_eq!(SecretRef::parse("fd:63").unwrap().to_string(), "file descriptor 63");
+        assert_eq!(
+            SecretRef::parse("fd:63").unwrap().to_string(),
+            "file descriptor 63"
+        );
         for bad in [
             "",
             "hunter2",
@@ -160,7 +172,10 @@ mod tests {
             "env:A\n",
         ] {
             let error = SecretRef::parse(bad).unwrap_err();
-            assert!(matches!(error, KeyError::SecretReference { .. }), "{bad:?}: {error:?}");
+            assert!(
+                matches!(error, KeyError::SecretReference { .. }),
+                "{bad:?}: {error:?}"
+            );
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
@@ -171,7 +186,10 @@ mod tests {
         let name = SecretRef::parse("env:CARGO_PKG_NAME").unwrap();
         assert_eq!(name.read().unwrap().as_slice(), b"cloudauth-keys");
         let missing = SecretRef::parse("env:CLOUDAUTH_TEST_NO_SUCH_VARIABLE").unwrap();
-        assert!(matches!(missing.read().unwrap_err(), KeyError::NotSet { .. }));
+        assert!(matches!(
+            missing.read().unwrap_err(),
+            KeyError::NotSet { .. }
+        ));
     }
 
     #[cfg(unix)]
@@ -195,9 +213,15 @@ mod tests {
         drop(writer);
         let fd = SecretRef::parse(&format!("fd:{}", reader.as_raw_fd())).unwrap();
         assert_eq!(fd.read().unwrap().as_slice(), b"from a pipe");
-        assert!(matches!(fd.read().unwrap_err(), KeyError::Empty { .. }), "a pipe gives it once");
+        assert!(
+            matches!(fd.read().unwrap_err(), KeyError::Empty { .. }),
+            "a pipe gives it once"
+        );
         let closed = SecretRef::parse("fd:2000000000").unwrap();
-        assert!(matches!(closed.read().unwrap_err(), KeyError::Missing { .. }));
+        assert!(matches!(
+            closed.read().unwrap_err(),
+            KeyError::Missing { .. }
+        ));
 
         let empty = dir.write("empty", b"\n", 0o600);
         let empty = SecretRef::parse(&format!("file:{}", empty.display())).unwrap();

@@ -51,10 +51,16 @@ pub(crate) struct SoftwareKey {
 }
 
 enum Pair {
-    Rsa { key: rsa::KeyPair, bits: usize },
+    Rsa {
+        key: rsa::KeyPair,
+        bits: usize,
+    },
     P256(EcdsaKeyPair),
     // aws-lc-rs has no P-384 with SHA-256: p384 signs that, and needs the scalar.
-    P384 { key: EcdsaKeyPair, scalar: p384::SecretKey },
+    P384 {
+        key: EcdsaKeyPair,
+        scalar: p384::SecretKey,
+    },
 }
 
 impl SoftwareKey {
@@ -86,11 +92,17 @@ impl SoftwareKey {
     pub(crate) fn from_pkcs1(der: &[u8], place: &str) -> Result<Self> {
         let bits = modulus_bits(der, place)?;
         if !(2048..=8192).contains(&bits) {
-            return Err(KeyError::RsaSize { place: place.to_owned(), bits });
+            return Err(KeyError::RsaSize {
+                place: place.to_owned(),
+                bits,
+            });
         }
         let key = rsa::KeyPair::from_der(der).map_err(|_| inconsistent(place))?;
         let spki = key.public_key().as_der().map_err(|_| inconsistent(place))?;
-        Ok(Self { pair: Pair::Rsa { key, bits }, spki })
+        Ok(Self {
+            pair: Pair::Rsa { key, bits },
+            spki,
+        })
     }
 
     /// An `ECPrivateKey` (RFC 5915); `outer` is the curve of an `EC PARAMETERS` block before it.
@@ -119,8 +131,10 @@ impl SoftwareKey {
         let pair = match curve {
             Curve::P256 => Pair::P256(key),
             Curve::P384 => {
-                let scalar: EcPrivateKeyBin<'_> =
-                    key.private_key().as_be_bytes().map_err(|_| inconsistent(place))?;
+                let scalar: EcPrivateKeyBin<'_> = key
+                    .private_key()
+                    .as_be_bytes()
+                    .map_err(|_| inconsistent(place))?;
                 let scalar = p384::SecretKey::from_slice(scalar.as_ref())
                     .map_err(|_| inconsistent(place))?;
                 Pair::P384 { key, scalar }
@@ -184,8 +198,9 @@ impl Signer for SoftwareKey {
                 copy(&signature.to_bytes(), out)?;
             }
             (Pair::P256(key) | Pair::P384 { key, .. }, _) => {
-                let signature =
-                    key.sign(&SystemRandom::new(), to_sign.message()).map_err(|_| FAILED)?;
+                let signature = key
+                    .sign(&SystemRandom::new(), to_sign.message())
+                    .map_err(|_| FAILED)?;
                 copy(signature.as_ref(), out)?;
             }
         }
@@ -227,7 +242,11 @@ impl Curve {
             other => other,
         };
         let found = format!("the elliptic curve {name}");
-        Err(KeyError::Unsupported { place: place.to_owned(), found, help: KEY_TYPES })
+        Err(KeyError::Unsupported {
+            place: place.to_owned(),
+            found,
+            help: KEY_TYPES,
+        })
     }
 
     fn algorithm(self) -> &'static EcdsaSigningAlgorithm {
@@ -249,7 +268,9 @@ fn explicit_curve(place: &str) -> KeyError {
 }
 
 fn inconsistent(place: &str) -> KeyError {
-    KeyError::Inconsistent { place: place.to_owned() }
+    KeyError::Inconsistent {
+        place: place.to_owned(),
+    }
 }
 
 fn unsupported_algorithm(oid: ObjectIdentifier, place: &str) -> KeyError {
@@ -267,46 +288,40 @@ fn unsupported_algorithm(oid: ObjectIdentifier, place: &str) -> KeyError {
         "2.16.840.1.101.3.4.3.19" => "an ML-DSA-87 key",
         other => &format!("a key with the algorithm {other}"),
     };
-    KeyError::Unsupported { place: place.to_owned(), found: found.to_owned(), help: KEY_TYPES }
+    KeyError::Unsupported {
+        place: place.to_owned(),
+        found: found.to_owned(),
+        help: KEY_TYPES,
+    }
 }
 
-/// The size of the modulus, once all eight integers are seen to be there: aws-lc checks less of a key
-/// in which some are zero.
+/// The size of the modulus, asked before aws-lc is, which would not say what is wrong with it. aws-lc
+/// checks the rest, but not that nothing follows.
 fn modulus_bits(der: &[u8], place: &str) -> Result<usize> {
-    let damaged = |_| KeyError::malformed(place, "damaged RSA private key (RFC 8017)");
-    let read = |der| -> pkcs8::der::Result<(u8, usize, bool)> {
+    let read = |der| -> pkcs8::der::Result<(u8, usize)> {
         let mut reader = SliceReader::new(der)?;
         let found = reader.sequence(|r| -> pkcs8::der::Result<_> {
             let version: u8 = r.decode()?;
             let modulus: UintRef<'_> = r.decode()?;
-            let bits = match modulus.as_bytes() {
-                [] => 0,
-                bytes @ [first, ..] => {
-                    (bytes.len() * 8).saturating_sub(first.leading_zeros() as usize)
-                }
-            };
-            let mut whole = true;
-            for _ in 0..7 {
-                let part: UintRef<'_> = r.decode()?;
-                whole &= part.as_bytes().iter().any(|b| *b != 0);
-            }
-            if version != 0 {
-                // What follows are the further primes.
-                r.read_slice(r.remaining_len())?;
-            }
-            Ok((version, bits, whole))
+            r.read_slice(r.remaining_len())?;
+            let bytes = modulus.as_bytes();
+            let unused = bytes.first().map_or(0, |b| b.leading_zeros() as usize);
+            Ok((version, bytes.len() * 8 - unused))
         })?;
         reader.finish()?;
         Ok(found)
     };
-    match read(der).map_err(damaged)? {
-        (0, bits, true) => Ok(bits),
-        (0, _, false) => Err(inconsistent(place)),
-        _ => Err(KeyError::Unsupported {
+    match read(der) {
+        Ok((0, bits)) => Ok(bits),
+        Ok(_) => Err(KeyError::Unsupported {
             place: place.to_owned(),
             found: "an RSA key of more than two primes".to_owned(),
             help: KEY_TYPES,
         }),
+        Err(_) => Err(KeyError::malformed(
+            place,
+            "damaged RSA private key (RFC 8017)",
+        )),
     }
 }
 
@@ -319,7 +334,12 @@ fn sec1_curve(der: &[u8]) -> pkcs8::der::Result<Option<AnyRef<'_>>> {
         let mut curve = None;
         while !r.is_finished() {
             let field: AnyRef<'_> = r.decode()?;
-            if field.tag() == (Tag::ContextSpecific { constructed: true, number: TagNumber(0) }) {
+            if field.tag()
+                == (Tag::ContextSpecific {
+                    constructed: true,
+                    number: TagNumber(0),
+                })
+            {
                 curve = Some(AnyRef::from_der(field.value())?);
             }
         }
@@ -349,12 +369,15 @@ mod tests {
             Scheme::RsaPssSha256 => (&lc::RSA_PSS_2048_8192_SHA256, signature),
             Scheme::EcdsaP256Sha256 => (&lc::ECDSA_P256_SHA256_FIXED, signature),
             Scheme::EcdsaP384Sha384 => (&lc::ECDSA_P384_SHA384_FIXED, signature),
-            Scheme::EcdsaP384Sha256 => {
-                (&lc::ECDSA_P384_SHA256_ASN1, ecdsa_der_from_raw(signature, &mut der).unwrap())
-            }
+            Scheme::EcdsaP384Sha256 => (
+                &lc::ECDSA_P384_SHA256_ASN1,
+                ecdsa_der_from_raw(signature, &mut der).unwrap(),
+            ),
             _ => panic!("a new scheme"),
         };
-        lc::UnparsedPublicKey::new(algorithm, key.public_key()).verify(MESSAGE, signature).is_ok()
+        lc::UnparsedPublicKey::new(algorithm, key.public_key())
+            .verify(MESSAGE, signature)
+            .is_ok()
     }
 
     #[test]
@@ -364,9 +387,19 @@ mod tests {
         };
         let rsa = KeyAlgorithm::Rsa { bits: 2048 };
         let cases: [(&[u8], KeyAlgorithm, &[Scheme], usize); 3] = [
-            (testing::rsa_2048(), rsa, &[RsaPkcs1Sha256, RsaPssSha256], 256),
+            (
+                testing::rsa_2048(),
+                rsa,
+                &[RsaPkcs1Sha256, RsaPssSha256],
+                256,
+            ),
             (testing::p256(), KeyAlgorithm::P256, &[EcdsaP256Sha256], 64),
-            (testing::p384(), KeyAlgorithm::P384, &[EcdsaP384Sha256, EcdsaP384Sha384], 96),
+            (
+                testing::p384(),
+                KeyAlgorithm::P384,
+                &[EcdsaP384Sha256, EcdsaP384Sha384],
+                96,
+            ),
         ];
         for (pkcs8, algorithm, schemes, len) in cases {
             let key = open(pkcs8);
@@ -385,7 +418,10 @@ mod tests {
                 assert_eq!(key.max_signature_len(scheme), len);
                 assert_eq!(key.sign(scheme, &to_sign, &mut out), Ok(len));
                 assert!(verifies(&key, scheme, &out[..len]), "{scheme:?}");
-                assert!(out[len..].iter().all(|b| *b == 0x55), "written past the signature");
+                assert!(
+                    out[len..].iter().all(|b| *b == 0x55),
+                    "written past the signature"
+                );
                 out[len / 2] ^= 1;
                 assert!(!verifies(&key, scheme, &out[..len]), "{scheme:?}");
                 let exact = key.sign(scheme, &to_sign, &mut out[..len]);
@@ -403,7 +439,8 @@ mod tests {
             let mut out = [0; 96];
             let seed = [seed; 32];
             let to_sign = ToSign::new(MESSAGE, &seed);
-            key.sign(Scheme::EcdsaP384Sha256, &to_sign, &mut out).unwrap();
+            key.sign(Scheme::EcdsaP384Sha256, &to_sign, &mut out)
+                .unwrap();
             out
         };
         assert_eq!(sign(1), sign(1));
@@ -437,7 +474,13 @@ mod tests {
         };
         let refused = |bits| SoftwareKey::from_pkcs1(&key(bits), "test").err().unwrap();
         for bits in [1, 512, 1024, 2047, 8193, 16384] {
-            assert_eq!(refused(bits), KeyError::RsaSize { place: "test".into(), bits });
+            assert_eq!(
+                refused(bits),
+                KeyError::RsaSize {
+                    place: "test".into(),
+                    bits
+                }
+            );
         }
         // The sizes pass; the made-up numbers do not.
         for bits in [2048, 8192] {
@@ -453,18 +496,25 @@ mod tests {
         for missing in 2..9 {
             let mut parts = parts.clone();
             parts[missing] = der_uint(&[0]);
-            let refused = SoftwareKey::from_pkcs1(&der_sequence(&parts), "test").err().unwrap();
+            let refused = SoftwareKey::from_pkcs1(&der_sequence(&parts), "test")
+                .err()
+                .unwrap();
             assert_eq!(refused, inconsistent("test"), "{missing}");
         }
-        // n, e and d alone, which aws-lc would take without checking them against each other.
+        // n, e and d alone.
         let mut bare = parts.clone();
         bare[4..].fill(der_uint(&[0]));
         assert!(SoftwareKey::from_pkcs1(&der_sequence(&bare), "test").is_err());
         let mut primes = parts.clone();
         primes[0] = der_uint(&[1]);
         primes.push(der_sequence(&[]));
-        let refused = SoftwareKey::from_pkcs1(&der_sequence(&primes), "test").err().unwrap();
-        assert!(refused.to_string().contains("more than two primes"), "{refused}");
+        let refused = SoftwareKey::from_pkcs1(&der_sequence(&primes), "test")
+            .err()
+            .unwrap();
+        assert!(
+            refused.to_string().contains("more than two primes"),
+            "{refused}"
+        );
         let mut long = der_sequence(&parts);
         long.push(0);
         assert!(SoftwareKey::from_pkcs1(&long, "test").is_err());
@@ -472,8 +522,10 @@ mod tests {
 
     #[test]
     fn other_key_types_are_named() {
-        let ed25519 =
-            lc::Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap().as_ref().to_vec();
+        let ed25519 = lc::Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
+            .unwrap()
+            .as_ref()
+            .to_vec();
         let p521 = EcdsaKeyPair::generate(&lc::ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
         let k1 = EcdsaKeyPair::generate(&lc::ECDSA_P256K1_SHA256_FIXED_SIGNING).unwrap();
         for (pkcs8, name) in [
@@ -483,7 +535,10 @@ mod tests {
             (testing::pkcs8_with_oid("1.2.840.10040.4.1"), "DSA"),
             (testing::pkcs8_with_oid("1.2.840.113549.1.1.10"), "PSS"),
             (testing::pkcs8_with_oid("1.2.3.4"), "1.2.3.4"),
-            (testing::pkcs8_with_oid("1.2.840.10045.2.1"), "without a name"),
+            (
+                testing::pkcs8_with_oid("1.2.840.10045.2.1"),
+                "without a name",
+            ),
         ] {
             let error = SoftwareKey::from_pkcs8(&pkcs8, "test").err().unwrap();
             assert!(matches!(error, KeyError::Unsupported { .. }), "{error:?}");

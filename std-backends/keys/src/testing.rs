@@ -46,7 +46,11 @@ impl TestDir {
 /// A FIFO, where the system has the program that makes one.
 pub(crate) fn fifo(dir: &TestDir) -> Option<PathBuf> {
     let path = dir.path().join("fifo");
-    let made = Command::new("mkfifo").arg("-m").arg("600").arg(&path).status();
+    let made = Command::new("mkfifo")
+        .arg("-m")
+        .arg("600")
+        .arg(&path)
+        .status();
     made.is_ok_and(|status| status.success()).then_some(path)
 }
 
@@ -54,8 +58,14 @@ pub(crate) fn fifo(dir: &TestDir) -> Option<PathBuf> {
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let mut text = vec![0; base64::encoded_len(der.len())];
     base64::encode(der, &mut Out::new(&mut text));
-    let lines: Vec<_> = text.chunks(64).map(|l| core::str::from_utf8(l).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let lines: Vec<_> = text
+        .chunks(64)
+        .map(|l| core::str::from_utf8(l).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 /// An RSA key of 2048 bits in PKCS#8, the same in all tests of a run.
@@ -78,12 +88,21 @@ pub(crate) fn p384() -> &'static [u8] {
 }
 
 fn ec(algorithm: &'static EcdsaSigningAlgorithm) -> Vec<u8> {
-    EcdsaKeyPair::generate(algorithm).unwrap().to_pkcs8v1().unwrap().as_ref().to_vec()
+    EcdsaKeyPair::generate(algorithm)
+        .unwrap()
+        .to_pkcs8v1()
+        .unwrap()
+        .as_ref()
+        .to_vec()
 }
 
 /// The key inside PKCS#8: PKCS#1 for RSA, SEC1 (here without its curve) for EC.
 pub(crate) fn inner(pkcs8: &[u8]) -> Vec<u8> {
-    PrivateKeyInfoRef::from_der(pkcs8).unwrap().private_key.as_bytes().to_vec()
+    PrivateKeyInfoRef::from_der(pkcs8)
+        .unwrap()
+        .private_key
+        .as_bytes()
+        .to_vec()
 }
 
 /// SEC1 with its curve.

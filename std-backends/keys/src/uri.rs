@@ -45,8 +45,14 @@ pub enum UriScheme {
 /// What a URI leads to.
 #[derive(Clone)]
 pub(crate) enum Target {
-    File { path: PathBuf, passphrase: Option<SecretRef> },
-    Env { name: String, passphrase: Option<SecretRef> },
+    File {
+        path: PathBuf,
+        passphrase: Option<SecretRef>,
+    },
+    Env {
+        name: String,
+        passphrase: Option<SecretRef>,
+    },
     Pkcs11,
     Tpm,
 }
@@ -78,13 +84,22 @@ impl KeyUri {
             None => (rest, None),
         };
         let target = match scheme.as_str() {
-            "file" => Target::File { path: decode_path(path)?, passphrase: passphrase(query)? },
-            "env" => Target::Env { name: variable_name(path)?, passphrase: passphrase(query)? },
+            "file" => Target::File {
+                path: decode_path(path)?,
+                passphrase: passphrase(query)?,
+            },
+            "env" => Target::Env {
+                name: variable_name(path)?,
+                passphrase: passphrase(query)?,
+            },
             "pkcs11" => Target::Pkcs11,
             "tpm" => Target::Tpm,
             _ => return Err(KeyError::uri(format!("unknown scheme; expected {SCHEMES}"))),
         };
-        Ok(Self { text: Zeroizing::new(text.to_owned()), target })
+        Ok(Self {
+            text: Zeroizing::new(text.to_owned()),
+            target,
+        })
     }
 
     /// The scheme.
@@ -102,7 +117,9 @@ impl KeyUri {
     /// for `pkcs11:` and `tpm:` a list of attributes. It can hold secrets: never print it.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.rest().split_once('?').map_or(self.rest(), |(path, _)| path)
+        self.rest()
+            .split_once('?')
+            .map_or(self.rest(), |(path, _)| path)
     }
 
     /// What stands after the question mark, as [`path`](Self::path). It can hold secrets.
@@ -156,10 +173,13 @@ impl KeyUri {
     /// The attributes of path and query, not decoded; the value is none without an equals sign.
     fn attributes(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let query = self.query().into_iter().flat_map(|q| q.split('&'));
-        self.path().split(';').chain(query).map(|part| match part.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (part, None),
-        })
+        self.path()
+            .split(';')
+            .chain(query)
+            .map(|part| match part.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (part, None),
+            })
     }
 }
 
@@ -220,35 +240,19 @@ impl fmt::Debug for KeyUri {
     }
 }
 
+/// Attributes of a device's URI that are no secrets.
+const HARMLESS: &str = "token manufacturer serial model library-manufacturer library-description \
+    library-version object id type slot-id slot-manufacturer slot-description module-path \
+    module-name handle file fapi tcti parent pcrs";
+
 /// Whether an attribute of a device's URI may be printed.
 fn shown(name: &str, value: &str) -> bool {
     match name {
-        "token"
-        | "manufacturer"
-        | "serial"
-        | "model"
-        | "library-manufacturer"
-        | "library-description"
-        | "library-version"
-        | "object"
-        | "id"
-        | "type"
-        | "slot-id"
-        | "slot-manufacturer"
-        | "slot-description"
-        | "module-path"
-        | "module-name"
-        | "handle"
-        | "file"
-        | "fapi"
-        | "tcti"
-        | "parent"
-        | "pcrs" => true,
         // The place of a secret, unless it is the secret itself, put there by mistake.
         "pin-source" | "auth-source" | "passphrase-source" => {
             decoded(value).is_some_and(|v| SecretRef::parse(&v).is_ok())
         }
-        _ => false,
+        _ => HARMLESS.split(' ').any(|harmless| harmless == name),
     }
 }
 
@@ -264,7 +268,9 @@ pub(crate) fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let valid = scheme.len() > 1
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     valid.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
@@ -274,7 +280,9 @@ fn check_characters(rest: &str) -> Result<()> {
         return Err(KeyError::uri("a key URI has no fragment; write # as %23"));
     }
     if rest.contains(char::is_control) {
-        return Err(KeyError::uri("control characters (such as a line end) must not stand in it"));
+        return Err(KeyError::uri(
+            "control characters (such as a line end) must not stand in it",
+        ));
     }
     Ok(())
 }
@@ -298,7 +306,9 @@ pub(crate) fn decode_path(path: &str) -> Result<PathBuf> {
     let bytes = percent_decode(path)
         .ok_or_else(|| KeyError::uri("after % stand two hex digits; write % itself as %25"))?;
     if bytes.is_empty() {
-        return Err(KeyError::uri("file: wants a path, such as file:key.pem or file:/etc/key.pem"));
+        return Err(KeyError::uri(
+            "file: wants a path, such as file:key.pem or file:/etc/key.pem",
+        ));
     }
     if bytes.contains(&0) {
         return Err(KeyError::uri("a path must not contain %00"));
@@ -308,12 +318,16 @@ pub(crate) fn decode_path(path: &str) -> Result<PathBuf> {
 
 #[cfg(unix)]
 fn to_path(bytes: Vec<u8>) -> Result<PathBuf> {
-    Ok(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes)))
+    Ok(PathBuf::from(
+        <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes),
+    ))
 }
 
 #[cfg(not(unix))]
 fn to_path(bytes: Vec<u8>) -> Result<PathBuf> {
-    String::from_utf8(bytes).map(PathBuf::from).map_err(|_| KeyError::uri("the path is not UTF-8"))
+    String::from_utf8(bytes)
+        .map(PathBuf::from)
+        .map_err(|_| KeyError::uri("the path is not UTF-8"))
 }
 
 /// Checks the name of an environment variable: letters, digits, `_`, `-` and `.`, no digit first.
@@ -321,7 +335,9 @@ fn to_path(bytes: Vec<u8>) -> Result<PathBuf> {
 pub(crate) fn variable_name(name: &str) -> Result<String> {
     let valid = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     if !valid {
         return Err(KeyError::uri(
             "env: wants the name of a variable (letters, digits, _ - .), such as env:MY_KEY",
@@ -343,7 +359,9 @@ fn passphrase(query: Option<&str>) -> Result<Option<SecretRef>> {
                 }
             }
             Some((name, _)) if attribute_name(name) => {
-                return Err(KeyError::uri(format!("unknown attribute {name}; {EXPECTED}")));
+                return Err(KeyError::uri(format!(
+                    "unknown attribute {name}; {EXPECTED}"
+                )));
             }
             _ => return Err(KeyError::uri(format!("unknown attribute; {EXPECTED}"))),
         }
@@ -373,7 +391,9 @@ fn percent_decode(text: &str) -> Option<Vec<u8>> {
 }
 
 fn decoded(value: &str) -> Option<Zeroizing<String>> {
-    String::from_utf8(percent_decode(value)?).ok().map(Zeroizing::new)
+    String::from_utf8(percent_decode(value)?)
+        .ok()
+        .map(Zeroizing::new)
 }
 
 #[cfg(test)]
@@ -401,8 +421,14 @@ mod tests {
         assert_eq!(file("file:../a b/ü.pem"), PathBuf::from("../a b/ü.pem"));
         assert_eq!(file("file:/etc/key.pem"), PathBuf::from("/etc/key.pem"));
         assert_eq!(file("file:///etc/key.pem"), PathBuf::from("/etc/key.pem"));
-        assert_eq!(file("file://LOCALHOST/etc/key.pem"), PathBuf::from("/etc/key.pem"));
-        assert_eq!(file("FILE:a%20b%3F%23%25%2f.pem"), PathBuf::from("a b?#%/.pem"));
+        assert_eq!(
+            file("file://LOCALHOST/etc/key.pem"),
+            PathBuf::from("/etc/key.pem")
+        );
+        assert_eq!(
+            file("FILE:a%20b%3F%23%25%2f.pem"),
+            PathBuf::from("a b?#%/.pem")
+        );
         assert_eq!(file("file:a:b.pem"), PathBuf::from("a:b.pem"));
         let uri = KeyUri::parse("env:MY_KEY").unwrap();
         assert_eq!(uri.scheme(), UriScheme::Env);
@@ -424,10 +450,18 @@ mod tests {
         assert_eq!(uri.to_string(), "file:k.pem?passphrase-source=env:PW");
         assert_eq!(uri.query(), Some("passphrase-source=env:PW"));
         let uri = KeyUri::parse("env:K?passphrase-source=file:/run/a%2520b%26c").unwrap();
-        let Target::Env { passphrase, .. } = &uri.target else { panic!("{uri:?}") };
+        let Target::Env { passphrase, .. } = &uri.target else {
+            panic!("{uri:?}")
+        };
         // Decoded once: %25 becomes a percent sign, and stays one.
-        assert_eq!(*passphrase, Some(SecretRef::parse("file:/run/a%2520b%26c").unwrap()));
-        assert_eq!(passphrase.as_ref().unwrap().to_string(), "file \"/run/a%20b&c\"");
+        assert_eq!(
+            *passphrase,
+            Some(SecretRef::parse("file:/run/a%2520b%26c").unwrap())
+        );
+        assert_eq!(
+            passphrase.as_ref().unwrap().to_string(),
+            "file \"/run/a%20b&c\""
+        );
         assert_eq!(uri.env_variables(), ["K"]);
         let uri = KeyUri::parse("file:k?passphrase-source=fd:3").unwrap();
         assert!(uri.env_variables().is_empty());
@@ -435,10 +469,22 @@ mod tests {
 
     #[test]
     fn refusals() {
-        for bare in ["", "key.pem", "/etc/key.pem", "./a:b", "C:\\keys\\key.pem", "C:key.pem"] {
+        for bare in [
+            "",
+            "key.pem",
+            "/etc/key.pem",
+            "./a:b",
+            "C:\\keys\\key.pem",
+            "C:key.pem",
+        ] {
             assert!(refused(bare).contains("file:PATH"), "{bare}");
         }
-        for unknown in ["https://example.com/key", "azkms:x", "data:,x", "pass:hunter2"] {
+        for unknown in [
+            "https://example.com/key",
+            "azkms:x",
+            "data:,x",
+            "pass:hunter2",
+        ] {
             let help = refused(unknown);
             for scheme in ["file:", "env:", "pkcs11:", "tpm:"] {
                 assert!(help.contains(scheme), "{help}");
@@ -475,12 +521,18 @@ mod tests {
         let uri = KeyUri::parse(text).unwrap();
         assert_eq!(uri.scheme(), UriScheme::Pkcs11);
         assert_eq!(uri.path(), "token=Cloud%20HSM;object=k;type=private");
-        assert_eq!(uri.query(), Some("module-path=/usr/lib/x.so&pin-source=env:HSM_PIN"));
+        assert_eq!(
+            uri.query(),
+            Some("module-path=/usr/lib/x.so&pin-source=env:HSM_PIN")
+        );
         assert_eq!(uri.env_variables(), ["HSM_PIN"]);
         assert_eq!(uri.to_string(), text);
         let uri = KeyUri::parse("tpm:handle=0x81000002;tcti=device:/dev/tpmrm0").unwrap();
         assert_eq!(uri.scheme(), UriScheme::Tpm);
-        assert_eq!(format!("{uri:?}"), "KeyUri(tpm:handle=0x81000002;tcti=device:/dev/tpmrm0)");
+        assert_eq!(
+            format!("{uri:?}"),
+            "KeyUri(tpm:handle=0x81000002;tcti=device:/dev/tpmrm0)"
+        );
     }
 
     #[test]
@@ -497,12 +549,22 @@ mod tests {
             shown("pkcs11:token=t?module-name=m&pin-value=1234"),
             "pkcs11:token=t?module-name=m&pin-value=[redacted]"
         );
-        assert_eq!(shown("pkcs11:pin-value=1234"), "pkcs11:pin-value=[redacted]");
-        assert_eq!(shown("pkcs11:?pin-value=1234"), "pkcs11:?pin-value=[redacted]");
+        assert_eq!(
+            shown("pkcs11:pin-value=1234"),
+            "pkcs11:pin-value=[redacted]"
+        );
+        assert_eq!(
+            shown("pkcs11:?pin-value=1234"),
+            "pkcs11:?pin-value=[redacted]"
+        );
         // Separators that the user forgot to encode.
         assert_eq!(
             shown("pkcs11:?pin-value=1234&5678&99=1;x"),
             "pkcs11:?pin-value=[redacted]&[redacted]&[redacted]"
+        );
+        assert_eq!(
+            shown("pkcs11:?pin-value=1234&abc=1&module-name=m"),
+            "pkcs11:?pin-value=[redacted]&[redacted]&module-name=m"
         );
         shown("pkcs11:token=t?PIN-VALUE=1234");
         shown("pkcs11:token=t?pin%2Dvalue=1234");

@@ -24,18 +24,30 @@ fn open_with(text: impl AsRef<[u8]>, query: &str) -> Result<Key> {
 }
 
 fn parameters(kdf: Kdf) -> Parameters {
-    Parameters { kdf, encryption: pbes2::EncryptionScheme::Aes256Cbc { iv: [5; 16] } }
+    Parameters {
+        kdf,
+        encryption: pbes2::EncryptionScheme::Aes256Cbc { iv: [5; 16] },
+    }
 }
 
 fn pbkdf2(prf: Pbkdf2Prf, iteration_count: u32) -> Parameters {
     let kdf = Pbkdf2Params::hmac_sha256(2048, b"salt of 16 bytes").unwrap();
-    parameters(Kdf::Pbkdf2(Pbkdf2Params { prf, iteration_count, ..kdf }))
+    parameters(Kdf::Pbkdf2(Pbkdf2Params {
+        prf,
+        iteration_count,
+        ..kdf
+    }))
 }
 
 fn scrypt_with(cost_parameter: u64, block_size: u16, parallelization: u16) -> Parameters {
     let some = scrypt::Params::new(10, 8, 1).unwrap();
     let kdf = ScryptParams::from_params_and_salt(some, b"salt of 16 bytes").unwrap();
-    let kdf = ScryptParams { cost_parameter, block_size, parallelization, ..kdf };
+    let kdf = ScryptParams {
+        cost_parameter,
+        block_size,
+        parallelization,
+        ..kdf
+    };
     parameters(Kdf::Scrypt(kdf))
 }
 
@@ -49,7 +61,10 @@ fn encrypted(pkcs8: &[u8], parameters: Parameters) -> String {
 fn not_encrypted(parameters: Parameters) -> String {
     let data = pkcs8::der::asn1::OctetStringRef::new(&[7; 64]).unwrap();
     let encryption_algorithm = EncryptionScheme::Pbes2(parameters);
-    let info = EncryptedPrivateKeyInfoRef { encryption_algorithm, encrypted_data: data };
+    let info = EncryptedPrivateKeyInfoRef {
+        encryption_algorithm,
+        encrypted_data: data,
+    };
     pem("ENCRYPTED PRIVATE KEY", &info.to_der().unwrap())
 }
 
@@ -73,7 +88,9 @@ fn is_the_key(key: &Key, pkcs8: &[u8]) {
         KeyAlgorithm::P384 => (Scheme::EcdsaP384Sha384, &lc::ECDSA_P384_SHA384_FIXED),
     };
     let mut out = [0; 512];
-    let len = key.sign(scheme, &ToSign::new(b"m", &[1; 32]), &mut out).unwrap();
+    let len = key
+        .sign(scheme, &ToSign::new(b"m", &[1; 32]), &mut out)
+        .unwrap();
     let public = lc::UnparsedPublicKey::new(algorithm, expected.public_key());
     public.verify(b"m", &out[..len]).unwrap();
 }
@@ -87,15 +104,33 @@ fn every_form() {
         (p256, pem("PRIVATE KEY", p256)),
         (p384, pem("PRIVATE KEY", p384).replace('\n', "\r\n")),
         (rsa, pem("RSA PRIVATE KEY", &inner(rsa))),
-        (p256, pem("EC PRIVATE KEY", &sec1(p256, &lc::ECDSA_P256_SHA256_FIXED_SIGNING))),
-        (p384, pem("EC PRIVATE KEY", &sec1(p384, &lc::ECDSA_P384_SHA384_FIXED_SIGNING))),
-        (p256, pem("EC PARAMETERS", &p256_oid) + &pem("EC PRIVATE KEY", &inner(p256))),
+        (
+            p256,
+            pem(
+                "EC PRIVATE KEY",
+                &sec1(p256, &lc::ECDSA_P256_SHA256_FIXED_SIGNING),
+            ),
+        ),
+        (
+            p384,
+            pem(
+                "EC PRIVATE KEY",
+                &sec1(p384, &lc::ECDSA_P384_SHA384_FIXED_SIGNING),
+            ),
+        ),
+        (
+            p256,
+            pem("EC PARAMETERS", &p256_oid) + &pem("EC PRIVATE KEY", &inner(p256)),
+        ),
         (rsa, json(rsa)),
         (rsa, format!("\n  {}", json(rsa))),
-        (p256, "text\n".to_owned() + &pem("CERTIFICATE", &[0x30, 0]) + &pem("PRIVATE KEY", p256)),
+        (
+            p256,
+            "text\n".to_owned() + &pem("CERTIFICATE", &[0x30, 0]) + &pem("PRIVATE KEY", p256),
+        ),
     ];
     for (pkcs8, text) in forms {
-        let key = open(&text).unwrap_or_else(|e| panic!("{e}\n{}", &text[..40]));
+        let key = open(&text).unwrap_or_else(|e| panic!("{e}\n{}", text.lines().next().unwrap()));
         is_the_key(&key, pkcs8);
         assert_eq!(key.warnings(), []);
         assert_eq!(key.google().is_some(), text.contains("service_account"));
@@ -124,7 +159,11 @@ fn encrypted_forms() {
     }
     let plain = pem("PRIVATE KEY", testing::p256());
     let key = open_with(plain, "?passphrase-source=file:DIR/pass").unwrap();
-    assert!(matches!(key.warnings(), [Warning::NotEncrypted { .. }]), "{:?}", key.warnings());
+    assert!(
+        matches!(key.warnings(), [Warning::NotEncrypted { .. }]),
+        "{:?}",
+        key.warnings()
+    );
 }
 
 #[test]
@@ -145,9 +184,15 @@ fn encryption_that_is_not_done() {
     ] {
         let text = not_encrypted(parameters.clone());
         let error = open_with(&text, "?passphrase-source=file:DIR/pass").unwrap_err();
-        assert!(matches!(error, KeyError::Unsupported { .. }), "{parameters:?}: {error}");
+        assert!(
+            matches!(error, KeyError::Unsupported { .. }),
+            "{parameters:?}: {error}"
+        );
         assert!(error.to_string().contains(what), "{error}");
-        assert!(error.to_string().contains("openssl pkcs8 -topk8"), "{error}");
+        assert!(
+            error.to_string().contains("openssl pkcs8 -topk8"),
+            "{error}"
+        );
     }
     let pbes1 = [
         0x30, 0x20, 0x30, 0x1b, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 3, 0x30, 0x0e, 4,
@@ -167,14 +212,26 @@ fn refusals() {
     let bare = pem("EC PRIVATE KEY", &inner(p256));
     let p384_oid = [6, 5, 0x2b, 0x81, 4, 0, 0x22];
     let mixed = pem("EC PARAMETERS", &p384_oid)
-        + &pem("EC PRIVATE KEY", &sec1(p256, &lc::ECDSA_P256_SHA256_FIXED_SIGNING));
+        + &pem(
+            "EC PRIVATE KEY",
+            &sec1(p256, &lc::ECDSA_P256_SHA256_FIXED_SIGNING),
+        );
     let cases = [
         (String::new(), "is empty"),
         (" \n".to_owned(), "is empty"),
         ("hunter2".to_owned(), "expected PEM"),
-        (pem("CERTIFICATE", &[0x30, 0]), "this is a certificate, not a private key"),
-        (pem("PUBLIC KEY", &[0x30, 0]), "this is a public key, not a private key"),
-        (pem("CERTIFICATE REQUEST", &[0x30, 0]), "a certificate request"),
+        (
+            pem("CERTIFICATE", &[0x30, 0]),
+            "this is a certificate, not a private key",
+        ),
+        (
+            pem("PUBLIC KEY", &[0x30, 0]),
+            "this is a public key, not a private key",
+        ),
+        (
+            pem("CERTIFICATE REQUEST", &[0x30, 0]),
+            "a certificate request",
+        ),
         (pem("PKCS7", &[0x30, 0]), "PEM of the kind PKCS7"),
         (pem("DSA PRIVATE KEY", &[0x30, 0]), "a DSA key"),
         (pem("OPENSSH PRIVATE KEY", &[1]), "ssh-keygen"),
@@ -191,34 +248,63 @@ fn refusals() {
         (pem("RSA PRIVATE KEY", p256), "damaged RSA"),
         (pem("EC PRIVATE KEY", p256), "damaged EC"),
         (pem("ENCRYPTED PRIVATE KEY", p256), "damaged encrypted"),
-        (json(p256).replace("service_account", "authorized_user"), "service_account"),
-        (json(p256).replace("-----BEGIN", "-----"), "END line without"),
-        (encrypted(p256, pbkdf2(Pbkdf2Prf::HmacWithSha256, 1)), PASSPHRASE_VARIABLE),
+        (
+            json(p256).replace("service_account", "authorized_user"),
+            "service_account",
+        ),
+        (
+            json(p256).replace("-----BEGIN", "-----"),
+            "END line without",
+        ),
+        (
+            encrypted(p256, pbkdf2(Pbkdf2Prf::HmacWithSha256, 1)),
+            PASSPHRASE_VARIABLE,
+        ),
     ];
     for (text, expected) in cases {
-        let error = open(&text).err().unwrap_or_else(|| panic!("opened: {expected}"));
+        let error = open(&text)
+            .err()
+            .unwrap_or_else(|| panic!("opened: {expected}"));
         assert!(error.to_string().contains(expected), "{error}");
-        assert!(error.to_string().contains("/key\""), "names the file: {error}");
+        assert!(
+            error.to_string().contains("/key\""),
+            "names the file: {error}"
+        );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
     let error = open(p256).unwrap_err();
     assert!(error.to_string().contains("openssl pkcs12"), "{error}");
-    for (uri, backend) in [("pkcs11:token=t?pin-value=hunter2", "PKCS#11"), ("tpm:fapi=/HS", "TPM")]
-    {
+    for (uri, backend) in [
+        ("pkcs11:token=t?pin-value=hunter2", "PKCS#11"),
+        ("tpm:fapi=/HS", "TPM"),
+    ] {
         let error = Key::open(&KeyUri::parse(uri).unwrap()).unwrap_err();
-        assert!(error.to_string().contains(&format!("no {backend} support yet")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("no {backend} support yet")),
+            "{error}"
+        );
         assert!(!format!("{error:?}").contains("hunter2"));
     }
 }
 
 #[test]
 fn nothing_secret_is_shown() {
-    let secrets = [b"-----BEGIN".as_slice(), PASSPHRASE.as_bytes(), b"MII", b"MIG"];
+    let secrets = [
+        b"-----BEGIN".as_slice(),
+        PASSPHRASE.as_bytes(),
+        b"MII",
+        b"MIG",
+    ];
     let text = encrypted(testing::rsa_2048(), pbkdf2(Pbkdf2Prf::HmacWithSha256, 1));
     let key = open_with(text, "?passphrase-source=file:DIR/pass").unwrap();
     let shown = format!("{key:?} {:?} {:?}", key.warnings(), key.google());
     for secret in secrets {
-        assert!(!shown.as_bytes().windows(secret.len()).any(|w| w == secret), "{shown}");
+        assert!(
+            !shown.as_bytes().windows(secret.len()).any(|w| w == secret),
+            "{shown}"
+        );
     }
     assert!(shown.starts_with("Key(RSA-2048, file:"), "{shown}");
     assert_eq!(
@@ -236,10 +322,19 @@ fn permissions() {
     let path = dir.write("key", pem("PRIVATE KEY", testing::p256()).as_bytes(), 0o644);
     let uri = KeyUri::parse(&format!("file:{}", path.display())).unwrap();
     let key = Key::open(&uri).unwrap();
-    assert_eq!(key.warnings(), [Warning::ReadableByOthers { path: path.clone(), mode: 0o644 }]);
+    assert_eq!(
+        key.warnings(),
+        [Warning::ReadableByOthers {
+            path: path.clone(),
+            mode: 0o644
+        }]
+    );
     assert!(key.warnings()[0].to_string().contains("chmod 600"));
     dir.write("key", pem("PRIVATE KEY", testing::p256()).as_bytes(), 0o666);
-    assert!(matches!(Key::open(&uri).unwrap_err(), KeyError::WritableByOthers { .. }));
+    assert!(matches!(
+        Key::open(&uri).unwrap_err(),
+        KeyError::WritableByOthers { .. }
+    ));
 }
 
 /// forbid(unsafe_code) leaves no way to set a variable in this process, so the test runs itself.
@@ -256,8 +351,15 @@ fn keys_and_passphrases_in_variables() {
     }
     let run = |key: &str, passphrase: Option<&str>| {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "key::tests::keys_and_passphrases_in_variables", "--nocapture"]);
-        child.env("CLOUDAUTH_TEST_CHILD", "1").env(NAME, key).env_remove(PASSPHRASE_VARIABLE);
+        child.args([
+            "--exact",
+            "key::tests::keys_and_passphrases_in_variables",
+            "--nocapture",
+        ]);
+        child
+            .env("CLOUDAUTH_TEST_CHILD", "1")
+            .env(NAME, key)
+            .env_remove(PASSPHRASE_VARIABLE);
         if let Some(passphrase) = passphrase {
             child.env(PASSPHRASE_VARIABLE, passphrase);
         }
@@ -279,7 +381,11 @@ fn keys_and_passphrases_in_variables() {
         assert!(!success && output.contains(expected), "{output}");
         assert!(output.contains(NAME) || passphrase == Some(""), "{output}");
     }
-    assert!(run(&"x".repeat(65537), None).1.contains("more than 65536 octets"));
+    assert!(
+        run(&"x".repeat(65537), None)
+            .1
+            .contains("more than 65536 octets")
+    );
 }
 
 /// Keys and encodings as openssl writes them, where there is an openssl.
@@ -292,45 +398,85 @@ fn keys_that_openssl_made() {
     let dir = TestDir::new();
     let run = |line: &str| {
         let mut command = Command::new("openssl");
-        let done = command.args(line.split(' ')).current_dir(dir.path()).output().unwrap();
-        assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        let done = command
+            .args(line.split(' '))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     };
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
     for (name, generate) in [
-        ("rsa", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa"),
+        (
+            "rsa",
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa",
+        ),
         ("p256", "ecparam -name prime256v1 -genkey -out p256"),
-        ("p384", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384"),
+        (
+            "p384",
+            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384",
+        ),
     ] {
         run(generate);
-        run(&format!("pkey -in {name} -pubout -outform DER -out {name}.pub"));
-        run(&format!("pkey -in {name} -traditional -out {name}.traditional"));
-        let encrypt =
-            format!("pkcs8 -topk8 -in {name} -passout pass:{}", PASSPHRASE.replace(' ', "_"));
+        run(&format!(
+            "pkey -in {name} -pubout -outform DER -out {name}.pub"
+        ));
+        run(&format!(
+            "pkey -in {name} -traditional -out {name}.traditional"
+        ));
+        let encrypt = format!(
+            "pkcs8 -topk8 -in {name} -passout pass:{}",
+            PASSPHRASE.replace(' ', "_")
+        );
         run(&format!("{encrypt} -out {name}.default"));
         run(&format!("{encrypt} -scrypt -out {name}.scrypt"));
-        run(&format!("{encrypt} -v2 aes-128-cbc -v2prf hmacWithSHA512 -out {name}.sha512"));
-        run(&format!("{encrypt} -v2 aes256 -v2prf hmacWithSHA1 -out {name}.sha1"));
+        run(&format!(
+            "{encrypt} -v2 aes-128-cbc -v2prf hmacWithSHA512 -out {name}.sha512"
+        ));
+        run(&format!(
+            "{encrypt} -v2 aes256 -v2prf hmacWithSHA1 -out {name}.sha1"
+        ));
         dir.write("pass", PASSPHRASE.replace(' ', "_").as_bytes(), 0o600);
         let open = |file: &str| {
             let path = dir.write("key", &read(file), 0o600);
             let pass = dir.path().join("pass");
-            let uri = format!("file:{}?passphrase-source=file:{}", path.display(), pass.display());
+            let uri = format!(
+                "file:{}?passphrase-source=file:{}",
+                path.display(),
+                pass.display()
+            );
             Key::open(&KeyUri::parse(&uri).unwrap())
         };
         for form in ["", ".traditional", ".default", ".scrypt", ".sha512"] {
             let key = open(&format!("{name}{form}")).unwrap();
-            assert_eq!(key.public_key(), read(&format!("{name}.pub")), "{name}{form}");
+            assert_eq!(
+                key.public_key(),
+                read(&format!("{name}.pub")),
+                "{name}{form}"
+            );
         }
         let error = open(&format!("{name}.sha1")).unwrap_err();
         assert!(error.to_string().contains("SHA-1"), "{error}");
-        run(&format!("pkey -in {name} -traditional -aes256 -passout pass:abcd -out {name}.old"));
+        run(&format!(
+            "pkey -in {name} -traditional -aes256 -passout pass:abcd -out {name}.old"
+        ));
         let error = open(&format!("{name}.old")).unwrap_err();
         assert!(error.to_string().contains("Proc-Type"), "{error}");
         assert!(open(&format!("{name}.pub")).is_err());
     }
     for (generate, expected) in [
-        ("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out other", "of 1024 bits"),
-        ("genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out other", "PSS"),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out other",
+            "of 1024 bits",
+        ),
+        (
+            "genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out other",
+            "PSS",
+        ),
         ("genpkey -algorithm ED25519 -out other", "Ed25519"),
         ("genpkey -algorithm ED448 -out other", "Ed448"),
         ("genpkey -algorithm X25519 -out other", "X25519"),
@@ -355,7 +501,13 @@ fn samples() -> Vec<(String, Vec<u8>)> {
         (pem("PRIVATE KEY", rsa), public(rsa)),
         (pem("RSA PRIVATE KEY", &inner(rsa)), public(rsa)),
         (pem("PRIVATE KEY", p256), public(p256)),
-        (pem("EC PRIVATE KEY", &sec1(p384, &lc::ECDSA_P384_SHA384_FIXED_SIGNING)), public(p384)),
+        (
+            pem(
+                "EC PRIVATE KEY",
+                &sec1(p384, &lc::ECDSA_P384_SHA384_FIXED_SIGNING),
+            ),
+            public(p384),
+        ),
         (sealed, public(p256)),
         (json(p256), public(p256)),
     ]
@@ -364,7 +516,12 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 /// Opens without the file system.
 fn open_text(text: &[u8], pass: &SecretRef) -> Result<SoftwareKey> {
     let (place, warnings) = ("test".to_owned(), Vec::new());
-    let mut opener = Opener { place, source: Some(pass), warnings, decrypted: false };
+    let mut opener = Opener {
+        place,
+        source: Some(pass),
+        warnings,
+        decrypted: false,
+    };
     if text.first() == Some(&b'{') {
         let (_, pem) = parse_service_account(text, "test")?;
         return opener.pem(pem.as_bytes());
@@ -396,13 +553,15 @@ proptest! {
         in_der in any::<bool>(),
     ) {
         use std::sync::OnceLock;
-        static SAMPLES: OnceLock<(Vec<(String, Vec<u8>)>, TestDir, SecretRef)> = OnceLock::new();
-        let (samples, _, pass) = SAMPLES.get_or_init(|| {
+        static PASS: OnceLock<(TestDir, SecretRef)> = OnceLock::new();
+        static SAMPLES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+        let (_, pass) = PASS.get_or_init(|| {
             let dir = TestDir::new();
             let path = dir.write("pass", PASSPHRASE.as_bytes(), 0o600);
             let pass = SecretRef::parse(&format!("file:{}", path.display())).unwrap();
-            (samples(), dir, pass)
+            (dir, pass)
         });
+        let samples = SAMPLES.get_or_init(samples);
         let (text, public) = &samples[which];
         let mut changed = text.clone().into_bytes();
         if in_der && which != 5 {

@@ -109,13 +109,69 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// Refuses a host that would end the header it stands in, or point somewhere else: a name or address
-/// with an optional port, and nothing besides.
-pub(crate) fn check_host(host: &str) -> Result<()> {
-    let ok =
-        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    if host.is_empty() || host.len() > 253 + 6 || !host.bytes().all(ok) {
-        return Err(Error::invalid("endpoint host", "expected a host name with an optional port"));
+/// Refuses a host that would end the header it stands in, or point somewhere else: a name, an IPv4
+/// address or an IPv6 address in brackets, with an optional port, and nothing besides.
+pub(crate) fn check_host(text: &str) -> Result<()> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port),
+        _ => (text, "443"),
+    };
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+    };
+    let good_host = match host.strip_prefix('[') {
+        Some(rest) => {
+            rest.strip_suffix(']').is_some_and(|ip| ip.parse::<core::net::Ipv6Addr>().is_ok())
+        }
+        None => host.len() <= 253 && host.split('.').all(label),
+    };
+    let good_port =
+        port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p != 0);
+    if good_host && good_port {
+        Ok(())
+    } else {
+        Err(Error::invalid("host", "expected a host name with an optional port, and no path"))
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for good in ["localhost", "a.example:8443", "127.0.0.1:1", "[::1]", "[::1]:443", "a_b.c"] {
+            assert!(check_host(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ":443",
+            "host:port",
+            "host:99999",
+            "host:0",
+            "host:",
+            "host:+1",
+            "a..b",
+            ".a",
+            "a.",
+            "-",
+            "-a",
+            "::",
+            "::1",
+            "]:[",
+            "[::1",
+            "[::1]x",
+            "[x]",
+            "a/b",
+            "a b",
+            "a\r\nb",
+            "u@h",
+            "a:b:c",
+        ] {
+            assert!(check_host(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -164,12 +164,13 @@ fn what_cannot_work_is_refused_before_signing() {
         ),
         (with(|s| s.role_arn = "arn:aws:iam::123456789012:user/u"), "role ARN"),
         (with(|s| s.region = Some("eu central")), "region"),
-        (with(|s| s.endpoint = Some("host/path")), "endpoint host"),
+        (with(|s| s.endpoint = Some("host/path")), "host"),
         (with(|s| s.duration_seconds = Some(899)), "session duration"),
         (with(|s| s.duration_seconds = Some(43_201)), "session duration"),
         (with(|s| s.role_session_name = Some("x")), "role session name"),
         (with(|s| s.role_session_name = Some("a/b")), "role session name"),
         (with(|s| s.instance_properties = &[("", "x")]), "instance property"),
+        (with(|s| s.instance_properties = &[("a", "1"), ("a", "2")]), "instance property"),
         (with(|s| s.chain = &[&[] as &[u8]; 6]), "certificate chain"),
     ] {
         assert_eq!(field(session, &key, &at()), Some(wrong));

@@ -150,8 +150,16 @@ impl<'a> CreateSession<'a> {
                 "expected 2 to 64 letters, digits, spaces or _+=,.@-",
             ));
         }
-        if self.instance_properties.iter().any(|(name, _)| name.is_empty()) {
-            return Err(Error::invalid("instance property", "has no name; expected NAME=VALUE"));
+        for (i, (name, _)) in self.instance_properties.iter().enumerate() {
+            if name.is_empty() {
+                return Err(Error::invalid(
+                    "instance property",
+                    "has no name; expected NAME=VALUE",
+                ));
+            }
+            if self.instance_properties.iter().take(i).any(|(other, _)| other == name) {
+                return Err(Error::invalid("instance property", "is given twice"));
+            }
         }
         if self.chain.len() > MAX_CHAIN_LEN {
             return Err(Error::new(

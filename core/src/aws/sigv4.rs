@@ -341,6 +341,16 @@ impl<'a> SigV4<'a> {
             unsigned: &[],
             payload,
         };
+        // The service takes the payload's hash from this header where there is one.
+        let stated = |(name, value): &Header<'_>| {
+            name.eq_ignore_ascii_case("x-amz-content-sha256") && value.trim() != payload
+        };
+        if !self.settings.content_sha256_header && request.headers.iter().any(stated) {
+            return Err(Error::mismatch(
+                "X-Amz-Content-Sha256",
+                "the request's own header is not the payload's; leave it out, or give that payload",
+            ));
+        }
         match form {
             Form::Headers => {
                 let mut added: [Header<'_>; 3] = [("X-Amz-Date", date); 3];

@@ -1,6 +1,7 @@
 //! The client assertion of Entra ID: proof that an application holds its certificate's key.
 
 use crate::encode::base64;
+use crate::http::check_host;
 use crate::jws::{self, Part};
 use crate::out::{Out, Sink};
 use crate::verifier::PublicKey;
@@ -106,7 +107,7 @@ impl<'a> ClientAssertion<'a> {
         if !name(self.client_id) {
             return Err(Error::invalid("client id", "expected a GUID (letters, digits, - and .)"));
         }
-        check_authority(self.authority.host())?;
+        check_host(self.authority.host())?;
         if !matches!(self.scheme, Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256) {
             return Err(Error::unsupported("signature scheme", "Entra ID takes PS256 or RS256"));
         }
@@ -192,17 +193,6 @@ impl Assertion for ClientAssertion<'_> {
                 claims.string("sub", self.client_id);
             },
         )
-    }
-}
-
-/// Refuses an authority that would not stay the host of a URI.
-pub(crate) fn check_authority(authority: &str) -> Result<()> {
-    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
-    let digits = port.bytes().all(|c| c.is_ascii_digit());
-    if name(host) && digits && port.parse::<u16>().is_ok() {
-        Ok(())
-    } else {
-        Err(Error::invalid("authority", "expected a host name with an optional port"))
     }
 }
 

@@ -55,6 +55,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before clap, whose messages quote the argument they refuse.
+    if std::env::args_os().any(|arg| arg.to_string_lossy().contains("-----BEGIN")) {
+        return fail(&CliError::Usage(
+            "a key or certificate itself is on the command line, where every user of this machine can \
+             read it; name it: file:PATH or env:NAME for --key, a path for --certificate"
+                .to_owned(),
+        ));
+    }
     let Cli { global, command } = Cli::parse();
     let context = Context::new(global);
     let result = match command {
@@ -65,11 +73,13 @@ fn main() -> ExitCode {
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "cloudauth: {error}");
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &CliError) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "cloudauth: {error}");
+    ExitCode::from(error.exit_code())
 }
 
 /// All output at once, at the end: a failure prints nothing on standard output.

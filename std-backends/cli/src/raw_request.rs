@@ -100,9 +100,14 @@ impl RawRequest {
         self.headers.iter().filter(move |(n, _)| same(n)).map(|(_, v)| v.as_str())
     }
 
+    /// The value of the header `name`, the first if it is repeated.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
     /// The value of `Host`.
     pub(crate) fn host(&self) -> &str {
-        self.all("host").next().unwrap_or_default()
+        self.header("host").unwrap_or_default()
     }
 
     /// Path and query.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use cloudauth_core::Out;
 use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{Form, Payload, Request, Settings, SigV4};
+use cloudauth_core::digest::sha256;
+use cloudauth_core::encode::hex;
 use cloudauth_keys::{KeyUri, MacKey};
 use serde_json::json;
 
@@ -88,13 +90,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let form = if args.presign { Form::Query { expires: args.expires } } else { Form::Headers };
     let headers: Vec<(&str, &str)> = raw.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
     let (path, query) = raw.path_and_query();
-    let request = Request {
-        method: &raw.method,
-        path,
-        query,
-        headers: &headers,
-        payload: if unsigned { Payload::Unsigned } else { Payload::Bytes(&raw.body) },
-    };
+    let payload = if unsigned { Payload::Unsigned } else { payload(&raw)? };
+    let request = Request { method: &raw.method, path, query, headers: &headers, payload };
 
     let mut added: Vec<(String, String)> = Vec::new();
     let mut target = None;
@@ -137,6 +134,35 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
         raw.set(&name, &value);
     }
     Ok(raw.write())
+}
+
+/// What is signed of the body: what the request's own X-Amz-Content-Sha256 says, else the body.
+fn payload(raw: &RawRequest) -> Result<Payload<'_>, CliError> {
+    match raw.header("x-amz-content-sha256") {
+        Some("UNSIGNED-PAYLOAD") => return Ok(Payload::Unsigned),
+        Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => return Ok(Payload::StreamingUnsignedTrailer),
+        Some(stated) => {
+            let mut digest = [0u8; 32];
+            hex::decode(stated.as_bytes(), &mut digest).map_err(|_| {
+                CliError::input(
+                    "X-Amz-Content-Sha256",
+                    "expected 64 hexadecimal digits or UNSIGNED-PAYLOAD",
+                )
+            })?;
+            if !raw.body.is_empty() && digest != sha256(&raw.body) {
+                return Err(CliError::input("X-Amz-Content-Sha256", "is not the body's hash"));
+            }
+            return Ok(Payload::Sha256(digest));
+        }
+        None => {}
+    }
+    if raw.body.is_empty() && raw.header("content-length").is_some_and(|length| length != "0") {
+        return Err(CliError::input(
+            "request",
+            "Content-Length says there is a body, but it is missing; add it, or use --unsigned-payload",
+        ));
+    }
+    Ok(Payload::Bytes(&raw.body))
 }
 
 fn written(

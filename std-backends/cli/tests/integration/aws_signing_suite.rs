@@ -39,10 +39,11 @@ fn parts(raw: &str) -> Parts {
     let mut lines = head.trim_end().lines();
     let line = lines.next().unwrap();
     let (method, rest) = line.split_once(' ').unwrap();
-    let (target, _) = rest.rsplit_once(' ').unwrap();
+    // One file of an older case leaves the version out.
+    let target = rest.strip_suffix(" HTTP/1.1").unwrap_or(rest);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let header = |line: &str| {
-        let (name, value) = line.split_once(':').unwrap();
+        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("{line:?} in {raw:?}"));
         let words: Vec<&str> = value.split_whitespace().collect();
         (name.to_lowercase(), words.join(" "))
     };

@@ -385,7 +385,7 @@ mod tests {
         ] {
             assert_eq!(
                 field(ClientAssertion { authority: Authority::Custom(bad), ..good }),
-                "authority"
+                "host"
             );
         }
         let sent = ClientAssertion { send_chain: true, ..good };

@@ -152,6 +152,13 @@ impl Case {
             if let Some(expected) = self.expected(form, what) {
                 let ours = explained[what.replace('-', "_")].as_str().unwrap();
                 // One file of an older case ends in a line feed.
+                // Another of them has a date in this file that its signed request has not.
+                let expected = match self.name.as_str() {
+                    "double-encode-path" => {
+                        expected.replace("20210511T154045Z", "20150830T123600Z")
+                    }
+                    _ => expected,
+                };
                 let expected = expected.trim_end_matches('\n');
                 assert_eq!(ours, expected, "{} {form} {what}", self.name);
                 compared += 1;

@@ -192,7 +192,7 @@ fn refusals() {
         (pem("EC PRIVATE KEY", p256), "damaged EC"),
         (pem("ENCRYPTED PRIVATE KEY", p256), "damaged encrypted"),
         (json(p256).replace("service_account", "authorized_user"), "service_account"),
-        (json(p256).replace("-----BEGIN", "-----"), "END line without"),
+        (json(p256).replace("-----BEGIN", "-----"), "expected PEM"),
         (encrypted(p256, pbkdf2(Pbkdf2Prf::HmacWithSha256, 1)), PASSPHRASE_VARIABLE),
     ];
     for (text, expected) in cases {

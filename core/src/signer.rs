@@ -280,9 +280,10 @@ pub fn ecdsa_der_from_raw<'o>(raw: &[u8], out: &'o mut [u8]) -> Result<&'o [u8]>
     let body = 4 + der_integer_len(r) + der_integer_len(s);
     let mut to = crate::Out::new(out);
     // At most 2 * (2 + 1 + 48) = 102 octets: always the short form of a length.
-    crate::Sink::put(&mut to, &[0x30, body as u8 & 0x7f]);
+    let octet = |len| u8::try_from(len).unwrap_or_default();
+    crate::Sink::put(&mut to, &[0x30, octet(body)]);
     for part in [r, s] {
-        crate::Sink::put(&mut to, &[0x02, der_integer_len(part) as u8 & 0x7f]);
+        crate::Sink::put(&mut to, &[0x02, octet(der_integer_len(part))]);
         if part.first().is_some_and(|b| b & 0x80 != 0) {
             crate::Sink::put(&mut to, &[0]);
         }

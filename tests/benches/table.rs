@@ -3,6 +3,9 @@
 //! A shared machine's absolute times mean little, so every row is a ratio: both sides run in short
 //! slices, one after the other, and the ratio is the median over all pairs of slices.
 
+// A benchmark stops at the first thing that is not as it expects.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -174,7 +174,8 @@ impl<'a> Canonical<'a> {
 
     /// The numbers of the headers that are signed.
     fn signed(&self) -> impl Iterator<Item = u32> + '_ {
-        let count = (self.headers.len() + self.added.len()) as u32;
+        let count = self.headers.len() + self.added.len();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         (0..count).filter(|i| {
             let (name, _) = self.header(*i);
             let same = |n: &&str| n.eq_ignore_ascii_case(name);

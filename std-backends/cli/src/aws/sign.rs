@@ -110,21 +110,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     if args.explain {
         let canonical = written(|out| signer.canonical_request(&request, now, form, out))?;
         let string_to_sign = written(|out| signer.string_to_sign(&request, now, form, out))?;
-        let mut explained = json!({
+        let (name, value) = match (target, added.pop()) {
+            (Some(target), _) => ("url", format!("https://{}{target}", raw.host())),
+            (None, authorization) => ("authorization", authorization.unwrap_or_default().1),
+        };
+        return Ok(json(&json!({
             "canonical_request": canonical,
             "string_to_sign": string_to_sign,
             "signature": signature,
-        });
-        match (target, added.last()) {
-            (Some(target), _) => {
-                explained["url"] = format!("https://{}{target}", raw.host()).into();
-            }
-            (None, Some((_, authorization))) => {
-                explained["authorization"] = authorization.as_str().into();
-            }
-            (None, None) => {}
-        }
-        return Ok(json(&explained));
+            name: value,
+        })));
     }
     drop(headers);
     if let Some(target) = target {

@@ -1,32 +1,114 @@
-//! SHA-256, SHA-384 and HMAC-SHA256, streaming. Firmware builds choose the compact form of `sha2` with
-//! `--cfg sha2_backend_soft="compact"`.
+//! SHA-256, SHA-384 and HMAC-SHA256, streaming. The compression functions are those of the crate `sha2`;
+//! firmware builds choose its compact form with `--cfg sha2_backend_soft="compact"`.
+//!
+//! Padding and HMAC are written here, over `sha2::block_api`: the generic wrappers of `digest`, `hmac` and
+//! `block-buffer` cost as much again as the few compressions of a request's signature, most of it in
+//! wiping buffers that hold nothing secret.
 
-use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Digest as _;
+use zeroize::Zeroize;
 
 use crate::out::Sink;
 
+/// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
 /// Streaming SHA-256 (FIPS 180-4).
-#[derive(Clone, Default)]
-pub struct Sha256(sha2::Sha256);
+#[derive(Clone)]
+pub struct Sha256 {
+    state: [u32; 8],
+    block: [u8; 64],
+    /// Octets so far; those modulo 64 wait in `block`.
+    len: u64,
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Sha256 {
     /// An empty hash.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self { state: INITIAL, block: [0; 64], len: 0 }
+    }
+
+    /// A hash that has taken one block and come to `state`.
+    const fn after_block(state: [u32; 8]) -> Self {
+        Self { state, block: [0; 64], len: 64 }
     }
 
     /// Adds `bytes`.
+    #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        let held = (self.len % 64) as usize;
+        self.len = self.len.wrapping_add(bytes.len() as u64);
+        let free = 64 - held;
+        if bytes.len() < free {
+            if let Some(to) = self.block.get_mut(held..held + bytes.len()) {
+                to.copy_from_slice(bytes);
+            }
+            return;
+        }
+        let mut rest = bytes;
+        if held > 0 {
+            let (now, later) = bytes.split_at_checked(free).unwrap_or_default();
+            if let Some(to) = self.block.get_mut(held..)
+                && to.len() == now.len()
+            {
+                to.copy_from_slice(now);
+            }
+            sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
+            rest = later;
+        }
+        let (blocks, rest) = rest.as_chunks::<64>();
+        if !blocks.is_empty() {
+            sha2::block_api::compress256(&mut self.state, blocks);
+        }
+        if let Some(to) = self.block.get_mut(..rest.len()) {
+            to.copy_from_slice(rest);
+        }
     }
 
     /// The digest of all that was added.
     #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
+    pub fn finish(mut self) -> [u8; 32] {
+        // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
+        let held = (self.len % 64) as usize;
+        let mut tail = self.block.iter_mut().skip(held);
+        if let Some(first) = tail.next() {
+            *first = 0x80;
+        }
+        tail.for_each(|octet| *octet = 0);
+        if held >= 56 {
+            sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
+            self.block = [0; 64];
+        }
+        if let Some(end) = self.block.last_chunk_mut::<8>() {
+            *end = self.len.wrapping_mul(8).to_be_bytes();
+        }
+        sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
+        octets(&self.state)
     }
+}
+
+fn octets(state: &[u32; 8]) -> [u8; 32] {
+    let mut digest = [0u8; 32];
+    for (to, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *to = word.to_be_bytes();
+    }
+    digest
 }
 
 impl Sink for Sha256 {
@@ -45,7 +127,9 @@ impl core::fmt::Debug for Sha256 {
 /// SHA-256 of `bytes`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    sha2::Sha256::digest(bytes).into()
+    let mut hash = Sha256::new();
+    hash.update(bytes);
+    hash.finish()
 }
 
 /// SHA-384 of `bytes`.
@@ -55,38 +139,58 @@ pub fn sha384(bytes: &[u8]) -> [u8; 48] {
 }
 
 /// Streaming HMAC-SHA256 (RFC 2104), already keyed. A clone starts from the keyed state without hashing
-/// the key again; every copy wipes itself.
+/// the key again; every copy wipes what depends on the key.
 #[derive(Clone)]
-pub struct HmacSha256(Hmac<sha2::Sha256>);
+pub struct HmacSha256 {
+    inner: Sha256,
+    outer: [u32; 8],
+}
 
 impl HmacSha256 {
     /// A MAC under `key`, of any length.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
-        // RFC 2104: a key longer than the block is hashed first. Done here, and short keys padded, so
-        // that the fixed-size constructor serves, which cannot fail.
+        // A key longer than the block is hashed first.
         let mut block = [0u8; 64];
         if let Some(to) = block.get_mut(..key.len()) {
             to.copy_from_slice(key);
         } else if let Some(to) = block.first_chunk_mut::<32>() {
             *to = sha256(key);
         }
-        let mac = Hmac::<sha2::Sha256>::new((&block).into());
+        block.iter_mut().for_each(|octet| *octet ^= 0x36);
+        let mut inner = INITIAL;
+        sha2::block_api::compress256(&mut inner, core::slice::from_ref(&block));
+        block.iter_mut().for_each(|octet| *octet ^= 0x36 ^ 0x5c);
+        let mut outer = INITIAL;
+        sha2::block_api::compress256(&mut outer, core::slice::from_ref(&block));
+        // What follows the key's own octets is padding.
         if let Some(used) = block.get_mut(..key.len().clamp(32, 64)) {
-            zeroize::Zeroize::zeroize(used);
+            used.zeroize();
         }
-        Self(mac)
+        let mac = Self { inner: Sha256::after_block(inner), outer };
+        inner.zeroize();
+        mac
     }
 
     /// Adds `bytes`.
+    #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.inner.update(bytes);
     }
 
     /// The tag over all that was added.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into_bytes().into()
+        let mut outer = Sha256::after_block(self.outer);
+        outer.update(&self.inner.clone().finish());
+        outer.finish()
+    }
+}
+
+impl Drop for HmacSha256 {
+    fn drop(&mut self) {
+        self.inner.state.zeroize();
+        self.outer.zeroize();
     }
 }
 
@@ -114,6 +218,30 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn in_pieces_as_the_crates_do_at_once(
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..150), 0..6),
+            key in proptest::collection::vec(any::<u8>(), 0..150),
+        ) {
+            use hmac::{KeyInit as _, Mac as _};
+            let whole = parts.concat();
+            let mut hash = Sha256::new();
+            let mut mac = HmacSha256::new(&key);
+            for part in &parts {
+                hash.update(part);
+                mac.update(part);
+            }
+            let want: [u8; 32] = sha2::Sha256::digest(&whole).into();
+            prop_assert_eq!(hash.finish(), want);
+            let mut peer = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
+            peer.update(&whole);
+            let want: [u8; 32] = peer.finalize().into_bytes().into();
+            prop_assert_eq!(mac.finish(), want);
+        }
+    }
 
     // FIPS 180-4 examples, RFC 4231 test cases 2 and 6.
     #[test]

@@ -71,6 +71,7 @@ impl<'a> Out<'a> {
 }
 
 impl Sink for Out<'_> {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(to) = self.buf.get_mut(self.len..end) {

@@ -37,7 +37,7 @@ impl SecretAccessKey {
         prefix.copy_from_slice(PREFIX);
         rest.copy_from_slice(secret.as_bytes());
         let mac = HmacSha256::new(filled);
-        key.zeroize();
+        filled.zeroize();
         Ok(Self(mac))
     }
 }
@@ -105,7 +105,6 @@ impl SigningKey {
         for part in [region, service, END] {
             let mut mac = HmacSha256::new(&link);
             mac.update(part.as_bytes());
-            link.zeroize();
             link = mac.finish();
         }
         let mac = HmacSha256::new(&link);

@@ -59,6 +59,12 @@ impl<'s, S: Sink> Object<'s, S> {
 pub(crate) fn string(value: &str, out: &mut (impl Sink + ?Sized)) {
     out.put(b"\"");
     let mut rest = value.as_bytes();
+    // Without an early end, so that it is vectorised: most strings need no escape.
+    let escaped = |found, c: &u8| found | (*c < 0x20) | (*c == b'"') | (*c == b'\\');
+    if !rest.iter().fold(false, escaped) {
+        out.put(rest);
+        rest = &[];
+    }
     while !rest.is_empty() {
         let run = rest.iter().take_while(|c| !matches!(c, b'"' | b'\\' | 0..=0x1f)).count();
         let (plain, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));

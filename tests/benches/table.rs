@@ -63,8 +63,10 @@ struct Row {
 }
 
 enum Goal {
-    /// At least this many times as fast as the peer, without an allocation.
+    /// At least this many times as fast as the peer.
     Faster(f64),
+    /// The same, without an allocation.
+    FasterWithoutAllocation(f64),
     /// At most this much slower than the bare operation.
     Overhead(f64),
 }
@@ -115,6 +117,11 @@ impl Row {
     fn print(&self) -> bool {
         let (result, goal, met) = match self.goal {
             Goal::Faster(goal) => (
+                format!("{:.2} times as fast", self.ratio),
+                format!(">= {goal}"),
+                self.ratio >= goal,
+            ),
+            Goal::FasterWithoutAllocation(goal) => (
                 format!("{:.2} times as fast", self.ratio),
                 format!(">= {goal}, no allocation"),
                 self.ratio >= goal && self.allocations == 0,
@@ -185,10 +192,10 @@ fn sigv4(rows: &mut Vec<Row>) {
         );
         black_box(sign(request.unwrap(), &params).unwrap());
     };
-    let cold = Goal::Faster(3.0);
+    let cold = Goal::FasterWithoutAllocation(3.0);
     rows.push(Row::measure("SigV4, STS POST, cold", "aws-sigv4", cold, || ours(&derive()), peer));
     let key = derive();
-    let warm = Goal::Faster(6.0);
+    let warm = Goal::FasterWithoutAllocation(6.0);
     rows.push(Row::measure(
         "SigV4, STS POST, day's key kept",
         "aws-sigv4",

@@ -30,7 +30,7 @@ use super::canonical::{Canonical, Header, HeaderOrder, Pair, PairValue, query_ha
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
 use crate::encode::hex;
-use crate::out::decimal;
+use crate::out::{Buffered, decimal};
 use crate::{Error, Out, Result, Sink, UnixTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -425,11 +425,15 @@ fn write_string_to_sign(
     out: &mut impl Sink,
 ) {
     let mut hash = Sha256::new();
-    canonical.write(order, &mut hash);
+    let mut buffered = Buffered::new(&mut hash);
+    canonical.write(order, &mut buffered);
+    buffered.flush();
+    let mut out = Buffered::new(out);
     for part in [ALGORITHM, "\n", date, "\n", scope, "\n"] {
         out.text(part);
     }
     out.put(&hex::digest(&hash.finish()));
+    out.flush();
 }
 
 fn ascii(bytes: &[u8]) -> &str {

@@ -92,7 +92,8 @@ fn characters([a, b, c]: [u8; 3], table: &[u8; 64]) -> [u8; 4] {
 #[derive(Debug)]
 pub struct UrlEncoder<'s, S: Sink> {
     to: &'s mut S,
-    pending: [u8; 48],
+    /// A multiple of three, so that only the last piece has a short group.
+    pending: [u8; 192],
     len: usize,
 }
 
@@ -100,7 +101,7 @@ impl<'s, S: Sink> UrlEncoder<'s, S> {
     /// An encoder in front of `to`.
     #[must_use]
     pub fn new(to: &'s mut S) -> Self {
-        Self { to, pending: [0; 48], len: 0 }
+        Self { to, pending: [0; 192], len: 0 }
     }
 
     /// Writes what is still held back.
@@ -110,7 +111,21 @@ impl<'s, S: Sink> UrlEncoder<'s, S> {
 }
 
 impl<S: Sink> Sink for UrlEncoder<'_, S> {
-    fn put(&mut self, mut bytes: &[u8]) {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        match self.pending.get_mut(self.len..self.len + bytes.len()) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.overflow(bytes),
+        }
+    }
+}
+
+impl<S: Sink> UrlEncoder<'_, S> {
+    #[cold]
+    fn overflow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let free = self.pending.get_mut(self.len..).unwrap_or_default();
             let n = free.len().min(bytes.len());

@@ -84,13 +84,16 @@ impl Sha256 {
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
+        self.digest()
+    }
+
+    fn digest(&mut self) -> [u8; 32] {
         // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
         let held = (self.len % 64) as usize;
-        let mut tail = self.block.iter_mut().skip(held);
-        if let Some(first) = tail.next() {
+        if let Some([first, zeros @ ..]) = self.block.get_mut(held..) {
             *first = 0x80;
+            zeros.fill(0);
         }
-        tail.for_each(|octet| *octet = 0);
         if held >= 56 {
             sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
             self.block = [0; 64];
@@ -146,6 +149,14 @@ pub struct HmacSha256 {
     outer: [u32; 8],
 }
 
+/// What follows a digest of 32 octets behind a block of key: a one bit, zeros, 768 bits of length.
+const OUTER_PADDING: [u8; 64] = {
+    let mut block = [0; 64];
+    block[32] = 0x80;
+    block[62] = 3;
+    block
+};
+
 impl HmacSha256 {
     /// A MAC under `key`, of any length.
     #[must_use]
@@ -180,10 +191,14 @@ impl HmacSha256 {
 
     /// The tag over all that was added.
     #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        let mut outer = Sha256::after_block(self.outer);
-        outer.update(&self.inner.clone().finish());
-        outer.finish()
+    pub fn finish(mut self) -> [u8; 32] {
+        // The outer hash takes one more block, whose padding is always the same.
+        let mut block = OUTER_PADDING;
+        if let Some(to) = block.first_chunk_mut() {
+            *to = self.inner.digest();
+        }
+        sha2::block_api::compress256(&mut self.outer, core::slice::from_ref(&block));
+        octets(&self.outer)
     }
 }
 

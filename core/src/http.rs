@@ -111,7 +111,7 @@ impl<'a> ResponseHead<'a> {
 
 /// Refuses a host that would end the header it stands in, or point somewhere else: a name, an IPv4
 /// address or an IPv6 address in brackets, with an optional port, and nothing besides.
-pub(crate) fn check_host(text: &str) -> Result<()> {
+pub(crate) fn check_host(text: &str, field: &'static str) -> Result<()> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !text.ends_with(']') => (host, port),
         _ => (text, "443"),
@@ -133,7 +133,7 @@ pub(crate) fn check_host(text: &str) -> Result<()> {
     if good_host && good_port {
         Ok(())
     } else {
-        Err(Error::invalid("host", "expected a host name with an optional port, and no path"))
+        Err(Error::invalid(field, "expected a host name with an optional port, and no path"))
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn hosts() {
         for good in ["localhost", "a.example:8443", "127.0.0.1:1", "[::1]", "[::1]:443", "a_b.c"] {
-            assert!(check_host(good).is_ok(), "{good}");
+            assert!(check_host(good, "host").is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -171,7 +171,7 @@ mod tests {
             "u@h",
             "a:b:c",
         ] {
-            assert!(check_host(bad).is_err(), "{bad}");
+            assert!(check_host(bad, "host").is_err(), "{bad}");
         }
     }
 }

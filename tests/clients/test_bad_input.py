@@ -409,7 +409,7 @@ def test_key_as_uri(refused, rsa_text):
     """The key itself where its name belongs: none of it comes out."""
     args = list(gcp("uri"))
     at = args.index("--key")
-    refused(KEY, "key URI", *args[:at], f"--key={rsa_text}", *args[at + 2 :])
+    refused(USAGE, "command line", *args[:at], f"--key={rsa_text}", *args[at + 2 :])
     args[at + 1] = rsa_text.replace("-----BEGIN PRIVATE KEY-----\n", "")
     refused(KEY, "key URI", *args)
 

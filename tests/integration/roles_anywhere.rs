@@ -164,7 +164,7 @@ fn what_cannot_work_is_refused_before_signing() {
         ),
         (with(|s| s.role_arn = "arn:aws:iam::123456789012:user/u"), "role ARN"),
         (with(|s| s.region = Some("eu central")), "region"),
-        (with(|s| s.endpoint = Some("host/path")), "host"),
+        (with(|s| s.endpoint = Some("host/path")), "endpoint"),
         (with(|s| s.duration_seconds = Some(899)), "session duration"),
         (with(|s| s.duration_seconds = Some(43_201)), "session duration"),
         (with(|s| s.role_session_name = Some("x")), "role session name"),

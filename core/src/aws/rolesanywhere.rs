@@ -133,7 +133,7 @@ impl<'a> CreateSession<'a> {
         let region = self.region.unwrap_or(anchor.region);
         check_region(region)?;
         if let Some(host) = self.endpoint {
-            check_host(host)?;
+            check_host(host, "endpoint")?;
         }
         if self.duration_seconds.is_some_and(|d| !(900..=43_200).contains(&d)) {
             return Err(Error::invalid("session duration", "must be 900 to 43200 seconds"));

@@ -19,7 +19,7 @@
 //! let signed = SigV4::new("AKIDEXAMPLE", &key).sign(&request, now, &mut buf)?;
 //! assert!(signed.signature().starts_with("5fa00fa31553b73ebf1942676e86291e8372ff2a"));
 //! for (name, value) in signed.headers() {
-//!     assert!(name == "X-Amz-Date" || name == "Authorization" && value.len() > 100);
+//!     assert!(name == "x-amz-date" || name == "Authorization" && value.len() > 100);
 //! }
 //! # Ok::<(), cloudauth_core::Error>(())
 //! ```
@@ -188,7 +188,7 @@ impl<'a> SigV4<'a> {
             if self.settings.session_token_after_signing
                 && let Some(token) = self.session_token
             {
-                for part in ["X-Amz-Security-Token: ", token, "\r\n"] {
+                for part in ["x-amz-security-token: ", token, "\r\n"] {
                     out.text(part);
                 }
             }
@@ -353,13 +353,13 @@ impl<'a> SigV4<'a> {
         }
         match form {
             Form::Headers => {
-                let mut added: [Header<'_>; 3] = [("X-Amz-Date", date); 3];
+                let mut added: [Header<'_>; 3] = [("x-amz-date", date); 3];
                 let mut extra = added.iter_mut().skip(1);
                 let optional = [
-                    token.map(|token| ("X-Amz-Security-Token", token)),
+                    token.map(|token| ("x-amz-security-token", token)),
                     self.settings
                         .content_sha256_header
-                        .then_some(("X-Amz-Content-Sha256", payload)),
+                        .then_some(("x-amz-content-sha256", payload)),
                 ];
                 let mut count = 1;
                 for (header, slot) in optional.into_iter().flatten().zip(&mut extra) {

@@ -107,7 +107,7 @@ impl<'a> ClientAssertion<'a> {
         if !name(self.client_id) {
             return Err(Error::invalid("client id", "expected a GUID (letters, digits, - and .)"));
         }
-        check_host(self.authority.host())?;
+        check_host(self.authority.host(), "authority")?;
         if !matches!(self.scheme, Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256) {
             return Err(Error::unsupported("signature scheme", "Entra ID takes PS256 or RS256"));
         }
@@ -385,7 +385,7 @@ mod tests {
         ] {
             assert_eq!(
                 field(ClientAssertion { authority: Authority::Custom(bad), ..good }),
-                "host"
+                "authority"
             );
         }
         let sent = ClientAssertion { send_chain: true, ..good };

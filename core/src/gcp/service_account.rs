@@ -86,6 +86,10 @@ fn optional<'b>(file: &Value<'b>, name: &'static str) -> Result<Option<&'b str>>
         return Ok(None);
     };
     match value.as_str() {
+        // Only the key's PEM has lines.
+        Some(text) if name != "private_key" && text.contains(char::is_control) => {
+            Err(Error::malformed(name, "holds a control character"))
+        }
         Some(text) if !text.is_empty() => Ok(Some(text)),
         _ => Err(Error::malformed(name, "expected a string that is not empty")),
     }

@@ -144,7 +144,9 @@ impl Row {
         );
         let regressed = match self.goal {
             Goal::Faster(goal) => self.ratio < goal * FLOOR,
-            Goal::FasterWithoutAllocation(goal) => self.ratio < goal * FLOOR || self.allocations > 0,
+            Goal::FasterWithoutAllocation(goal) => {
+                self.ratio < goal * FLOOR || self.allocations > 0
+            }
             Goal::Overhead(_) => 1.0 / self.ratio > 1.15,
         };
         (met, regressed)

@@ -1,1 +1,1 @@
-//! stub
+//! Nothing here: the tests are in `integration/`, the benchmark in `benches/`, real clients in `clients/`.

@@ -166,7 +166,11 @@ impl HmacSha256 {
         if let Some(to) = block.get_mut(..key.len()) {
             to.copy_from_slice(key);
         } else if let Some(to) = block.first_chunk_mut::<32>() {
-            *to = sha256(key);
+            let mut hash = Sha256::new();
+            hash.update(key);
+            *to = hash.digest();
+            hash.block.zeroize();
+            hash.state.zeroize();
         }
         block.iter_mut().for_each(|octet| *octet ^= 0x36);
         let mut inner = INITIAL;
@@ -180,6 +184,7 @@ impl HmacSha256 {
         }
         let mac = Self { inner: Sha256::after_block(inner), outer };
         inner.zeroize();
+        outer.zeroize();
         mac
     }
 

@@ -260,12 +260,17 @@ fn check_certified(certified: Option<&[u8]>, signer: &dyn Signer) -> Result<()> 
 }
 
 /// A JWS without its signature.
-#[derive(Debug)]
 pub struct PreparedJws<'b> {
     buf: &'b mut [u8],
     len: usize,
     scheme: Scheme,
     at: Attempt,
+}
+
+impl fmt::Debug for PreparedJws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PreparedJws({:?}, {} octets)", self.scheme, self.len)
+    }
 }
 
 impl<'b> PreparedJws<'b> {
@@ -431,11 +436,16 @@ impl<'b> Draft<'b> {
 }
 
 /// A request without its signature.
-#[derive(Debug)]
 pub struct Prepared<'b> {
     buf: &'b mut [u8],
     layout: Layout,
     at: Attempt,
+}
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prepared({} octets)", self.layout.end)
+    }
 }
 
 impl<'b> Prepared<'b> {

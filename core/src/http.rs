@@ -93,12 +93,21 @@ impl fmt::Debug for HttpRequest<'_> {
 }
 
 /// Status and headers of an answer. AWS names the error in a header, Key Vault its authority.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     /// The status code.
     pub status: u16,
     /// Name and value of each header, as received.
     pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl fmt::Debug for ResponseHead<'_> {
+    /// Header values are left out: they may hold cookies and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResponseHead({}", self.status)?;
+        self.headers.iter().try_for_each(|(name, _)| write!(f, ", {name}"))?;
+        f.write_str(")")
+    }
 }
 
 impl<'a> ResponseHead<'a> {

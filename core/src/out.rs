@@ -23,10 +23,16 @@ impl<S: Sink + ?Sized> Sink for &mut S {
 
 /// A bounded writer over the caller's buffer. It goes on counting past the end, so that the needed size
 /// is known after a single pass, however small the buffer was.
-#[derive(Debug)]
 pub struct Out<'a> {
     buf: &'a mut [u8],
     len: usize,
+}
+
+impl core::fmt::Debug for Out<'_> {
+    /// Sizes only: what is written may be secret, and what is not yet written may be older.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Out({} of {} octets)", self.len, self.buf.len())
+    }
 }
 
 impl<'a> Out<'a> {

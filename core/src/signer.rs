@@ -62,9 +62,8 @@ impl Scheme {
 }
 
 /// The largest signature that [`Exchange::request`](crate::Exchange::request) and
-/// [`Assertion::sign`](crate::Assertion::sign) have room for, in octets: RSA with 4096 bits. Larger keys
-/// use the two-step form with a buffer of their own.
-pub const MAX_SIGNATURE_LEN: usize = 512;
+/// [`Assertion::sign`](crate::Assertion::sign) have room for, in octets: RSA with 8192 bits.
+pub const MAX_SIGNATURE_LEN: usize = 1024;
 
 /// What is to be signed. A TPM takes the digest, ML-DSA and smart HSMs take the message: each signer
 /// asks for what it needs.

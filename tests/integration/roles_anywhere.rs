@@ -180,6 +180,7 @@ fn what_cannot_work_is_refused_before_signing() {
         with(|s| s.role_session_name = Some("ab")),
         with(|s| s.endpoint = Some("localhost:8443")),
         with(|s| s.region = Some("us-gov-west-1")),
+        with(|s| s.region = Some("a-region-of-thirty-two-octets-01")),
     ] {
         assert_eq!(field(session, &key, &at()), None);
     }

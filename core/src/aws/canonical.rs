@@ -76,6 +76,15 @@ impl<'a> Canonical<'a> {
         if any(self.path, |c| (c == b'\n') | (c == b'\r')) {
             return Err(Error::invalid("path", "holds a line break"));
         }
+        if any(self.query, |c| (c == b'\n') | (c == b'\r')) {
+            return Err(Error::invalid("query", "holds a line break"));
+        }
+        if any(self.path, |c| (c == b'?') | (c == b'#')) {
+            return Err(Error::invalid(
+                "path",
+                "holds a ? or #; write %3F or %23, or give the query apart",
+            ));
+        }
         Ok(HeaderOrder(Sorted::new(|| self.signed(), |a, b| self.by_name(*a, *b))))
     }
 

@@ -223,7 +223,7 @@ impl Exchange for CreateSession<'_> {
         let payload = hex::digest(&sha256(draft.body_written()));
         let host = draft.host_span();
         let target = draft.target_span();
-        let mut scope = [0u8; 64];
+        let mut scope = [0u8; super::MAX_SCOPE_LEN];
         let scope = write_scope(at.time(), region, &mut scope)?;
         let mut hashed: Result<[u8; 32]> = Ok([0; 32]);
         draft.head(|out| {

@@ -141,13 +141,6 @@ impl SigningKey {
     }
 }
 
-impl Drop for SigningKey {
-    fn drop(&mut self) {
-        // The MAC wipes itself (features `zeroize` of sha2 and hmac); the scope is not secret.
-        self.scope_len = 0;
-    }
-}
-
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({}, …)", self.scope())

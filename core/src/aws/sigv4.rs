@@ -345,7 +345,8 @@ impl<'a> SigV4<'a> {
         let stated = |(name, value): &Header<'_>| {
             name.eq_ignore_ascii_case("x-amz-content-sha256") && value.trim() != payload
         };
-        if !self.settings.content_sha256_header && request.headers.iter().any(stated) {
+        let replaced = self.settings.content_sha256_header && form == Form::Headers;
+        if !replaced && request.headers.iter().any(stated) {
             return Err(Error::mismatch(
                 "X-Amz-Content-Sha256",
                 "the request's own header is not the payload's; leave it out, or give that payload",

@@ -89,12 +89,17 @@ fn characters([a, b, c]: [u8; 3], table: &[u8; 64]) -> [u8; 4] {
 
 /// A [`Sink`] that passes on what it is given as base64url, so that JSON can be written straight into a
 /// JWS without a buffer between.
-#[derive(Debug)]
 pub struct UrlEncoder<'s, S: Sink> {
     to: &'s mut S,
     /// A multiple of three, so that only the last piece has a short group.
     pending: [u8; 192],
     len: usize,
+}
+
+impl<S: Sink> core::fmt::Debug for UrlEncoder<'_, S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "UrlEncoder({} octets held)", self.len)
+    }
 }
 
 impl<'s, S: Sink> UrlEncoder<'s, S> {

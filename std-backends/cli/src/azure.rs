@@ -29,13 +29,18 @@ pub(crate) struct AssertionArgs {
     #[arg(long, value_name = "URI")]
     key: String,
     /// The certificate that is registered with the app, PEM or DER; further certificates are its chain
-    #[arg(long, value_name = "FILE", env = "AZURE_CLIENT_CERTIFICATE_PATH")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AZURE_CLIENT_CERTIFICATE_PATH",
+        hide_env_values = true
+    )]
     certificate: PathBuf,
     /// The tenant: its id or a domain
-    #[arg(long, env = "AZURE_TENANT_ID")]
+    #[arg(long, env = "AZURE_TENANT_ID", hide_env_values = true)]
     tenant: String,
     /// The app's (client) id
-    #[arg(long, env = "AZURE_CLIENT_ID", value_name = "ID")]
+    #[arg(long, env = "AZURE_CLIENT_ID", hide_env_values = true, value_name = "ID")]
     client_id: String,
     /// The signature algorithm [default: PS256 where the key can, else RS256]
     #[arg(long, value_enum)]
@@ -48,7 +53,7 @@ pub(crate) struct AssertionArgs {
     send_chain: bool,
     /// Host of the authority, for other clouds: login.microsoftonline.us (US government),
     /// login.partner.microsoftonline.cn (China)
-    #[arg(long, env = "AZURE_AUTHORITY_HOST", value_name = "HOST")]
+    #[arg(long, env = "AZURE_AUTHORITY_HOST", hide_env_values = true, value_name = "HOST")]
     authority: Option<String>,
 }
 

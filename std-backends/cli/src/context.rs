@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use cloudauth_core::{Attempt, UnixTime};
-use cloudauth_keys::{Key, KeyUri};
+use cloudauth_keys::{Key, KeyUri, MacKey, Warning};
 
 use crate::error::CliError;
 
@@ -65,9 +65,14 @@ impl Context {
     /// Opens a signing key, and passes its warnings on to standard error.
     pub(crate) fn key(&self, uri: &str) -> Result<Key, CliError> {
         let key = Key::open(&KeyUri::parse(uri)?)?;
-        for warning in key.warnings() {
-            let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
-        }
+        warn(key.warnings());
+        Ok(key)
+    }
+
+    /// Opens an AWS secret access key, in the same way.
+    pub(crate) fn mac_key(&self, uri: &str) -> Result<MacKey, CliError> {
+        let key = MacKey::open(&KeyUri::parse(uri)?)?;
+        warn(key.warnings());
         Ok(key)
     }
 
@@ -75,6 +80,12 @@ impl Context {
     pub(crate) fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
         let bytes = read(path, MAX_CERTIFICATES)?;
         cloudauth_keys::pem::certificates(&bytes).map_err(|e| CliError::input(path.display(), e))
+    }
+}
+
+fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
     }
 }
 

@@ -7,7 +7,7 @@ use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Exchange, Out, Signer};
 use serde_json::json;
 
-use crate::context::{Context, json, with_buffer};
+use crate::context::{Context, Output, json, with_buffer};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let size = session.needed(&at, key.max_signature_len(session.scheme()?))?;
     let mut buf = vec![0u8; size];
     let request = session.request(&key, &at, &mut buf)?;
-    if !args.explain {
+    if !args.explain && context.output == Output::Text {
         return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
     }
     let canonical = with_buffer(|buf| {

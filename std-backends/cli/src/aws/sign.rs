@@ -1,5 +1,6 @@
 //! `cloudauth aws sign`: Signature Version 4 on a raw HTTP request.
 
+use std::env::VarError;
 use std::path::PathBuf;
 
 use cloudauth_core::Out;
@@ -7,10 +8,9 @@ use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{Form, Payload, Request, Settings, SigV4};
 use cloudauth_core::digest::sha256;
 use cloudauth_core::encode::hex;
-use cloudauth_keys::{KeyUri, MacKey};
 use serde_json::json;
 
-use crate::context::{Context, MAX_REQUEST, json, read, with_buffer};
+use crate::context::{Context, MAX_REQUEST, Output, json, read, with_buffer};
 use crate::error::CliError;
 use crate::raw_request::RawRequest;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     service: String,
     /// The access key id
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "ID")]
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true, value_name = "ID")]
     access_key_id: String,
     /// The secret access key: a file: or env: URI
     #[arg(long, value_name = "URI", default_value = "env:AWS_SECRET_ACCESS_KEY")]
@@ -69,9 +69,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let now = context.now()?;
     let mut raw = RawRequest::parse(&read(&args.request, MAX_REQUEST)?)?;
-    let secret = MacKey::open(&KeyUri::parse(&args.key)?)?;
+    let secret = context.mac_key(&args.key)?;
     // An empty variable is the same as none, as in AWS's own tools.
-    let session_token = std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty());
+    let session_token = match std::env::var("AWS_SESSION_TOKEN") {
+        Ok(token) if !token.is_empty() => Some(token),
+        Ok(_) | Err(VarError::NotPresent) => None,
+        Err(VarError::NotUnicode(_)) => {
+            return Err(CliError::input("AWS_SESSION_TOKEN", "is not UTF-8"));
+        }
+    };
     let key = SigningKey::derive(&secret, now, &args.region, &args.service)?;
     let s3 = args.service == "s3";
     let signer = SigV4 {
@@ -107,7 +113,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
             Ok(signed.rsplit('=').next().unwrap_or_default().to_owned())
         })?,
     };
-    if args.explain {
+    if args.explain || context.output == Output::Json {
         let canonical = written(|out| signer.canonical_request(&request, now, form, out))?;
         let string_to_sign = written(|out| signer.string_to_sign(&request, now, form, out))?;
         let (name, value) = match (target, added.pop()) {

@@ -155,7 +155,7 @@ pub(crate) mod testing {
         assert_eq!(token.len(), needed);
         let refused = assertion.sign(signer, &at, &mut vec![0; needed - 1]).unwrap_err();
         assert_eq!((refused.kind(), refused.needed()), (ErrorKind::BufferTooSmall, Some(needed)));
-        let mut buf = vec![0; needed + 1000];
+        let mut buf = vec![0; needed + 2000];
         let prepared = assertion.prepare(&at, &mut buf).unwrap();
         let (scheme, to_sign) = prepared.to_sign();
         assert_eq!(scheme, assertion.scheme());

@@ -81,8 +81,8 @@ impl Drop for Attempt {
 ///
 /// With a [`Signer`] at hand, call [`request`](Self::request). Where signing happens elsewhere (another
 /// task, a remote service, C), call [`prepare`](Self::prepare), sign what [`Prepared::to_sign`] gives,
-/// and hand the signature to [`Prepared::finish`]. Send the request, and give the answer to
-/// [`response`](Self::response).
+/// and hand the signature to [`Prepared::finish`]. Flows without a signer are [`build`](Self::build)t.
+/// Send the request, and give the answer to [`response`](Self::response).
 pub trait Exchange {
     /// What a good answer holds, as slices into its body.
     type Output<'b>;
@@ -130,6 +130,19 @@ pub trait Exchange {
         self.write(at, &mut draft)?;
         let room = draft.layout.signing.map_or(0, |s| max_signature_len(s.scheme));
         draft.seal(at, room)
+    }
+
+    /// The whole request of a flow that no [`Signer`] has a part in: nothing is signed, or a derived key
+    /// that the flow holds signs while it writes, as in STS.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare); [`Invalid`](crate::ErrorKind::Invalid) when a signer is needed.
+    fn build<'b>(&self, at: &Attempt, buf: &'b mut [u8]) -> Result<HttpRequest<'b>> {
+        let prepared = self.prepare(at, buf)?;
+        if prepared.to_sign().is_some() {
+            return Err(Error::invalid("signer", "this request needs one; call request with it"));
+        }
+        prepared.finish(&[])
     }
 
     /// Both steps in one, with a signer at hand. The capacity is checked before the signer is asked.

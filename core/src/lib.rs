@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod aws;
 pub mod azure;
 pub mod digest;
+pub mod ekm;
 pub mod encode;
 mod error;
 mod exchange;

@@ -232,7 +232,8 @@ fn shown(name: &str, value: &str) -> bool {
         "pin-source" | "auth-source" | "passphrase-source" => {
             decoded(value).is_some_and(|v| SecretRef::parse(&v).is_ok())
         }
-        _ => HARMLESS.split(' ').any(|harmless| harmless == name),
+        // A PIN behind a wrong separator is part of the value before it.
+        _ => !value.contains("pin-value=") && HARMLESS.split(' ').any(|harmless| harmless == name),
     }
 }
 
@@ -495,6 +496,9 @@ mod tests {
         shown("pkcs11:token=t?PIN-VALUE=1234");
         shown("pkcs11:token=t?pin%2Dvalue=1234");
         shown("pkcs11:token=t?pin-source=1234");
+        // A separator that is none there.
+        shown("pkcs11:token=t?module-path=m?pin-value=1234");
+        shown("pkcs11:token=t,pin-value=1234");
         shown("tpm:handle=0x81000001;auth=1234;5678");
         shown("tpm:1234");
     }

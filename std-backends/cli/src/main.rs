@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod error;
 mod gcp;
+mod jwt;
 mod raw_request;
 
 use std::io::Write as _;
@@ -52,6 +53,9 @@ enum Command {
     /// Google Cloud: self-signed tokens
     #[command(subcommand)]
     Gcp(gcp::Command),
+    /// Signed tokens (JWT): verify them
+    #[command(subcommand)]
+    Jwt(jwt::Command),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Azure(command) => azure::run(&command, &context),
         Command::Demo => demo::run(&context),
         Command::Gcp(command) => gcp::run(&command, &context),
+        Command::Jwt(command) => jwt::run(&command, &context),
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,

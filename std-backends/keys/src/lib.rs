@@ -20,6 +20,9 @@
 //! # Ok::<(), cloudauth_keys::KeyError>(())
 //! ```
 //!
+//! [`PublicVerifier`] and [`KeySet`] check signatures, of tokens above all: they are what
+//! [`cloudauth_core::jws`] asks.
+//!
 //! The library prints nothing, and no error, `Debug` or `Display` holds a secret.
 
 #![forbid(unsafe_code)]
@@ -35,6 +38,7 @@ mod software;
 #[cfg(test)]
 mod testing;
 mod uri;
+mod verifier;
 
 pub use error::{KeyError, Result, Warning};
 pub use google::GoogleAccount;
@@ -43,3 +47,4 @@ pub use mac::MacKey;
 pub use secret::SecretRef;
 pub use software::KeyAlgorithm;
 pub use uri::{KeyUri, PASSPHRASE_VARIABLE, UriScheme};
+pub use verifier::{KeySet, PublicVerifier};

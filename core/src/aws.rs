@@ -6,9 +6,11 @@ mod error;
 pub mod rolesanywhere;
 mod signing_key;
 pub mod sigv4;
+pub mod sts;
 
 pub use rolesanywhere::CreateSession;
 pub use signing_key::{MAX_SCOPE_LEN, SecretAccessKey, SigningKey};
+pub use sts::{AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, GetSessionToken};
 
 use crate::exchange::Secret;
 use crate::time::UnixTime;

@@ -22,6 +22,7 @@ pub mod soft;
 mod time;
 pub mod verifier;
 pub mod x509;
+pub mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::{

@@ -47,26 +47,43 @@ impl<'a> Arn<'a> {
         resource: &str,
         wrong: Error,
     ) -> Result<Self> {
+        Self::read(text, service, resource, is_account).ok_or(wrong)
+    }
+
+    fn read(
+        text: &'a str,
+        service: &str,
+        resource: &str,
+        owner: impl Fn(&str) -> bool,
+    ) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
-        let mut next = || parts.next().ok_or(wrong);
+        let mut next = || parts.next();
         let (arn, partition, of, region, account, what) =
             (next()?, next()?, next()?, next()?, next()?, next()?);
         let name = what.strip_prefix(resource).unwrap_or_default();
         let good = arn == "arn"
             && (partition == "aws" || partition.starts_with("aws-"))
             && of == service
-            && account.len() == 12
-            && account.bytes().all(|c| c.is_ascii_digit())
+            && owner(account)
             && !name.is_empty()
             && name.len() <= 1024
-            && name.bytes().all(|c| c.is_ascii_graphic());
-        if !good {
-            return Err(wrong);
-        }
-        if !region.is_empty() {
-            check_region(region).map_err(|_| wrong)?;
-        }
-        Ok(Self { region })
+            && name.bytes().all(|c| c.is_ascii_graphic())
+            && (region.is_empty() || check_region(region).is_ok());
+        good.then_some(Self { region })
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// Refuses what is no ARN of a `resource` of IAM, which has no region. AWS's own resources, which have
+/// `aws` in place of the account, are good if `managed`.
+pub(crate) fn check_iam_arn(text: &str, resource: &str, managed: bool, wrong: Error) -> Result<()> {
+    let owner = |account: &str| is_account(account) || managed && account == "aws";
+    match Arn::read(text, "iam", resource, owner) {
+        Some(Arn { region: "" }) => Ok(()),
+        _ => Err(wrong),
     }
 }
 
@@ -112,6 +129,27 @@ mod tests {
             "arn:aws:iam:A:123456789012:role/r",
         ] {
             assert_eq!(parse(bad), Err(wrong), "{bad}");
+        }
+    }
+    #[test]
+    fn arns_of_iam() {
+        let wrong = Error::invalid("x ARN", "y");
+        let check = |s: &str, managed| check_iam_arn(s, "policy/", managed, wrong).is_ok();
+        for partition in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b", "aws-eusc"] {
+            assert!(check(&format!("arn:{partition}:iam::123456789012:policy/p"), false));
+            let managed = format!("arn:{partition}:iam::aws:policy/job-function/Billing");
+            assert!(check(&managed, true) && !check(&managed, false));
+        }
+        for bad in [
+            "arn:aws:iam:us-east-1:123456789012:policy/p",
+            "arn:aws:iam::AWS:policy/p",
+            "arn:aws:iam::aws:role/p",
+            "arn:aws:iam::aws:policy/",
+            "arn:aws:iam::aws:policy/a b",
+            "arn:awsx:iam::aws:policy/p",
+            "arn:aws:iam::policy/p",
+        ] {
+            assert!(!check(bad, true), "{bad}");
         }
     }
 }

@@ -126,6 +126,12 @@ impl SigningKey {
         self.scope().get(9..9 + self.region_len).unwrap_or_default()
     }
 
+    /// The service it is good for.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        self.scope().split('/').nth(2).unwrap_or_default()
+    }
+
     /// Whether it is good at `time`: the same UTC day.
     #[must_use]
     pub fn covers(&self, time: UnixTime) -> bool {
@@ -175,7 +181,7 @@ mod tests {
         mac.update(b"x");
         assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
         assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
-        assert_eq!(key.region(), "us-east-1");
+        assert_eq!((key.region(), key.service()), ("us-east-1", "sts"));
         assert!(key.mac_at("20150831T000000Z").is_err() && !key.covers(at().plus(86_400)));
         assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
     }

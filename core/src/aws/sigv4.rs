@@ -177,9 +177,20 @@ impl<'a> SigV4<'a> {
         time: UnixTime,
         buf: &'b mut [u8],
     ) -> Result<Signed<'b>> {
+        let mut out = Out::new(buf);
+        self.sign_onto(request, time, &mut out)?;
+        Ok(Signed { head: finished(out)? })
+    }
+
+    /// The lines that [`sign`](Self::sign) gives, behind what `out` already holds.
+    pub(crate) fn sign_onto(
+        &self,
+        request: &Request<'_>,
+        time: UnixTime,
+        out: &mut Out<'_>,
+    ) -> Result<()> {
         self.with_canonical(request, time, Form::Headers, |canonical, order, date| {
             let signature = self.signature(canonical, order, date)?;
-            let mut out = Out::new(buf);
             for (name, value) in canonical.added {
                 for part in [name, ": ", value, "\r\n"] {
                     out.text(part);
@@ -200,10 +211,10 @@ impl<'a> SigV4<'a> {
                 out.text(part);
             }
             out.text(", SignedHeaders=");
-            canonical.write_signed_headers(order, &mut out);
+            canonical.write_signed_headers(order, out);
             out.text(", Signature=");
             out.put(&signature);
-            Ok(Signed { head: finished(out)? })
+            Ok(())
         })
     }
 

@@ -15,6 +15,7 @@ pub mod gcp;
 mod http;
 pub mod json;
 pub mod jws;
+mod oauth;
 mod out;
 pub mod signer;
 pub mod soft;
@@ -27,6 +28,7 @@ pub use exchange::{
     Assertion, Attempt, Draft, Exchange, Failure, Prepared, PreparedJws, Secret, ServiceError,
 };
 pub use http::{HttpRequest, ResponseHead};
+pub use oauth::AccessToken;
 pub use out::{Out, Sink};
 pub use signer::{Mac, Scheme, SignError, Signer, ToSign};
 pub use time::UnixTime;

@@ -282,14 +282,16 @@ mod tests {
             subject in proptest::option::of(any::<String>()),
             scopes in proptest::collection::vec(prop_oneof!["[!-~]{0,9}", any::<String>()], 0..4),
             audience in any::<String>(),
-            kind in 0..3,
+            target in any::<String>(),
+            kind in 0..4,
             lifetime in prop_oneof![0..=5u32, 3595..=3605u32, any::<u32>()],
         ) {
             let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
             let grant = match kind {
                 0 => Grant::Scopes(&scopes),
                 1 => Grant::Audience(&audience),
-                _ => Grant::Exchange { scopes: &scopes, token_uri: &audience },
+                2 => Grant::Exchange { scopes: &scopes, token_uri: &audience },
+                _ => Grant::IdToken { target_audience: &target, token_uri: &audience },
             };
             let (key_id, subject) = (key_id.as_deref(), subject.as_deref());
             let new = SelfSigned::new(&email);
@@ -306,6 +308,8 @@ mod tests {
                     want_scopes.map(<[_]>::to_vec)
                 );
                 prop_assert_eq!(claims.get("aud").and_then(|a| a.as_str()), want_audience);
+                let want_target = (kind == 3).then_some(target.as_str());
+                prop_assert_eq!(claims.get("target_audience").and_then(|a| a.as_str()), want_target);
                 prop_assert_eq!(claims["exp"].as_u64(), Some(NOW + u64::from(lifetime)));
                 prop_assert!((1..=3600).contains(&lifetime));
             }

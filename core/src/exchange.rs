@@ -583,10 +583,16 @@ pub struct ServiceError<'b> {
 
 impl ServiceError<'_> {
     /// Whether the same request may succeed later: throttling (429 or its name) and failures of the
-    /// server.
+    /// server. OAuth's names for these (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5; Google's
+    /// `internal_failure`) come with any status.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.status >= 500 || self.status == 429 || self.code.contains("Throttl")
+        const OAUTH: [&str; 4] =
+            ["internal_failure", "server_error", "slow_down", "temporarily_unavailable"];
+        self.status >= 500
+            || self.status == 429
+            || self.code.contains("Throttl")
+            || OAUTH.contains(&self.code)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod gcp;
 mod http;
 pub mod json;
 pub mod jws;
+mod oauth;
 mod out;
 pub mod signer;
 pub mod soft;
@@ -29,6 +30,7 @@ pub use exchange::{
     Assertion, Attempt, Draft, Exchange, Failure, Prepared, PreparedJws, Secret, ServiceError,
 };
 pub use http::{HttpRequest, ResponseHead};
+pub use oauth::AccessToken;
 pub use out::{Out, Sink};
 pub use signer::{Mac, Scheme, SignError, Signer, ToSign};
 pub use time::UnixTime;

@@ -104,9 +104,7 @@ impl<'a> ClientAssertion<'a> {
 
     fn check(&self, at: &Attempt) -> Result<()> {
         check_tenant(self.tenant)?;
-        if !name(self.client_id) {
-            return Err(Error::invalid("client id", "expected a GUID (letters, digits, - and .)"));
-        }
+        check_client_id(self.client_id)?;
         check_host(self.authority.host(), "authority")?;
         if !matches!(self.scheme, Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256) {
             return Err(Error::unsupported("signature scheme", "Entra ID takes PS256 or RS256"));
@@ -205,6 +203,15 @@ pub(crate) fn check_tenant(tenant: &str) -> Result<()> {
     }
 }
 
+/// Refuses a client id that is not made of a GUID's characters.
+pub(super) fn check_client_id(client_id: &str) -> Result<()> {
+    if name(client_id) {
+        Ok(())
+    } else {
+        Err(Error::invalid("client id", "expected a GUID (letters, digits, - and .)"))
+    }
+}
+
 /// A GUID or a domain: what stands in a path as it is, and is no `..`.
 fn name(text: &str) -> bool {
     text.split('.').all(|label| {
@@ -213,7 +220,7 @@ fn name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::jws::testing::{NOW, StandIn, attempt, signs_both_ways, texts, values};
     use crate::{ErrorKind, UnixTime};
@@ -221,7 +228,7 @@ mod tests {
     use serde_json::json;
 
     // An RSA certificate of 2026 that an EC authority issued, and the authority, by pyca/cryptography.
-    const LEAF: &str = "\
+    pub(in crate::azure) const LEAF: &str = "\
         MIIB1jCCAX2gAwIBAgIFEjRWeJAwCgYIKoZIzj0EAwMwDTELMAkGA1UEAwwCQ0EwHhcNMjYwMTAxMDAwMDAwWhcN\
         MjcwMTAxMDAwMDAwWjAOMQwwCgYDVQQDDANhcHAwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQCQXL53\
         k9jZNkvleTszOmrX4Q8hANEvNoI5SygJ78k2Dh+EARNdF6rxe4EqNwDAKM1mc2uE7nhIImIUraKwb7WmfIJuJ33O\
@@ -237,10 +244,10 @@ mod tests {
         IDhc/dtLaiCj9FdPeyuiza/5rHyCOPnCUUI5HUKB+NYqAiEApjQOFO+CWURF7Q2qgWztUXJYgFYyI/kRaHXJNDjj\
         f5o=";
 
-    const TENANT: &str = "6babcaad-604b-40ac-a9d7-9fd97c0b779f";
-    const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
+    pub(in crate::azure) const TENANT: &str = "6babcaad-604b-40ac-a9d7-9fd97c0b779f";
+    pub(in crate::azure) const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
 
-    fn der(base64_text: &str) -> Vec<u8> {
+    pub(in crate::azure) fn der(base64_text: &str) -> Vec<u8> {
         base64::decode(base64_text.as_bytes(), &mut [0; 1024]).unwrap().to_vec()
     }
 

@@ -1,6 +1,7 @@
 //! The token a service account signs for itself.
 
 use crate::jws::{self, Part};
+use crate::oauth::check_scopes;
 use crate::out::{Out, Sink};
 use crate::{Assertion, Attempt, Error, Result, Scheme};
 
@@ -8,8 +9,8 @@ use crate::{Assertion, Attempt, Error, Result, Scheme};
 pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// A token that a Google service account signs for itself, sent to an API as a bearer token with no
-/// token endpoint between (AIP-4111); with [`Grant::Exchange`], the assertion that Google's token
-/// endpoint turns into an access token (RFC 7523).
+/// token endpoint between (AIP-4111); with [`Grant::Exchange`] or [`Grant::IdToken`], the assertion that
+/// Google's token endpoint turns into an access token or an ID token (RFC 7523).
 ///
 /// ```
 /// use cloudauth_core::gcp::{Grant, SelfSigned};
@@ -48,6 +49,13 @@ pub enum Grant<'a> {
     Exchange {
         /// The scopes of the access token that is asked for.
         scopes: &'a [&'a str],
+        /// The token endpoint, such as [`TOKEN_URI`](crate::gcp::TOKEN_URI).
+        token_uri: &'a str,
+    },
+    /// The assertion that the OAuth token endpoint turns into an ID token.
+    IdToken {
+        /// Who the ID token is for (claim `target_audience`; `aud` of the ID token).
+        target_audience: &'a str,
         /// The token endpoint, such as [`TOKEN_URI`](crate::gcp::TOKEN_URI).
         token_uri: &'a str,
     },
@@ -91,6 +99,9 @@ impl<'a> SelfSigned<'a> {
         if let Some(audience) = audience {
             filled(audience, "audience", "must not be empty")?;
         }
+        if let Some(target) = self.grant.target_audience() {
+            filled(target, "target audience", "must not be empty")?;
+        }
         if let Some(scopes) = scopes {
             check_scopes(scopes)?;
         }
@@ -111,6 +122,14 @@ impl<'a> Grant<'a> {
             Self::Scopes(scopes) => (Some(scopes), None),
             Self::Audience(audience) => (None, Some(audience)),
             Self::Exchange { scopes, token_uri } => (Some(scopes), Some(token_uri)),
+            Self::IdToken { token_uri, .. } => (None, Some(token_uri)),
+        }
+    }
+
+    const fn target_audience(&self) -> Option<&'a str> {
+        match *self {
+            Self::IdToken { target_audience, .. } => Some(target_audience),
+            _ => None,
         }
     }
 }
@@ -140,6 +159,7 @@ impl Assertion for SelfSigned<'_> {
                 });
             }
             claims.optional("aud", audience);
+            claims.optional("target_audience", self.grant.target_audience());
             claims.number("iat", at.time().as_secs());
             claims.number("exp", at.time().plus(self.lifetime.into()).as_secs());
         })
@@ -148,22 +168,6 @@ impl Assertion for SelfSigned<'_> {
 
 fn filled(value: &str, field: &'static str, help: &'static str) -> Result<()> {
     if value.is_empty() { Err(Error::invalid(field, help)) } else { Ok(()) }
-}
-
-/// Holds scopes to RFC 6749, section 3.3: joined by spaces, a scope with a space would be two. What
-/// passes also needs no JSON escape.
-fn check_scopes(scopes: &[&str]) -> Result<()> {
-    let token = |c: u8| matches!(c, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    if scopes.is_empty() {
-        return Err(Error::invalid("scope", "expected at least one"));
-    }
-    if scopes.iter().any(|s| s.is_empty() || !s.bytes().all(token)) {
-        return Err(Error::invalid(
-            "scope",
-            "expected one scope an entry, printable ASCII without spaces, quotes and backslashes",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -278,14 +282,16 @@ mod tests {
             subject in proptest::option::of(any::<String>()),
             scopes in proptest::collection::vec(prop_oneof!["[!-~]{0,9}", any::<String>()], 0..4),
             audience in any::<String>(),
-            kind in 0..3,
+            target in any::<String>(),
+            kind in 0..4,
             lifetime in prop_oneof![0..=5u32, 3595..=3605u32, any::<u32>()],
         ) {
             let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
             let grant = match kind {
                 0 => Grant::Scopes(&scopes),
                 1 => Grant::Audience(&audience),
-                _ => Grant::Exchange { scopes: &scopes, token_uri: &audience },
+                2 => Grant::Exchange { scopes: &scopes, token_uri: &audience },
+                _ => Grant::IdToken { target_audience: &target, token_uri: &audience },
             };
             let (key_id, subject) = (key_id.as_deref(), subject.as_deref());
             let new = SelfSigned::new(&email);
@@ -302,6 +308,8 @@ mod tests {
                     want_scopes.map(<[_]>::to_vec)
                 );
                 prop_assert_eq!(claims.get("aud").and_then(|a| a.as_str()), want_audience);
+                let want_target = (kind == 3).then_some(target.as_str());
+                prop_assert_eq!(claims.get("target_audience").and_then(|a| a.as_str()), want_target);
                 prop_assert_eq!(claims["exp"].as_u64(), Some(NOW + u64::from(lifetime)));
                 prop_assert!((1..=3600).contains(&lifetime));
             }

@@ -1,6 +1,6 @@
 //! The JSON file of a service-account key.
 
-use crate::gcp::SelfSigned;
+use crate::gcp::{AccessTokenRequest, IdTokenRequest, SelfSigned};
 use crate::json::{self, Value};
 use crate::{Error, Result, Secret};
 
@@ -74,6 +74,33 @@ impl<'b> ServiceAccount<'b> {
     pub const fn self_signed(&self) -> SelfSigned<'b> {
         SelfSigned { key_id: self.private_key_id, ..SelfSigned::new(self.client_email) }
     }
+
+    /// A request for an access token of this account, with the key id and the token endpoint of the file
+    /// and the defaults of [`AccessTokenRequest::new`].
+    #[must_use]
+    pub const fn access_token<'a>(&self, scopes: &'a [&'a str]) -> AccessTokenRequest<'a>
+    where
+        'b: 'a,
+    {
+        AccessTokenRequest {
+            key_id: self.private_key_id,
+            token_uri: self.token_uri,
+            ..AccessTokenRequest::new(self.client_email, scopes)
+        }
+    }
+
+    /// A request for an ID token of this account, in the same way.
+    #[must_use]
+    pub const fn id_token<'a>(&self, target_audience: &'a str) -> IdTokenRequest<'a>
+    where
+        'b: 'a,
+    {
+        IdTokenRequest {
+            key_id: self.private_key_id,
+            token_uri: self.token_uri,
+            ..IdTokenRequest::new(self.client_email, target_audience)
+        }
+    }
 }
 
 fn required<'b>(file: &Value<'b>, name: &'static str) -> Result<&'b str> {
@@ -95,18 +122,13 @@ fn optional<'b>(file: &Value<'b>, name: &'static str) -> Result<Option<&'b str>>
     }
 }
 
-/// Whoever controls the token endpoint receives assertions, so it must be Google's. Only the plainest
-/// form of a URI is taken, which no two parsers read differently.
+/// Whoever controls the token endpoint receives assertions, so it must be Google's.
 fn check_token_uri(uri: &str, universe: &str) -> Result<()> {
     const BAD: Error = Error::malformed(
         "token_uri",
         "expected https://, a plain host name without port or user, and a path",
     );
-    let (host, path) = uri.strip_prefix("https://").and_then(|r| r.split_once('/')).ok_or(BAD)?;
-    let plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'#' | b'"' | b'<' | b'>' | b'\\');
-    if !host_name(host) || !path.bytes().all(plain) {
-        return Err(BAD);
-    }
+    let (host, _) = split_uri(uri).ok_or(BAD)?;
     if within(host, universe) {
         Ok(())
     } else {
@@ -117,8 +139,27 @@ fn check_token_uri(uri: &str, universe: &str) -> Result<()> {
     }
 }
 
+/// Host and request target of an `https` URI. Only the plainest form is taken, which no two parsers read
+/// differently.
+pub(super) fn split_uri(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("https://")?;
+    let (host, target) = rest.split_at_checked(rest.find('/')?)?;
+    let plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'#' | b'"' | b'<' | b'>' | b'\\');
+    (host_name(host) && target.bytes().all(plain)).then_some((host, target))
+}
+
+/// Refuses a universe domain that is no host name: the hosts of Google's APIs are made from it.
+pub(super) fn check_universe(domain: &str) -> Result<()> {
+    // Longer names would be too long with a service's name in front.
+    if host_name(domain) && domain.len() <= 200 {
+        Ok(())
+    } else {
+        Err(Error::invalid("universe domain", "expected a plain host name, such as googleapis.com"))
+    }
+}
+
 /// A name of at least two labels (RFC 1123, section 2.1), and no IPv4 address.
-fn host_name(host: &str) -> bool {
+pub(super) fn host_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
@@ -197,6 +238,12 @@ mod tests {
         assert_eq!(account.client_id, file()["client_id"].as_str());
         let token = account.self_signed();
         assert_eq!((token.email, token.key_id), (account.client_email, account.private_key_id));
+        let access = account.access_token(&["a"]);
+        assert_eq!((access.email, access.key_id), (token.email, token.key_id));
+        assert_eq!((access.scopes, access.token_uri), (&["a"][..], account.token_uri));
+        let id = account.id_token("b");
+        assert_eq!((id.email, id.key_id), (token.email, token.key_id));
+        assert_eq!((id.target_audience, id.token_uri), ("b", account.token_uri));
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! XML and what is read from it: roxmltree agrees on every document that is accepted, and an answer of STS
+//! never gives credentials with an empty part.
+#![no_main]
+
+use cloudauth_core::aws::sigv4::SigV4;
+use cloudauth_core::aws::sts::{AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity};
+use cloudauth_core::aws::{SecretAccessKey, SigningKey};
+use cloudauth_core::xml::{self, Element};
+use cloudauth_core::{Exchange, ResponseHead, UnixTime};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut text = data.to_vec();
+    if let Ok(root) = xml::parse(&mut text) {
+        let document = std::str::from_utf8(data).expect("UTF-8");
+        let document = roxmltree::Document::parse(document).expect("roxmltree reads it too");
+        same(root, document.root_element());
+    }
+    let now = UnixTime::new(1_795_348_800).expect("a time");
+    let secret = SecretAccessKey::new("secret").expect("a secret");
+    let key = SigningKey::derive(&secret, now, "us-east-1", "sts").expect("a key");
+    let signer = SigV4::new("AKIDEXAMPLE", &key);
+    for status in [200, 403] {
+        let head = ResponseHead { status, headers: &[] };
+        let role = AssumeRole::new(signer, "arn:aws:iam::123456789012:role/r", "session");
+        if let Ok(role) = role.response(&head, &mut data.to_vec()) {
+            assert_eq!(status, 200);
+            assert!(!role.credentials.access_key_id.is_empty());
+            assert!(!role.credentials.secret_access_key.expose().is_empty());
+            assert!(!role.credentials.session_token.expose().is_empty());
+        }
+        let arn = "arn:aws:iam::123456789012:role/r";
+        let web = AssumeRoleWithWebIdentity::new("us-east-1", arn, "session", "token");
+        let _ = web.response(&head, &mut data.to_vec());
+        let _ = GetCallerIdentity::new(signer).response(&head, &mut data.to_vec());
+    }
+});
+
+fn same(ours: Element<'_>, theirs: roxmltree::Node<'_, '_>) {
+    assert_eq!(ours.name(), theirs.tag_name().name());
+    let mut children = theirs.children().filter(|child| child.is_element());
+    let mut leaf = true;
+    for child in ours.children() {
+        leaf = false;
+        same(child, children.next().expect("as many children"));
+    }
+    assert!(children.next().is_none());
+    if leaf {
+        let texts = theirs.children().filter(|child| child.is_text()).filter_map(|t| t.text());
+        assert_eq!(ours.text(), texts.collect::<String>());
+    }
+}

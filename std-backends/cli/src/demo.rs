@@ -1,26 +1,24 @@
 //! `cloudauth demo`: every flow with throw-away keys, each verified with an implementation that is not
 //! ours: aws-lc-rs for signatures, aws-sigv4 for the HMAC form.
 
-use std::time::{Duration, Instant, SystemTime};
+mod exchanges;
+mod peer;
+mod receive;
 
-use aws_credential_types::Credentials;
+use std::time::{Duration, Instant};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA256_ASN1,
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
-    SigningSettings, UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
 use cloudauth_core::aws::sigv4::{Payload, Request, Settings, SigV4};
 use cloudauth_core::aws::{CreateSession, SecretAccessKey, SigningKey, rolesanywhere};
 use cloudauth_core::azure::{ClientAssertion, Thumbprint};
 use cloudauth_core::encode::{base64, hex};
 use cloudauth_core::gcp::{Grant, SelfSigned};
 use cloudauth_core::x509::Certificate;
-use cloudauth_core::{Assertion, Exchange, Out, Scheme, Signer, UnixTime};
+use cloudauth_core::{Assertion, Exchange, Out, Scheme, Signer};
 use cloudauth_keys::Key;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SerialNumber, SignatureAlgorithm};
 use serde_json::json;
@@ -40,6 +38,7 @@ struct Row {
 /// A key and its certificate, gone when the program ends.
 struct Identity {
     key: Key,
+    pkcs8: Vec<u8>,
     der: Vec<u8>,
 }
 
@@ -87,6 +86,8 @@ pub(crate) fn run(context: &Context) -> Result<Vec<u8>, CliError> {
     for (flow, key, identity, assertion, algorithm) in jwts {
         rows.push(jwt(context, flow, key, identity, assertion, algorithm)?);
     }
+    exchanges::run(context, &rsa, &p256, &mut rows)?;
+    receive::run(context, &rsa, &p256, &mut rows)?;
     Ok(match context.output {
         Output::Json => {
             let row = |r: &Row| {
@@ -106,7 +107,8 @@ impl Identity {
         let mut params = CertificateParams::new(vec!["demo.example".to_owned()]).map_err(failed)?;
         params.serial_number = Some(SerialNumber::from_slice(&[0x42; 20]));
         let certificate = params.self_signed(&pair).map_err(failed)?;
-        Ok(Self { key: Key::from_pkcs8(pair.serialized_der())?, der: certificate.der().to_vec() })
+        let pkcs8 = pair.serialize_der();
+        Ok(Self { key: Key::from_pkcs8(&pkcs8)?, pkcs8, der: certificate.der().to_vec() })
     }
 
     fn verify(
@@ -131,6 +133,10 @@ const PATH: &str = "/a//folder/../object%20one";
 const ID: &str = "AKIDEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
+fn url() -> String {
+    format!("https://{HOST}{PATH}")
+}
+
 fn sigv4(context: &Context, rows: &mut Vec<Row>) -> Result<(), CliError> {
     let now = context.now()?;
     let secret = SecretAccessKey::new(SECRET)?;
@@ -150,51 +156,21 @@ fn sigv4(context: &Context, rows: &mut Vec<Row>) -> Result<(), CliError> {
         Ok((signed.signature().to_owned(), signed.headers().map(|(n, v)| n.len() + v.len()).sum()))
     })?;
     let time = start.elapsed();
-    if signature != peer_signature(now, SignatureLocation::Headers)? {
+    let peer =
+        peer::Request { url: &url(), headers: &[("Range", "bytes=0-99")], ..peer::Request::GET };
+    if signature != peer.signature(now, "eu-central-1", "s3", false)? {
         return Err(wrong("the SigV4 signature"));
     }
     let verified_by = "aws-sigv4";
     rows.push(Row { flow: "AWS SigV4, S3 GET, header", key: "HMAC", octets, time, verified_by });
     let start = Instant::now();
-    let url = with_buffer(|buf| Ok(signer.presign(&request, now, 3600, buf)?.to_owned()))?;
-    let (time, octets) = (start.elapsed(), url.len());
-    if !url.ends_with(&peer_signature(now, SignatureLocation::QueryParams)?) {
+    let presigned = with_buffer(|buf| Ok(signer.presign(&request, now, 3600, buf)?.to_owned()))?;
+    let (time, octets) = (start.elapsed(), presigned.len());
+    if !presigned.ends_with(&peer.signature(now, "eu-central-1", "s3", true)?) {
         return Err(wrong("the presigned URL's signature"));
     }
     rows.push(Row { flow: "AWS SigV4, S3 GET, presigned", key: "HMAC", octets, time, verified_by });
     Ok(())
-}
-
-/// The same request, signed by the crate aws-sigv4.
-fn peer_signature(now: UnixTime, location: SignatureLocation) -> Result<String, CliError> {
-    let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    if location == SignatureLocation::QueryParams {
-        settings.expires_in = Some(Duration::from_secs(3600));
-    } else {
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    }
-    settings.signature_location = location;
-    let failed = |what: &dyn core::fmt::Display| CliError::Key(format!("demo: aws-sigv4: {what}"));
-    let identity = Credentials::new(ID, SECRET, None, None, "demo").into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region("eu-central-1")
-        .name("s3")
-        .time(SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs()))
-        .settings(settings)
-        .build()
-        .map_err(|e| failed(&e))?
-        .into();
-    let request = SignableRequest::new(
-        "GET",
-        format!("https://{HOST}{PATH}"),
-        [("Range", "bytes=0-99")].into_iter(),
-        SignableBody::UnsignedPayload,
-    )
-    .map_err(|e| failed(&e))?;
-    Ok(sign(request, &params).map_err(|e| failed(&e))?.signature().to_owned())
 }
 
 fn roles_anywhere(
@@ -261,16 +237,17 @@ fn jwt(
 
 fn table(rows: &[Row]) -> String {
     let mut text =
-        format!("{:<36} {:<9} {:>6} {:>10}  {}\n", "flow", "key", "octets", "time", "verified by");
+        format!("{:<40} {:<9} {:>6} {:>10}  {}\n", "flow", "key", "octets", "time", "verified by");
     for row in rows {
         let time = format!("{:.1} us", row.time.as_secs_f64() * 1e6);
         text.push_str(&format!(
-            "{:<36} {:<9} {:>6} {time:>10}  {}\n",
+            "{:<40} {:<9} {:>6} {time:>10}  {}\n",
             row.flow, row.key, row.octets, row.verified_by
         ));
     }
     text.push_str(&format!(
-        "\n{} flows, all verified. Times are of one first call each; tests/bench measures properly.\n",
+        "\n{} flows, every signature verified. Times are of one first call each; tests/bench measures \
+         properly.\n",
         rows.len()
     ));
     text

@@ -1,7 +1,8 @@
 //! `tests/bench`: times and allocations, each beside a peer's, measured in turn in one process.
 //!
-//! A shared machine's absolute times mean little, so every row is a ratio: both sides run in short
-//! slices, one after the other, and the ratio is the median over all pairs of slices.
+//! A shared machine's absolute times mean little, so rows are ratios: both sides run in short slices, one
+//! after the other, and the ratio is the median over all pairs of slices. The one absolute goal is held
+//! against the fastest of many short slices: other programs can only add to it.
 
 // A benchmark stops at the first thing that is not as it expects.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -58,6 +59,8 @@ struct Row {
     ours: Duration,
     peer: Duration,
     peer_name: &'static str,
+    /// Our fastest short slice.
+    fastest: Duration,
     /// The peer's time over ours, median over the slices.
     ratio: f64,
     allocations: usize,
@@ -71,7 +74,7 @@ enum Goal {
     FasterWithoutAllocation(f64),
     /// At most this much slower than the bare operation.
     Overhead(f64),
-    /// At most so many microseconds, without an allocation.
+    /// At most so many microseconds in the fastest short slice, without an allocation.
     WithinWithoutAllocation(f64),
 }
 
@@ -112,10 +115,17 @@ impl Row {
             slices.sort_by(|a, b| key(a).total_cmp(&key(b)));
             key(&slices[SLICES / 2])
         };
+        let short = ours_n.div_ceil(40);
+        let fastest = (0..SLICES * 40).map(|_| time(&mut ours, short)).min().unwrap();
         let ratio = median(&mut slices, |(o, p)| p.as_secs_f64() / o.as_secs_f64());
         let ours = Duration::from_secs_f64(median(&mut slices, |(o, _)| o.as_secs_f64()));
         let peer = Duration::from_secs_f64(median(&mut slices, |(_, p)| p.as_secs_f64()));
-        Self { what, ours, peer, peer_name, ratio, allocations, goal }
+        Self { what, ours, peer, peer_name, fastest, ratio, allocations, goal }
+    }
+
+    /// The fastest slice, in microseconds.
+    fn best(&self) -> f64 {
+        self.fastest.as_secs_f64() * 1e6
     }
 
     /// Prints the row; gives whether the goal is met, and whether the result is far below it.
@@ -136,9 +146,9 @@ impl Row {
                 (format!("{over:+.1} %"), format!("<= +{goal} %"), over <= goal)
             }
             Goal::WithinWithoutAllocation(goal) => (
-                format!("{:.2} times as fast", self.ratio),
+                format!("{:.2} us at best, {:.2} times as fast", self.best(), self.ratio),
                 format!("<= {goal} us, no allocation"),
-                self.ours.as_secs_f64() * 1e6 <= goal && self.allocations == 0,
+                self.best() <= goal && self.allocations == 0,
             ),
         };
         let us = |d: Duration| format!("{:.2} us", d.as_secs_f64() * 1e6);
@@ -158,7 +168,7 @@ impl Row {
             }
             Goal::Overhead(_) => 1.0 / self.ratio > 1.15,
             Goal::WithinWithoutAllocation(goal) => {
-                self.ours.as_secs_f64() * 1e6 > goal / FLOOR || self.allocations > 0
+                self.best() > goal / FLOOR || self.allocations > 0
             }
         };
         (met, regressed)

@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Signer,
     /// Well-formed, but not something this build or this key can do.
     Unsupported,
-    /// A signature, a digest or a tag does not verify.
+    /// A signature, a digest, a tag or a claim of a token does not hold.
     Verification,
 }
 

@@ -423,7 +423,7 @@ fn tokens_that_are_not_quite_base64url() {
         ] {
             let mut parts = parts.clone();
             parts[at] = &text;
-            if text != part.to_string() {
+            if text != **part {
                 bad.push(parts.join("."));
             }
         }

@@ -86,7 +86,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
                 .to_owned(),
         ));
     }
-    if looks_like_token(&args.token.to_string_lossy()) {
+    if looks_like_token(&args.token) {
         return Err(CliError::Usage(
             "the token itself is on the command line, where every user of this machine can read it; \
              give it on standard input or in a file"
@@ -120,9 +120,11 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
     Ok(text.0)
 }
 
-/// Nobody names a file like that, and the error about a missing one would show it.
-fn looks_like_token(argument: &str) -> bool {
-    argument.starts_with("eyJ") && argument.matches('.').count() >= 2
+/// Whether it is a token where a file is expected. The error about the missing file would show it.
+fn looks_like_token(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    // {" in base64url begins like this.
+    text.starts_with("ey") && text.matches('.').count() >= 2 && !path.exists()
 }
 
 fn token(path: &Path) -> Result<String, CliError> {

@@ -1,5 +1,6 @@
 //! What every command shares: the clock, randomness, the output format, reading files and keys.
 
+use std::env::VarError;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -86,6 +87,15 @@ impl Context {
 fn warn(warnings: &[Warning]) {
     for warning in warnings {
         let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
+    }
+}
+
+/// An environment variable. An empty one is the same as none, as in AWS's own tools.
+pub(crate) fn variable(name: &str) -> Result<Option<String>, CliError> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(CliError::input(name, "is not UTF-8")),
     }
 }
 

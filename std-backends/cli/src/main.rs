@@ -42,7 +42,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// AWS: sign requests, IAM Roles Anywhere
+    /// AWS: sign requests, STS, IAM Roles Anywhere
     #[command(subcommand)]
     Aws(aws::Command),
     /// Azure: client assertions for Entra ID

@@ -7,6 +7,7 @@ use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Exchange, Out, Signer};
 use serde_json::json;
 
+use super::host;
 use crate::context::{Context, Output, json, with_buffer};
 use crate::error::CliError;
 
@@ -81,14 +82,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
                 .ok_or_else(|| CliError::input("instance property", "expected NAME=VALUE"))?,
         );
     }
-    let endpoint = args
-        .endpoint
-        .as_deref()
-        .map(|host| host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/'));
     let session = CreateSession {
         chain: &chain,
         region: args.region.as_deref(),
-        endpoint,
+        endpoint: args.endpoint.as_deref().map(host),
         duration_seconds: Some(args.session_duration),
         role_session_name: args.role_session_name.as_deref(),
         instance_properties: &properties,

@@ -1,6 +1,5 @@
 //! `cloudauth aws sign`: Signature Version 4 on a raw HTTP request.
 
-use std::env::VarError;
 use std::path::PathBuf;
 
 use cloudauth_core::Out;
@@ -10,6 +9,7 @@ use cloudauth_core::digest::sha256;
 use cloudauth_core::encode::hex;
 use serde_json::json;
 
+use super::session_token;
 use crate::context::{Context, MAX_REQUEST, Output, json, read, with_buffer};
 use crate::error::CliError;
 use crate::raw_request::RawRequest;
@@ -70,14 +70,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let now = context.now()?;
     let mut raw = RawRequest::parse(&read(&args.request, MAX_REQUEST)?)?;
     let secret = context.mac_key(&args.key)?;
-    // An empty variable is the same as none, as in AWS's own tools.
-    let session_token = match std::env::var("AWS_SESSION_TOKEN") {
-        Ok(token) if !token.is_empty() => Some(token),
-        Ok(_) | Err(VarError::NotPresent) => None,
-        Err(VarError::NotUnicode(_)) => {
-            return Err(CliError::input("AWS_SESSION_TOKEN", "is not UTF-8"));
-        }
-    };
+    let session_token = session_token()?;
     let key = SigningKey::derive(&secret, now, &args.region, &args.service)?;
     let s3 = args.service == "s3";
     let signer = SigV4 {

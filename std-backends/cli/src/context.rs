@@ -1,13 +1,16 @@
 //! What every command shares: the clock, randomness, the output format, reading files and keys.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use cloudauth_core::{Attempt, UnixTime};
-use cloudauth_keys::{Key, KeyUri, MacKey, Warning};
+use cloudauth_core::signer::MAX_SIGNATURE_LEN;
+use cloudauth_core::{Attempt, Exchange, HttpRequest, UnixTime};
+use cloudauth_keys::{Key, KeyUri, MacKey, SecretRef, Warning};
+use zeroize::Zeroizing;
 
 use crate::error::CliError;
 
@@ -76,6 +79,57 @@ impl Context {
         Ok(key)
     }
 
+    /// A secret that is no key: `env:NAME`, `file:PATH` or `fd:N`.
+    pub(crate) fn secret(
+        &self,
+        reference: &str,
+        field: &str,
+    ) -> Result<Zeroizing<String>, CliError> {
+        let mut warnings = Vec::new();
+        let mut secret = SecretRef::parse(reference)?.read_with(&mut warnings)?;
+        warn(&warnings);
+        match String::from_utf8(core::mem::take(&mut *secret)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(e) => {
+                drop(Zeroizing::new(e.into_bytes()));
+                Err(CliError::Key(format!("{field}: is not UTF-8")))
+            }
+        }
+    }
+
+    /// A request as it would be sent: the raw HTTP/1.1 text, or its parts in JSON.
+    pub(crate) fn show(&self, request: &HttpRequest<'_>) -> Result<Vec<u8>, CliError> {
+        if self.output == Output::Text {
+            return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
+        }
+        let headers: serde_json::Map<_, _> =
+            request.headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        Ok(json(&serde_json::json!({
+            "method": request.method(),
+            "url": format!("https://{}{}", request.host(), request.target()),
+            "headers": headers,
+            "body": String::from_utf8_lossy(request.body()),
+        })))
+    }
+
+    /// Builds a request that `key` signs, and shows it.
+    pub(crate) fn show_signed(
+        &self,
+        exchange: &impl Exchange,
+        key: &Key,
+    ) -> Result<Vec<u8>, CliError> {
+        let at = self.attempt()?;
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, MAX_SIGNATURE_LEN)?]);
+        self.show(&exchange.request(key, &at, &mut buf)?)
+    }
+
+    /// Builds a request that no key signs, and shows it.
+    pub(crate) fn show_unsigned(&self, exchange: &impl Exchange) -> Result<Vec<u8>, CliError> {
+        let at = self.attempt()?;
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, 0)?]);
+        self.show(&exchange.build(&at, &mut buf)?)
+    }
+
     /// The certificates of a PEM or DER file.
     pub(crate) fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
         let bytes = read(path, MAX_CERTIFICATES)?;
@@ -102,6 +156,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
         return Err(CliError::input(path.display(), format!("is larger than {limit} octets")));
     }
     Ok(bytes)
+}
+
+/// An environment variable; an empty one is the same as none, as in the clouds' own tools.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// A JSON document and a line feed.

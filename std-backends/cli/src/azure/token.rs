@@ -21,6 +21,9 @@ Example:
     --tenant contoso.onmicrosoft.com --client-id 11111111-2222-3333-4444-555555555555 \\
     --scope https://vault.azure.net/.default";
 
+/// What the options of an assertion are refused beside: clap passes over `requires` there.
+const GIVEN: [&str; 2] = ["client_secret", "federated_token_file"];
+
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -39,16 +42,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URI", group = "credential")]
     key: Option<String>,
     /// The certificate that is registered with the app, PEM or DER; further certificates are its chain
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = GIVEN)]
     certificate: Option<PathBuf>,
     /// The signature algorithm [default: PS256 where the key can, else RS256]
-    #[arg(long, value_enum, requires = "key")]
+    #[arg(long, value_enum, requires = "key", conflicts_with_all = GIVEN)]
     algorithm: Option<Algorithm>,
     /// The certificate's thumbprint in the header: x5t#S256, or x5t (SHA-1) [default: sha256]
-    #[arg(long, value_enum, requires = "key")]
+    #[arg(long, value_enum, requires = "key", conflicts_with_all = GIVEN)]
     thumbprint: Option<Hash>,
     /// Send the certificates too (x5c): subject-name and issuer authentication
-    #[arg(long, requires = "key")]
+    #[arg(long, requires = "key", conflicts_with_all = GIVEN)]
     send_chain: bool,
     /// The client secret: env:NAME, file:PATH or fd:N
     #[arg(long, value_name = "SECRET", group = "credential")]

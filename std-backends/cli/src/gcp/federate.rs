@@ -21,6 +21,7 @@ Example:
     --subject machine-1 --provider //iam.googleapis.com/projects/123456789012/locations/global/\\
 workloadIdentityPools/POOL/providers/PROVIDER";
 
+// Beside the option that conflicts with the one they require, clap passes over `requires`.
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
@@ -37,25 +38,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URI", group = "token", requires_all = ["issuer", "subject"])]
     key: Option<String>,
     /// The provider's issuer (iss)
-    #[arg(long, value_name = "URI", requires = "key")]
+    #[arg(long, value_name = "URI", requires = "key", conflicts_with = "token_file")]
     issuer: Option<String>,
     /// The subject (sub)
-    #[arg(long, requires = "key")]
+    #[arg(long, requires = "key", conflicts_with = "token_file")]
     subject: Option<String>,
     /// The subject token's audience (aud) [default: https: and the provider]
-    #[arg(long, requires = "key")]
+    #[arg(long, requires = "key", conflicts_with = "token_file")]
     audience: Option<String>,
     /// The key's id in the provider's JWKS (kid)
-    #[arg(long, value_name = "ID", requires = "key")]
+    #[arg(long, value_name = "ID", requires = "key", conflicts_with = "token_file")]
     key_id: Option<String>,
     /// The subject token's life in seconds (1 to 86400) [default: 600]
-    #[arg(long, value_name = "SECONDS", requires = "key")]
+    #[arg(long, value_name = "SECONDS", requires = "key", conflicts_with = "token_file")]
     lifetime: Option<u32>,
     /// A file with a token that another issuer gave, or - for standard input
     #[arg(long, value_name = "FILE", group = "token")]
     token_file: Option<PathBuf>,
     /// What kind of token the file holds [default: jwt]
-    #[arg(long, value_enum, requires = "token_file")]
+    #[arg(long, value_enum, requires = "token_file", conflicts_with = "key")]
     token_type: Option<TokenType>,
     /// The project that is billed, for workforce pools
     #[arg(long, value_name = "PROJECT")]

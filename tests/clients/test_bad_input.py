@@ -222,7 +222,9 @@ def test_missing_credentials(refused):
 
 def test_help_shows_no_secret(cloudauth):
     env = {**CREDENTIALS, "AWS_SESSION_TOKEN": "session-token-text", "CLOUDAUTH_KEY_PASSPHRASE": PASSPHRASE}
-    for command in (("aws", "sign"), ("aws", "roles-anywhere"), ("gcp", "token"), ("azure", "assertion"), ()):
+    commands = ["aws sign", "aws roles-anywhere", "gcp token", "gcp id-token", "gcp federate",
+                "azure assertion", "azure token", ""]  # fmt: skip
+    for command in map(str.split, commands):
         shown = cloudauth.text(*command, "--help", env=env)
         for secret in (SECRET, "session-token-text", PASSPHRASE):
             assert secret not in shown

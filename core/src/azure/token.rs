@@ -194,8 +194,9 @@ impl Exchange for TokenRequest<'_> {
 }
 
 /// The number of Entra ID's own error code, such as 700027 for `AADSTS700027`, with which the message of
-/// its refusals begins. Microsoft documents them in "Microsoft Entra authentication and authorization
-/// error codes".
+/// its refusals begins. It is for people and for logs: Microsoft may change it at any time ("Microsoft
+/// Entra authentication and authorization error codes"), so programs should decide by
+/// [`ServiceError::code`].
 #[must_use]
 pub fn aadsts_code(error: &ServiceError<'_>) -> Option<u32> {
     let (digits, _) = error.message.strip_prefix("AADSTS")?.split_once(':')?;
@@ -239,8 +240,8 @@ mod tests {
         (e.kind(), e.field())
     }
 
-    /// The example of the documentation, "First case: Access token request with a shared secret", field
-    /// by field.
+    /// The example of the documentation, "First case: Access token request with a shared secret", but for
+    /// the ids and the order of the fields.
     #[test]
     fn with_a_secret() {
         let request = secret("qWgdYAmab0YSkuL1qKv5bPX");
@@ -386,7 +387,7 @@ mod tests {
 
     #[test]
     fn error_answers() {
-        // The documentation's own example.
+        // The sample of "Microsoft Entra authentication and authorization error codes".
         let body = r#"{
             "error": "invalid_scope",
             "error_description": "AADSTS70011: The provided value for the input parameter 'scope' is not valid. The scope https://foo.microsoft.com/.default is not valid.\r\nTrace ID: 0000aaaa-11bb-cccc-dd22-eeeeee333333\r\nCorrelation ID: aaaa0000-bb11-2222-33cc-444444dddddd\r\nTimestamp: 2016-01-09 02:02:12Z",

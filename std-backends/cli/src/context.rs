@@ -3,12 +3,14 @@
 use std::env::VarError;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use cloudauth_core::{Attempt, UnixTime};
-use cloudauth_keys::{Key, KeyUri, MacKey, Warning};
+use cloudauth_core::signer::MAX_SIGNATURE_LEN;
+use cloudauth_core::{Attempt, Exchange, HttpRequest, UnixTime};
+use cloudauth_keys::{Key, KeyUri, MacKey, SecretRef, Warning};
+use zeroize::Zeroizing;
 
 use crate::error::CliError;
 
@@ -77,6 +79,57 @@ impl Context {
         Ok(key)
     }
 
+    /// A secret that is no key: `env:NAME`, `file:PATH` or `fd:N`.
+    pub(crate) fn secret(
+        &self,
+        reference: &str,
+        field: &str,
+    ) -> Result<Zeroizing<String>, CliError> {
+        let mut warnings = Vec::new();
+        let mut secret = SecretRef::parse(reference)?.read_with(&mut warnings)?;
+        warn(&warnings);
+        match String::from_utf8(core::mem::take(&mut *secret)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(e) => {
+                drop(Zeroizing::new(e.into_bytes()));
+                Err(CliError::Key(format!("{field}: is not UTF-8")))
+            }
+        }
+    }
+
+    /// A request as it would be sent: the raw HTTP/1.1 text, or its parts in JSON.
+    pub(crate) fn show(&self, request: &HttpRequest<'_>) -> Result<Vec<u8>, CliError> {
+        if self.output == Output::Text {
+            return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
+        }
+        let headers: serde_json::Map<_, _> =
+            request.headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        Ok(json(&serde_json::json!({
+            "method": request.method(),
+            "url": format!("https://{}{}", request.host(), request.target()),
+            "headers": headers,
+            "body": String::from_utf8_lossy(request.body()),
+        })))
+    }
+
+    /// Builds a request that `key` signs, and shows it.
+    pub(crate) fn show_signed(
+        &self,
+        exchange: &impl Exchange,
+        key: &Key,
+    ) -> Result<Vec<u8>, CliError> {
+        let at = self.attempt()?;
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, MAX_SIGNATURE_LEN)?]);
+        self.show(&exchange.request(key, &at, &mut buf)?)
+    }
+
+    /// Builds a request that no key signs, and shows it.
+    pub(crate) fn show_unsigned(&self, exchange: &impl Exchange) -> Result<Vec<u8>, CliError> {
+        let at = self.attempt()?;
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, 0)?]);
+        self.show(&exchange.build(&at, &mut buf)?)
+    }
+
     /// The certificates of a PEM or DER file.
     pub(crate) fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
         let bytes = read(path, MAX_CERTIFICATES)?;
@@ -90,12 +143,20 @@ fn warn(warnings: &[Warning]) {
     }
 }
 
-/// An environment variable. An empty one is the same as none, as in AWS's own tools.
+/// An environment variable. An empty one is the same as none, as in the clouds' own tools.
 pub(crate) fn variable(name: &str) -> Result<Option<String>, CliError> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(CliError::input(name, "is not UTF-8")),
+    }
+}
+
+/// A path from the command line, else from an environment variable.
+pub(crate) fn path_or(given: Option<&Path>, name: &str) -> Result<Option<PathBuf>, CliError> {
+    match given {
+        Some(path) => Ok(Some(path.to_owned())),
+        None => Ok(variable(name)?.map(PathBuf::from)),
     }
 }
 

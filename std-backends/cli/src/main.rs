@@ -45,12 +45,12 @@ enum Command {
     /// AWS: sign requests, STS, IAM Roles Anywhere
     #[command(subcommand)]
     Aws(aws::Command),
-    /// Azure: client assertions for Entra ID
+    /// Azure: client assertions and token requests for Entra ID
     #[command(subcommand)]
     Azure(azure::Command),
     /// Make throw-away keys, run every flow, verify each with another implementation
     Demo,
-    /// Google Cloud: self-signed tokens
+    /// Google Cloud: self-signed tokens, token requests, identity federation
     #[command(subcommand)]
     Gcp(gcp::Command),
     /// Signed tokens (JWT): verify them

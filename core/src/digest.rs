@@ -5,8 +5,11 @@
 //! `block-buffer` cost as much again as the few compressions of a request's signature, most of it in
 //! wiping buffers that hold nothing secret.
 
+use core::slice::from_ref;
+
 use sha2::Digest as _;
-use zeroize::Zeroize;
+use sha2::block_api::compress256;
+use zeroize::optimization_barrier;
 
 use crate::out::Sink;
 
@@ -22,13 +25,19 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
+/// Blocks held back, so that a request's many short pieces make few calls of the compression.
+const HELD: usize = 2;
+
 /// Streaming SHA-256 (FIPS 180-4).
 #[derive(Clone)]
 pub struct Sha256 {
     state: [u32; 8],
-    block: [u8; 64],
-    /// Octets so far; those modulo 64 wait in `block`.
-    len: u64,
+    /// With room for the padding.
+    held: [[u8; 64]; HELD + 1],
+    /// Octets in `held`.
+    len: usize,
+    /// Octets that were compressed.
+    done: u64,
 }
 
 impl Default for Sha256 {
@@ -40,78 +49,121 @@ impl Default for Sha256 {
 impl Sha256 {
     /// An empty hash.
     #[must_use]
+    #[inline]
     pub const fn new() -> Self {
-        Self { state: INITIAL, block: [0; 64], len: 0 }
+        Self { state: INITIAL, held: [[0; 64]; HELD + 1], len: 0, done: 0 }
     }
 
     /// A hash that has taken one block and come to `state`.
+    #[inline]
     const fn after_block(state: [u32; 8]) -> Self {
-        Self { state, block: [0; 64], len: 64 }
+        Self { state, held: [[0; 64]; HELD + 1], len: 0, done: 64 }
+    }
+
+    /// What `update` fills.
+    #[inline]
+    fn room(&mut self) -> &mut [u8] {
+        self.held.split_last_mut().map(|(_, held)| held).unwrap_or_default().as_flattened_mut()
     }
 
     /// Adds `bytes`.
     #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
-        let held = (self.len % 64) as usize;
-        self.len = self.len.wrapping_add(bytes.len() as u64);
-        let free = 64 - held;
-        if bytes.len() < free {
-            if let Some(to) = self.block.get_mut(held..held + bytes.len()) {
+        let (from, to) = (self.len, self.len + bytes.len());
+        match self.room().get_mut(from..to) {
+            Some(to) => {
                 to.copy_from_slice(bytes);
+                self.len += bytes.len();
             }
-            return;
+            None => self.overflow(bytes),
         }
+    }
+
+    #[cold]
+    fn overflow(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        if held > 0 {
-            let (now, later) = bytes.split_at_checked(free).unwrap_or_default();
-            if let Some(to) = self.block.get_mut(held..)
-                && to.len() == now.len()
-            {
-                to.copy_from_slice(now);
-            }
-            sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
+        if self.len > 0 {
+            let held = self.len;
+            let to = self.room().get_mut(held..).unwrap_or_default();
+            let (now, later) = bytes.split_at_checked(to.len()).unwrap_or_default();
+            to.copy_from_slice(now);
+            compress256(&mut self.state, self.held.get(..HELD).unwrap_or_default());
+            self.done = self.done.wrapping_add(64 * HELD as u64);
             rest = later;
         }
         let (blocks, rest) = rest.as_chunks::<64>();
-        if !blocks.is_empty() {
-            sha2::block_api::compress256(&mut self.state, blocks);
-        }
-        if let Some(to) = self.block.get_mut(..rest.len()) {
+        compress256(&mut self.state, blocks);
+        self.done = self.done.wrapping_add(64 * blocks.len() as u64);
+        if let Some(to) = self.room().get_mut(..rest.len()) {
             to.copy_from_slice(rest);
         }
+        self.len = rest.len();
     }
 
     /// The digest of all that was added.
     #[must_use]
+    #[inline]
     pub fn finish(mut self) -> [u8; 32] {
-        self.digest()
+        self.end();
+        octets(&self.state)
     }
 
-    fn digest(&mut self) -> [u8; 32] {
-        // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
-        let held = (self.len % 64) as usize;
-        if let Some([first, zeros @ ..]) = self.block.get_mut(held..) {
-            *first = 0x80;
-            zeros.fill(0);
-        }
-        if held >= 56 {
-            sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
-            self.block = [0; 64];
-        }
-        if let Some(end) = self.block.last_chunk_mut::<8>() {
-            *end = self.len.wrapping_mul(8).to_be_bytes();
-        }
-        sha2::block_api::compress256(&mut self.state, core::slice::from_ref(&self.block));
-        octets(&self.state)
+    /// Comes to the last state.
+    fn end(&mut self) {
+        let len = self.done.wrapping_add(self.len as u64);
+        compress256(&mut self.state, padded(&mut self.held, self.len, len));
     }
 }
 
+/// The blocks that `held` octets at the start of `blocks` come to with their padding, when the message
+/// has `len` octets (FIPS 180-4, section 5.1.1); none without room for them.
+#[inline]
+fn padded(blocks: &mut [[u8; 64]], held: usize, len: u64) -> &[[u8; 64]] {
+    let blocks = blocks.get_mut(..(held + 9).div_ceil(64)).unwrap_or_default();
+    // A one bit, zeros, and the length in bits in the last eight octets.
+    if let Some([one, zeros @ ..]) = blocks.as_flattened_mut().get_mut(held..) {
+        *one = 0x80;
+        zeros.fill(0);
+        if let Some(bits) = zeros.last_chunk_mut() {
+            *bits = len.wrapping_mul(8).to_be_bytes();
+        }
+    }
+    blocks
+}
+
+/// The state after `rest` and the padding, which follow `done` octets.
+#[inline]
+fn last(mut state: [u32; 8], done: u64, rest: &[u8]) -> [u32; 8] {
+    let (blocks, tail) = rest.as_chunks::<64>();
+    // Written before the long compression: what was written in pieces cannot be read as a block at once.
+    let mut end = [[0; 64]; 2];
+    if let Some(to) = end.as_flattened_mut().get_mut(..tail.len()) {
+        to.copy_from_slice(tail);
+    }
+    let end = padded(&mut end, tail.len(), done.wrapping_add(rest.len() as u64));
+    if !blocks.is_empty() {
+        compress256(&mut state, blocks);
+    }
+    compress256(&mut state, end);
+    state
+}
+
+#[inline]
 fn octets(state: &[u32; 8]) -> [u8; 32] {
     let mut digest = [0u8; 32];
     for (to, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *to = word.to_be_bytes();
     }
     digest
+}
+
+/// The octets of a state that is not left behind: a tag may be a key.
+#[inline]
+fn taken(state: &mut [u32; 8]) -> [u8; 32] {
+    let tag = octets(state);
+    *state = [0; 8];
+    optimization_barrier(state);
+    tag
 }
 
 impl Sink for Sha256 {
@@ -130,9 +182,7 @@ impl core::fmt::Debug for Sha256 {
 /// SHA-256 of `bytes`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(bytes);
-    hash.finish()
+    octets(&last(INITIAL, 0, bytes))
 }
 
 /// SHA-384 of `bytes`.
@@ -141,11 +191,11 @@ pub fn sha384(bytes: &[u8]) -> [u8; 48] {
     sha2::Sha384::digest(bytes).into()
 }
 
-/// Streaming HMAC-SHA256 (RFC 2104), already keyed. A clone starts from the keyed state without hashing
-/// the key again; every copy wipes what depends on the key.
+/// What a key of HMAC-SHA256 comes to: the states of the inner and the outer hash behind their block of
+/// key. It wipes itself.
 #[derive(Clone)]
-pub struct HmacSha256 {
-    inner: Sha256,
+pub(crate) struct KeyStates {
+    inner: [u32; 8],
     outer: [u32; 8],
 }
 
@@ -157,35 +207,145 @@ const OUTER_PADDING: [u8; 64] = {
     block
 };
 
-impl HmacSha256 {
-    /// A MAC under `key`, of any length.
-    #[must_use]
-    pub fn new(key: &[u8]) -> Self {
+#[inline]
+fn outer_block(inner: &[u32; 8]) -> [u8; 64] {
+    let mut block = OUTER_PADDING;
+    if let Some(to) = block.first_chunk_mut() {
+        *to = octets(inner);
+    }
+    block
+}
+
+impl KeyStates {
+    /// Of `key`, of any length.
+    #[inline]
+    pub(crate) fn new(key: &[u8]) -> Self {
         // A key longer than the block is hashed first.
         let mut block = [0u8; 64];
         if let Some(to) = block.get_mut(..key.len()) {
             to.copy_from_slice(key);
-        } else if let Some(to) = block.first_chunk_mut::<32>() {
+        } else if let Some(to) = block.first_chunk_mut() {
             let mut hash = Sha256::new();
             hash.update(key);
-            *to = hash.digest();
-            hash.block.zeroize();
-            hash.state.zeroize();
+            hash.end();
+            *to = octets(&hash.state);
+            hash = Sha256::new();
+            optimization_barrier(&hash);
         }
-        block.iter_mut().for_each(|octet| *octet ^= 0x36);
-        let mut inner = INITIAL;
-        sha2::block_api::compress256(&mut inner, core::slice::from_ref(&block));
-        block.iter_mut().for_each(|octet| *octet ^= 0x36 ^ 0x5c);
-        let mut outer = INITIAL;
-        sha2::block_api::compress256(&mut outer, core::slice::from_ref(&block));
-        // What follows the key's own octets is padding.
-        if let Some(used) = block.get_mut(..key.len().clamp(32, 64)) {
-            used.zeroize();
-        }
-        let mac = Self { inner: Sha256::after_block(inner), outer };
-        inner.zeroize();
-        outer.zeroize();
-        mac
+        let states = Self::of_block(&block);
+        block = [0; 64];
+        optimization_barrier(&block);
+        states
+    }
+
+    /// Of a key of up to 64 octets, filled up with zeros.
+    #[inline]
+    pub(crate) fn of_block(block: &[u8; 64]) -> Self {
+        // The two compressions stand side by side, so that a processor can run them at a time.
+        let mut pads = [block.map(|octet| octet ^ 0x36), block.map(|octet| octet ^ 0x5c)];
+        let mut states = Self { inner: INITIAL, outer: INITIAL };
+        let [inner, outer] = &pads;
+        compress256(&mut states.inner, from_ref(inner));
+        compress256(&mut states.outer, from_ref(outer));
+        pads = [[0; 64]; 2];
+        optimization_barrier(&pads);
+        states
+    }
+
+    /// The tag over `message`.
+    #[inline]
+    pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
+        self.close(&last(self.inner, 64, message))
+    }
+
+    /// A MAC under the key.
+    #[inline]
+    pub(crate) fn mac(&self) -> HmacSha256 {
+        HmacSha256 { inner: Sha256::after_block(self.inner), key: self.clone() }
+    }
+
+    /// The outer hash takes one more block, whose padding is always the same.
+    #[inline]
+    fn close(&self, inner: &[u32; 8]) -> [u8; 32] {
+        let mut outer = self.outer;
+        compress256(&mut outer, from_ref(&outer_block(inner)));
+        taken(&mut outer)
+    }
+}
+
+impl Drop for KeyStates {
+    #[inline]
+    fn drop(&mut self) {
+        self.inner = [0; 8];
+        self.outer = [0; 8];
+        optimization_barrier(self);
+    }
+}
+
+/// One step of a chain of keys: a short message, made ready for the key that is the tag before. It wipes
+/// itself.
+pub(crate) struct ChainStep {
+    /// Room for the block of key, and the padded message.
+    inner: [[u8; 64]; 3],
+    count: usize,
+}
+
+impl ChainStep {
+    /// None for more than 119 octets.
+    #[inline]
+    pub(crate) fn new(message: &[u8]) -> Option<Self> {
+        let mut inner = [[0; 64]; 3];
+        let [_, padding @ ..] = &mut inner;
+        padding.as_flattened_mut().get_mut(..message.len())?.copy_from_slice(message);
+        let count = 1 + padded(padding, message.len(), 64 + message.len() as u64).len();
+        (count > 1).then_some(Self { inner, count })
+    }
+
+    /// The tag under `key`, with two calls of the compression in place of four. Not inlined: the octets of
+    /// the key would be spread over registers one by one.
+    #[inline(never)]
+    pub(crate) fn tag(&mut self, key: &[u8; 32]) -> [u8; 32] {
+        let pad = |with: u8| {
+            let mut block = [with; 64];
+            if let Some(to) = block.first_chunk_mut() {
+                *to = key.map(|octet| octet ^ with);
+            }
+            block
+        };
+        let [key_block, ..] = &mut self.inner;
+        *key_block = pad(0x36);
+        let (mut inner, mut outer) = (INITIAL, INITIAL);
+        compress256(&mut inner, self.inner.get(..self.count).unwrap_or_default());
+        let mut blocks = [pad(0x5c), outer_block(&inner)];
+        compress256(&mut outer, &blocks);
+        blocks = [[0; 64]; 2];
+        optimization_barrier(&blocks);
+        taken(&mut outer)
+    }
+}
+
+impl Drop for ChainStep {
+    #[inline]
+    fn drop(&mut self) {
+        let [key_block, ..] = &mut self.inner;
+        *key_block = [0; 64];
+        optimization_barrier(key_block);
+    }
+}
+
+/// Streaming HMAC-SHA256 (RFC 2104), already keyed. A clone starts from the keyed state without hashing
+/// the key again; every copy wipes what depends on the key.
+#[derive(Clone)]
+pub struct HmacSha256 {
+    inner: Sha256,
+    key: KeyStates,
+}
+
+impl HmacSha256 {
+    /// A MAC under `key`, of any length.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        KeyStates::new(key).mac()
     }
 
     /// Adds `bytes`.
@@ -196,21 +356,18 @@ impl HmacSha256 {
 
     /// The tag over all that was added.
     #[must_use]
+    #[inline]
     pub fn finish(mut self) -> [u8; 32] {
-        // The outer hash takes one more block, whose padding is always the same.
-        let mut block = OUTER_PADDING;
-        if let Some(to) = block.first_chunk_mut() {
-            *to = self.inner.digest();
-        }
-        sha2::block_api::compress256(&mut self.outer, core::slice::from_ref(&block));
-        octets(&self.outer)
+        self.inner.end();
+        self.key.close(&self.inner.state)
     }
 }
 
 impl Drop for HmacSha256 {
+    #[inline]
     fn drop(&mut self) {
-        self.inner.state.zeroize();
-        self.outer.zeroize();
+        self.inner.state = [0; 8];
+        optimization_barrier(&self.inner.state);
     }
 }
 
@@ -230,9 +387,7 @@ impl core::fmt::Debug for HmacSha256 {
 /// HMAC-SHA256 of `message` under `key`.
 #[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = HmacSha256::new(key);
-    mac.update(message);
-    mac.finish()
+    KeyStates::new(key).tag(message)
 }
 
 #[cfg(test)]
@@ -261,6 +416,17 @@ mod tests {
             let want: [u8; 32] = peer.finalize().into_bytes().into();
             prop_assert_eq!(mac.finish(), want);
         }
+    }
+
+    #[test]
+    fn steps_of_a_chain_are_tags() {
+        let message = [b'm'; 120];
+        for len in 0..=119u8 {
+            let (message, _) = message.split_at(len.into());
+            let tag = ChainStep::new(message).unwrap().tag(&[len; 32]);
+            assert_eq!(tag, hmac_sha256(&[len; 32], message));
+        }
+        assert!(ChainStep::new(&message).is_none());
     }
 
     // FIPS 180-4 examples, RFC 4231 test cases 2 and 6.

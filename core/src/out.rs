@@ -87,51 +87,6 @@ impl Sink for Out<'_> {
     }
 }
 
-/// Gathers small pieces on the stack before they go to a hash, for which many short updates cost more
-/// than the octets in them.
-pub(crate) struct Buffered<'s, S: Sink> {
-    to: &'s mut S,
-    held: [u8; 192],
-    len: usize,
-}
-
-impl<'s, S: Sink> Buffered<'s, S> {
-    pub(crate) fn new(to: &'s mut S) -> Self {
-        Self { to, held: [0; 192], len: 0 }
-    }
-
-    /// Passes on what is still held.
-    pub(crate) fn flush(&mut self) {
-        self.to.put(self.held.get(..self.len).unwrap_or_default());
-        self.len = 0;
-    }
-
-    #[cold]
-    fn overflow(&mut self, bytes: &[u8]) {
-        self.flush();
-        match self.held.get_mut(..bytes.len()) {
-            Some(to) => {
-                to.copy_from_slice(bytes);
-                self.len = bytes.len();
-            }
-            None => self.to.put(bytes),
-        }
-    }
-}
-
-impl<S: Sink> Sink for Buffered<'_, S> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        match self.held.get_mut(self.len..self.len + bytes.len()) {
-            Some(to) => {
-                to.copy_from_slice(bytes);
-                self.len += bytes.len();
-            }
-            None => self.overflow(bytes),
-        }
-    }
-}
-
 /// Appends `n` in decimal.
 pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
     let mut digits = [0u8; 20];

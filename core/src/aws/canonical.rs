@@ -44,7 +44,7 @@ pub(crate) struct Canonical<'a> {
     /// Further names that are not signed.
     pub(crate) unsigned: &'a [&'a str],
     /// The payload's hash in hexadecimal, or what stands for it.
-    pub(crate) payload: &'a str,
+    pub(crate) payload: &'a [u8],
 }
 
 /// Never signed: the signature's own header, and what proxies change. As in AWS's SDKs.
@@ -52,17 +52,41 @@ const NEVER_SIGNED: [&str; 4] =
     ["authorization", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
 
 /// The order of the headers, found once for the three places that need it.
-pub(crate) struct HeaderOrder(Sorted<u32>);
+pub(crate) struct HeaderOrder {
+    sorted: Sorted<u32>,
+    /// All names are in lower case as they are, as those of HTTP/2 and of most callers.
+    lower_case: bool,
+}
+
+impl HeaderOrder {
+    /// Writes a header's name in lower case.
+    fn write_name(&self, name: &str, out: &mut impl Sink) {
+        if self.lower_case {
+            return out.text(name);
+        }
+        for part in name.as_bytes().chunks(32) {
+            let mut lower = [0u8; 32];
+            for (to, from) in lower.iter_mut().zip(part) {
+                *to = from.to_ascii_lowercase();
+            }
+            out.put(lower.get(..part.len()).unwrap_or_default());
+        }
+    }
+}
 
 impl<'a> Canonical<'a> {
-    /// Sorts the headers, and refuses what would change the meaning of the canonical form.
-    pub(crate) fn header_order(&self) -> Result<HeaderOrder> {
-        if !is_token(self.method) {
+    /// Refuses what would change the meaning of the canonical form. Gives whether all header names are in
+    /// lower case, for [`header_order`](Self::header_order).
+    pub(crate) fn check(&self) -> Result<bool> {
+        if classes(self.method) & NO_TOKEN != 0 {
             return Err(Error::invalid("method", "expected a token such as GET"));
         }
         let mut host = false;
-        for (name, value) in self.headers.iter().chain(self.added) {
-            if !is_token(name) {
+        let mut found = 0;
+        // Those that signing adds are in lower case, of characters that were looked at already.
+        for (name, value) in self.headers {
+            found |= classes(name);
+            if found & NO_TOKEN != 0 {
                 return Err(Error::invalid("header name", "expected a token such as X-Amz-Date"));
             }
             if any(value, |c| (c < 0x20) & (c != b'\t') | (c == 0x7f)) {
@@ -73,19 +97,24 @@ impl<'a> Canonical<'a> {
         if !host {
             return Err(Error::invalid("Host header", "missing; it must be signed"));
         }
-        if any(self.path, |c| (c == b'\n') | (c == b'\r')) {
-            return Err(Error::invalid("path", "holds a line break"));
-        }
-        if any(self.query, |c| (c == b'\n') | (c == b'\r')) {
+        let line_break = |c| (c == b'\n') | (c == b'\r');
+        if any(self.query, line_break) {
             return Err(Error::invalid("query", "holds a line break"));
         }
-        if any(self.path, |c| (c == b'?') | (c == b'#')) {
-            return Err(Error::invalid(
-                "path",
-                "holds a ? or #; write %3F or %23, or give the query apart",
-            ));
+        if any(self.path, |c| line_break(c) | (c == b'?') | (c == b'#')) {
+            return Err(if any(self.path, line_break) {
+                Error::invalid("path", "holds a line break")
+            } else {
+                Error::invalid("path", "holds a ? or #; write %3F or %23, or give the query apart")
+            });
         }
-        Ok(HeaderOrder(Sorted::new(|| self.signed(), |a, b| self.by_name(*a, *b))))
+        Ok(found & UPPER == 0)
+    }
+
+    /// Sorts the headers.
+    pub(crate) fn header_order(&self, lower_case: bool) -> HeaderOrder {
+        let sorted = Sorted::new(|| self.signed(), |a, b| self.by_name(*a, *b));
+        HeaderOrder { sorted, lower_case }
     }
 
     /// Writes the canonical request.
@@ -103,7 +132,7 @@ impl<'a> Canonical<'a> {
                 out.put(b",");
             } else {
                 out.put(b"\n");
-                lower_case(name, out);
+                order.write_name(name, out);
                 out.put(b":");
                 previous = name;
             }
@@ -112,7 +141,7 @@ impl<'a> Canonical<'a> {
         out.put(b"\n\n");
         self.write_signed_headers(order, out);
         out.put(b"\n");
-        out.text(self.payload);
+        out.put(self.payload);
     }
 
     /// Writes the names of the signed headers, joined by semicolons.
@@ -123,7 +152,7 @@ impl<'a> Canonical<'a> {
                 if !first {
                     Sink::put(out, b";");
                 }
-                lower_case(name, out);
+                order.write_name(name, out);
             },
             out,
         );
@@ -186,10 +215,11 @@ impl<'a> Canonical<'a> {
         let count = self.headers.len() + self.added.len();
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         (0..count).filter(|i| {
-            let (name, _) = self.header(*i);
+            let Some((name, _)) = self.headers.get(*i as usize) else {
+                return true;
+            };
             let same = |n: &&str| n.eq_ignore_ascii_case(name);
-            let replaced = (*i as usize) < self.headers.len()
-                && self.added.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+            let replaced = self.added.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
             !replaced && !NEVER_SIGNED.iter().any(same) && !self.unsigned.iter().any(same)
         })
     }
@@ -201,7 +231,11 @@ impl<'a> Canonical<'a> {
     }
 
     fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut(Header<'a>)) {
-        order.0.visit(|| self.signed(), |a, b| self.by_name(*a, *b), |i| visit(self.header(i)));
+        order.sorted.visit(
+            || self.signed(),
+            |a, b| self.by_name(*a, *b),
+            |i| visit(self.header(i)),
+        );
     }
 
     fn write_path(&self, out: &mut impl Sink) {
@@ -389,21 +423,11 @@ fn cancelled(rest: &[u8]) -> Option<&[u8]> {
     None
 }
 
-fn lower_case(name: &str, out: &mut impl Sink) {
-    if !any(name, |c| c.is_ascii_uppercase()) {
-        return out.text(name);
-    }
-    for part in name.as_bytes().chunks(32) {
-        let mut lower = [0u8; 32];
-        for (to, from) in lower.iter_mut().zip(part) {
-            *to = from.to_ascii_lowercase();
-        }
-        out.put(lower.get(..part.len()).unwrap_or_default());
-    }
-}
-
 /// Writes a header value without spaces at its ends, and with single spaces inside.
 fn squeezed(value: &str, out: &mut impl Sink) {
+    if !any(value, |c| c == b' ') {
+        return out.text(value);
+    }
     let mut value = value.as_bytes();
     while let [b' ', rest @ ..] | [rest @ .., b' '] = value {
         value = rest;
@@ -422,17 +446,42 @@ fn squeezed(value: &str, out: &mut impl Sink) {
     }
 }
 
-/// Whether `what` holds for an octet of `text`. Without an early end, so that it is vectorised.
-fn any(text: &str, what: impl Fn(u8) -> bool) -> bool {
-    text.bytes().fold(false, |found, c| found | what(c))
+/// Whether `what` holds for an octet of `text`. Sixteen at a time and without an early end, so that it is
+/// vectorised; the last sixteen may overlap those before.
+pub(super) fn any(text: &str, what: impl Fn(u8) -> bool) -> bool {
+    let among = |found, c: &u8| found | what(*c);
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk::<16>() else {
+        return bytes.iter().fold(false, among);
+    };
+    let whole = bytes.as_chunks::<16>().0.iter().chain([last]);
+    whole.fold(false, |found, chunk| found | chunk.iter().fold(false, among))
 }
 
-/// A token of RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    // Almost all are letters, digits and hyphens, which a vectorised look tells.
-    let plain = !any(text, |c| !(c.is_ascii_alphanumeric() | (c == b'-')));
-    let separator = |c: u8| matches!(c, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}');
-    !text.is_empty() && (plain || text.bytes().all(|c| c.is_ascii_graphic() && !separator(c)))
+/// What a character means to a name: in upper case, or not of a token (RFC 9110, section 5.6.2).
+const UPPER: u8 = 1;
+const NO_TOKEN: u8 = 2;
+
+// The loop keeps the index inside the table.
+#[allow(clippy::indexing_slicing)]
+const CLASSES: [u8; 256] = {
+    let mut classes = [NO_TOKEN; 256];
+    let mut c = 0;
+    while c < 128u8 {
+        let separator =
+            matches!(c, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}');
+        if c.is_ascii_graphic() && !separator {
+            classes[c as usize] = c.is_ascii_uppercase() as u8 * UPPER;
+        }
+        c += 1;
+    }
+    classes
+};
+
+/// The classes of all characters of `name`. An empty one is no token.
+fn classes(name: &str) -> u8 {
+    let class = |c: u8| CLASSES.get(usize::from(c)).copied().unwrap_or(NO_TOKEN);
+    name.bytes().fold(if name.is_empty() { NO_TOKEN } else { 0 }, |found, c| found | class(c))
 }
 
 /// Items in order: an index while they fit, else nothing, and each pass searches.
@@ -494,5 +543,35 @@ impl<T: Copy + Default> Sorted<T> {
             }
             last = Some(next);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_looks_at_every_octet() {
+        for len in 0..70 {
+            let mut text = vec![b'a'; len];
+            assert!(!any(core::str::from_utf8(&text).unwrap(), |c| c == b'b'));
+            for at in 0..len {
+                text[at] = b'b';
+                assert!(any(core::str::from_utf8(&text).unwrap(), |c| c == b'b'));
+                text[at] = b'a';
+            }
+        }
+    }
+
+    #[test]
+    fn classes_as_in_rfc_9110() {
+        for c in 0..128u8 {
+            let token = c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+            let class = classes(core::str::from_utf8(&[c]).unwrap());
+            assert_eq!(class & NO_TOKEN == 0, token, "{c}");
+            assert_eq!(class & UPPER != 0, c.is_ascii_uppercase(), "{c}");
+        }
+        assert_ne!(classes("") & NO_TOKEN, 0);
+        assert_ne!(classes("x-\u{e9}") & NO_TOKEN, 0);
     }
 }

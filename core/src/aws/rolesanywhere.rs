@@ -354,9 +354,9 @@ impl Written<'_> {
             headers: headers.get(..count).unwrap_or_default(),
             added: &[],
             unsigned: &[],
-            payload: self.payload,
+            payload: self.payload.as_bytes(),
         };
-        let order = canonical.header_order()?;
+        let order = canonical.header_order(canonical.check()?);
         then(&canonical, &order)
     }
 }

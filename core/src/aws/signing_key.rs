@@ -4,17 +4,18 @@
 
 use core::fmt;
 
-use zeroize::Zeroize;
+use zeroize::optimization_barrier;
 
+use super::canonical::any;
 use super::endpoint::check_region;
-use crate::digest::HmacSha256;
+use crate::digest::{ChainStep, HmacSha256, KeyStates};
 use crate::signer::Mac;
 use crate::{Error, ErrorKind, Out, Result, SignError, Sink, UnixTime};
 
 /// A secret access key in memory, as the [`Mac`] that starts the chain: the key is `"AWS4"` and the
 /// secret, as it would be inside a device.
 #[derive(Clone)]
-pub struct SecretAccessKey(HmacSha256);
+pub struct SecretAccessKey(KeyStates);
 
 impl SecretAccessKey {
     /// The secret as AWS gives it (`wJalr…`, without the `AWS4` prefix).
@@ -26,7 +27,7 @@ impl SecretAccessKey {
         const PREFIX: &[u8] = b"AWS4";
         let mut key = [0u8; PREFIX.len() + 128];
         let end = PREFIX.len() + secret.len();
-        let good = !secret.is_empty() && secret.bytes().all(|c| c.is_ascii_graphic());
+        let good = !secret.is_empty() && !any(secret, |c| !c.is_ascii_graphic());
         let (Some(filled), true) = (key.get_mut(..end), good) else {
             return Err(Error::invalid(
                 "secret access key",
@@ -36,17 +37,16 @@ impl SecretAccessKey {
         let (prefix, rest) = filled.split_at_mut(PREFIX.len().min(end));
         prefix.copy_from_slice(PREFIX);
         rest.copy_from_slice(secret.as_bytes());
-        let mac = HmacSha256::new(filled);
-        filled.zeroize();
-        Ok(Self(mac))
+        let states = KeyStates::new(filled);
+        key = [0; _];
+        optimization_barrier(&key);
+        Ok(Self(states))
     }
 }
 
 impl Mac for SecretAccessKey {
     fn hmac_sha256(&self, message: &[u8]) -> core::result::Result<[u8; 32], SignError> {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        Ok(mac.finish())
+        Ok(self.0.tag(message))
     }
 }
 
@@ -66,7 +66,7 @@ const END: &str = "aws4_request";
 /// of a signature, so keep it for the day; it wipes itself.
 #[derive(Clone)]
 pub struct SigningKey {
-    mac: HmacSha256,
+    key: KeyStates,
     scope: [u8; MAX_SCOPE_LEN],
     scope_len: usize,
     region_len: usize,
@@ -94,29 +94,35 @@ impl SigningKey {
             out.text(part);
         }
         let scope_len = out.len();
-        if scope_len > MAX_SCOPE_LEN {
+        // Made ready ahead of the compressions: what was written in pieces cannot be read as a block at once.
+        let step = |part: &str| ChainStep::new(part.as_bytes());
+        let (Some(mut of_region), Some(mut of_service), Some(mut of_end), true) =
+            (step(region), step(service), step(END), scope_len <= MAX_SCOPE_LEN)
+        else {
             return Err(Error::new(
                 ErrorKind::Capacity,
                 "credential scope",
                 "region and service together are longer than MAX_SCOPE_LEN allows",
             ));
-        }
+        };
         let mut link = secret.hmac_sha256(&date)?;
-        for part in [region, service, END] {
-            let mut mac = HmacSha256::new(&link);
-            mac.update(part.as_bytes());
-            link = mac.finish();
-        }
-        let mac = HmacSha256::new(&link);
-        link.zeroize();
-        Ok(Self { mac, scope, scope_len, region_len: region.len() })
+        link = of_region.tag(&link);
+        link = of_service.tag(&link);
+        link = of_end.tag(&link);
+        let key = KeyStates::new(&link);
+        link = [0; 32];
+        optimization_barrier(&link);
+        Ok(Self { key, scope, scope_len, region_len: region.len() })
     }
 
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
     #[must_use]
     pub fn scope(&self) -> &str {
-        let scope = self.scope.get(..self.scope_len).unwrap_or_default();
-        core::str::from_utf8(scope).unwrap_or_default()
+        core::str::from_utf8(self.scope_octets()).unwrap_or_default()
+    }
+
+    pub(crate) fn scope_octets(&self) -> &[u8] {
+        self.scope.get(..self.scope_len).unwrap_or_default()
     }
 
     /// The region it is good for.
@@ -138,12 +144,17 @@ impl SigningKey {
         self.scope.first_chunk() == Some(&time.date())
     }
 
-    /// The keyed MAC, for a time in ISO 8601 basic.
-    pub(crate) fn mac_at(&self, basic: &str) -> Result<HmacSha256> {
+    /// Refuses a time, in ISO 8601 basic, of another day.
+    pub(crate) fn check_day(&self, basic: &str) -> Result<()> {
         if basic.as_bytes().first_chunk::<8>() != self.scope.first_chunk::<8>() {
             return Err(Error::mismatch("signing key", "derived for another day; derive it anew"));
         }
-        Ok(self.mac.clone())
+        Ok(())
+    }
+
+    /// The keyed MAC.
+    pub(crate) fn mac(&self) -> HmacSha256 {
+        self.key.mac()
     }
 }
 
@@ -177,12 +188,13 @@ mod tests {
         let mut signing = [0u8; 32];
         let want = "a9d028e9e96178f3ed6acfa66eff308447119de7ba1dd1dc7b666bbcb5686dfd";
         crate::encode::hex::decode(want.as_bytes(), &mut signing).unwrap();
-        let mut mac = key.mac_at(NOW).unwrap();
+        let mut mac = key.mac();
         mac.update(b"x");
         assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
         assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
         assert_eq!((key.region(), key.service()), ("us-east-1", "sts"));
-        assert!(key.mac_at("20150831T000000Z").is_err() && !key.covers(at().plus(86_400)));
+        assert!(key.check_day(NOW).is_ok() && key.check_day("20150831T000000Z").is_err());
+        assert!(!key.covers(at().plus(86_400)));
         assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
     }
 
@@ -200,7 +212,7 @@ mod tests {
         assert_eq!(device.0.get(), 1);
         let soft = SecretAccessKey::new("secret").unwrap();
         let soft = SigningKey::derive(&soft, at(), "eu-west-1", "s3").unwrap();
-        assert_eq!(key.mac_at(NOW).unwrap().finish(), soft.mac_at(NOW).unwrap().finish());
+        assert_eq!(key.mac().finish(), soft.mac().finish());
     }
 
     #[test]

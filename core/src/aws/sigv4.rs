@@ -26,11 +26,11 @@
 
 use core::fmt;
 
-use super::canonical::{Canonical, Header, HeaderOrder, Pair, PairValue, query_has};
+use super::canonical::{Canonical, Header, HeaderOrder, Pair, PairValue, any, query_has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
 use crate::encode::hex;
-use crate::out::{Buffered, decimal};
+use crate::out::decimal;
 use crate::{Error, Out, Result, Sink, UnixTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -190,11 +190,13 @@ impl<'a> SigV4<'a> {
         out: &mut Out<'_>,
     ) -> Result<()> {
         self.with_canonical(request, time, Form::Headers, |canonical, order, date| {
-            let signature = self.signature(canonical, order, date)?;
+            self.key.check_day(date)?;
+            let signature = self.signature(canonical, order, date);
             for (name, value) in canonical.added {
-                for part in [name, ": ", value, "\r\n"] {
-                    out.text(part);
-                }
+                out.text(name);
+                out.text(": ");
+                out.text(value);
+                out.text("\r\n");
             }
             if self.settings.session_token_after_signing
                 && let Some(token) = self.session_token
@@ -203,13 +205,10 @@ impl<'a> SigV4<'a> {
                     out.text(part);
                 }
             }
-            let credential = [self.access_key_id, "/", self.key.scope()];
-            out.text("Authorization: ");
-            out.text(ALGORITHM);
-            out.text(" Credential=");
-            for part in credential {
-                out.text(part);
-            }
+            out.text("Authorization: AWS4-HMAC-SHA256 Credential=");
+            out.text(self.access_key_id);
+            out.text("/");
+            out.put(self.key.scope_octets());
             out.text(", SignedHeaders=");
             canonical.write_signed_headers(order, out);
             out.text(", Signature=");
@@ -231,7 +230,8 @@ impl<'a> SigV4<'a> {
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
         self.with_canonical(request, time, Form::Query { expires }, |canonical, order, date| {
-            let signature = self.signature(canonical, order, date)?;
+            self.key.check_day(date)?;
+            let signature = self.signature(canonical, order, date);
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -289,20 +289,15 @@ impl<'a> SigV4<'a> {
         out: &mut impl Sink,
     ) -> Result<()> {
         self.with_canonical(request, time, form, |canonical, order, date| {
-            write_string_to_sign(date, self.key.scope(), canonical, order, out);
+            write_string_to_sign(date, self.key, canonical, order, out);
             Ok(())
         })
     }
 
-    fn signature(
-        &self,
-        canonical: &Canonical<'_>,
-        order: &HeaderOrder,
-        date: &str,
-    ) -> Result<[u8; 64]> {
-        let mut mac = self.key.mac_at(date)?;
-        write_string_to_sign(date, self.key.scope(), canonical, order, &mut mac);
-        Ok(hex::digest(&mac.finish()))
+    fn signature(&self, canonical: &Canonical<'_>, order: &HeaderOrder, date: &str) -> [u8; 64] {
+        let mut mac = self.key.mac();
+        write_string_to_sign(date, self.key, canonical, order, &mut mac);
+        hex::digest(&mac.finish())
     }
 
     fn with_canonical<T>(
@@ -313,29 +308,29 @@ impl<'a> SigV4<'a> {
         then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
     ) -> Result<T> {
         let plain =
-            |s: &str| !s.is_empty() && s.bytes().fold(true, |ok, c| ok & c.is_ascii_graphic());
-        if !plain(self.access_key_id) || self.access_key_id.contains('/') {
+            |s: &str, but: u8| !s.is_empty() && !any(s, |c| !c.is_ascii_graphic() | (c == but));
+        if !plain(self.access_key_id, b'/') {
             return Err(Error::invalid("access key id", "expected printable characters, no slash"));
         }
-        if !self.session_token.is_none_or(plain) {
+        if !self.session_token.is_none_or(|token| plain(token, b' ')) {
             return Err(Error::invalid(
                 "session token",
                 "expected printable characters, no spaces",
             ));
         }
         let hash;
-        let payload = match request.payload {
-            Payload::Bytes([]) => EMPTY_SHA256,
+        let payload: &[u8] = match request.payload {
+            Payload::Bytes([]) => EMPTY_SHA256.as_bytes(),
             Payload::Bytes(bytes) => {
                 hash = hex::digest(&sha256(bytes));
-                ascii(&hash)
+                &hash
             }
             Payload::Sha256(digest) => {
                 hash = hex::digest(&digest);
-                ascii(&hash)
+                &hash
             }
-            Payload::Unsigned => "UNSIGNED-PAYLOAD",
-            Payload::StreamingUnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            Payload::Unsigned => b"UNSIGNED-PAYLOAD",
+            Payload::StreamingUnsignedTrailer => b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
         };
         let date = time.basic();
         let date = ascii(&date);
@@ -354,7 +349,7 @@ impl<'a> SigV4<'a> {
         };
         // The service takes the payload's hash from this header where there is one.
         let stated = |(name, value): &Header<'_>| {
-            name.eq_ignore_ascii_case("x-amz-content-sha256") && value.trim() != payload
+            name.eq_ignore_ascii_case("x-amz-content-sha256") && value.trim().as_bytes() != payload
         };
         let replaced = self.settings.content_sha256_header && form == Form::Headers;
         if !replaced && request.headers.iter().any(stated) {
@@ -371,7 +366,7 @@ impl<'a> SigV4<'a> {
                     token.map(|token| ("x-amz-security-token", token)),
                     self.settings
                         .content_sha256_header
-                        .then_some(("x-amz-content-sha256", payload)),
+                        .then(|| ("x-amz-content-sha256", ascii(payload))),
                 ];
                 let mut count = 1;
                 for (header, slot) in optional.into_iter().flatten().zip(&mut extra) {
@@ -382,7 +377,7 @@ impl<'a> SigV4<'a> {
                 if self.settings.session_token_after_signing {
                     canonical.unsigned = &["x-amz-security-token"];
                 }
-                let order = canonical.header_order()?;
+                let order = canonical.header_order(canonical.check()?);
                 then(&canonical, &order, date)
             }
             Form::Query { expires } => {
@@ -418,7 +413,7 @@ impl<'a> SigV4<'a> {
                 canonical.pairs = pairs.get(..count).unwrap_or_default();
                 // A presigned URL is used by whoever holds it, with headers of their own.
                 canonical.unsigned = &["x-amz-user-agent", "x-amz-checksum-mode"];
-                let order = canonical.header_order()?;
+                let order = canonical.header_order(canonical.check()?);
                 then(&canonical, &order, date)
             }
         }
@@ -431,21 +426,20 @@ const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 /// Writes the string to sign: the canonical request goes straight into its hash.
 fn write_string_to_sign(
     date: &str,
-    scope: &str,
+    key: &SigningKey,
     canonical: &Canonical<'_>,
     order: &HeaderOrder,
     out: &mut impl Sink,
 ) {
+    out.text(ALGORITHM);
+    out.text("\n");
+    out.text(date);
+    out.text("\n");
+    out.put(key.scope_octets());
+    out.text("\n");
     let mut hash = Sha256::new();
-    let mut buffered = Buffered::new(&mut hash);
-    canonical.write(order, &mut buffered);
-    buffered.flush();
-    let mut out = Buffered::new(out);
-    for part in [ALGORITHM, "\n", date, "\n", scope, "\n"] {
-        out.text(part);
-    }
+    canonical.write(order, &mut hash);
     out.put(&hex::digest(&hash.finish()));
-    out.flush();
 }
 
 fn ascii(bytes: &[u8]) -> &str {

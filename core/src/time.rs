@@ -53,7 +53,8 @@ impl UnixTime {
     /// `YYYYMMDDTHHMMSSZ` (ISO 8601 basic), as AWS writes it in `X-Amz-Date`.
     #[must_use]
     pub fn basic(self) -> [u8; 16] {
-        let (year, month, day) = civil(self.0 / DAY);
+        // A day number fits in 32 bits, in which a microcontroller divides.
+        let (year, month, day) = civil(u32::try_from(self.0 / DAY).unwrap_or_default());
         let [y1, y2] = two(year / 100);
         let [y3, y4] = two(year % 100);
         let [m1, m2] = two(month);
@@ -131,12 +132,12 @@ impl UnixTime {
     }
 
     fn clock(self) -> [[u8; 2]; 3] {
-        let s = self.0 % DAY;
+        let s = u32::try_from(self.0 % DAY).unwrap_or_default();
         [two(s / 3600), two(s / 60 % 60), two(s % 60)]
     }
 }
 
-fn two(n: u64) -> [u8; 2] {
+fn two(n: u32) -> [u8; 2] {
     [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
@@ -190,7 +191,7 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 }
 
 /// The date of a day since 1970-01-01: year, month, day.
-fn civil(day: u64) -> (u64, u64, u64) {
+fn civil(day: u32) -> (u32, u32, u32) {
     // Within an era of 400 years every count is exact.
     let since = day + 719_468;
     let (era, doe) = (since / 146_097, since % 146_097);

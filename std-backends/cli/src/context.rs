@@ -17,10 +17,10 @@ use crate::error::CliError;
 #[derive(Args)]
 pub(crate) struct Global {
     /// Print JSON for machines or text for people
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, global = true, help_heading = "Global options", value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     /// Use this time in place of the clock, such as 2026-11-22T12:00:00Z
-    #[arg(long, global = true, value_name = "RFC3339", value_parser = time)]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "RFC3339", value_parser = time)]
     pub(crate) time: Option<UnixTime>,
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// A scope; may be repeated or a comma-separated list [default: cloud-platform]
     #[arg(long = "scope", alias = "scopes", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
-    /// An audience in place of scopes, such as <https://pubsub.googleapis.com/>
+    /// An audience in place of scopes: one API's URL, such as that of pubsub.googleapis.com
     #[arg(long, conflicts_with = "scopes")]
     audience: Option<String>,
     /// A user to act for, with domain-wide delegation

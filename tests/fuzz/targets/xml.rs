@@ -13,8 +13,20 @@ fuzz_target!(|data: &[u8]| {
     let mut text = data.to_vec();
     if let Ok(root) = xml::parse(&mut text) {
         let document = std::str::from_utf8(data).expect("UTF-8");
-        let document = roxmltree::Document::parse(document).expect("roxmltree reads it too");
-        same(root, document.root_element());
+        match roxmltree::Document::parse(document) {
+            Ok(document) => same(root, document.root_element(), !data.contains(&b'\r')),
+            // Namespaces are not looked at here.
+            Err(
+                roxmltree::Error::DuplicatedAttribute(..)
+                | roxmltree::Error::DuplicatedNamespace(..)
+                | roxmltree::Error::InvalidElementNamePrefix(_)
+                | roxmltree::Error::InvalidXmlPrefixUri(_)
+                | roxmltree::Error::UnexpectedXmlUri(_)
+                | roxmltree::Error::UnexpectedXmlnsUri(_)
+                | roxmltree::Error::UnknownNamespace(..),
+            ) => {}
+            Err(error) => panic!("roxmltree does not read it: {error}"),
+        }
     }
     let now = UnixTime::new(1_795_348_800).expect("a time");
     let secret = SecretAccessKey::new("secret").expect("a secret");
@@ -36,16 +48,17 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn same(ours: Element<'_>, theirs: roxmltree::Node<'_, '_>) {
+/// Line ends are left out of the comparison where there is a CR: before a reference roxmltree keeps it.
+fn same(ours: Element<'_>, theirs: roxmltree::Node<'_, '_>, texts_too: bool) {
     assert_eq!(ours.name(), theirs.tag_name().name());
     let mut children = theirs.children().filter(|child| child.is_element());
     let mut leaf = true;
     for child in ours.children() {
         leaf = false;
-        same(child, children.next().expect("as many children"));
+        same(child, children.next().expect("as many children"), texts_too);
     }
     assert!(children.next().is_none());
-    if leaf {
+    if leaf && texts_too {
         let texts = theirs.children().filter(|child| child.is_text()).filter_map(|t| t.text());
         assert_eq!(ours.text(), texts.collect::<String>());
     }

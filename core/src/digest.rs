@@ -242,7 +242,11 @@ impl KeyStates {
     #[inline]
     pub(crate) fn of_block(block: &[u8; 64]) -> Self {
         // The two compressions stand side by side, so that a processor can run them at a time.
-        let mut pads = [block.map(|octet| octet ^ 0x36), block.map(|octet| octet ^ 0x5c)];
+        // In their place: what is made elsewhere and copied stays behind.
+        let mut pads = [[0x36; 64], [0x5c; 64]];
+        for pad in &mut pads {
+            pad.iter_mut().zip(block).for_each(|(to, octet)| *to ^= octet);
+        }
         let mut states = Self { inner: INITIAL, outer: INITIAL };
         let [inner, outer] = &pads;
         compress256(&mut states.inner, from_ref(inner));
@@ -301,26 +305,30 @@ impl ChainStep {
         (count > 1).then_some(Self { inner, count })
     }
 
-    /// The tag under `key`, with two calls of the compression in place of four. Not inlined: the octets of
-    /// the key would be spread over registers one by one.
+    /// Puts the tag under the key `link` in its place, with two calls of the compression in place of four.
+    /// Not inlined: the octets of the key would be spread over registers one by one.
     #[inline(never)]
-    pub(crate) fn tag(&mut self, key: &[u8; 32]) -> [u8; 32] {
-        let pad = |with: u8| {
-            let mut block = [with; 64];
-            if let Some(to) = block.first_chunk_mut() {
-                *to = key.map(|octet| octet ^ with);
-            }
-            block
+    pub(crate) fn tag(&mut self, link: &mut [u8; 32]) {
+        // In its place: what is made elsewhere and copied stays behind.
+        let pad = |block: &mut [u8; 64], link: &[u8; 32], with: u8| {
+            *block = [with; 64];
+            block.iter_mut().zip(link).for_each(|(to, octet)| *to ^= octet);
         };
         let [key_block, ..] = &mut self.inner;
-        *key_block = pad(0x36);
+        pad(key_block, link, 0x36);
         let (mut inner, mut outer) = (INITIAL, INITIAL);
         compress256(&mut inner, self.inner.get(..self.count).unwrap_or_default());
-        let mut blocks = [pad(0x5c), outer_block(&inner)];
+        let mut blocks = [[0; 64], outer_block(&inner)];
+        let [key_block, _] = &mut blocks;
+        pad(key_block, link, 0x5c);
         compress256(&mut outer, &blocks);
         blocks = [[0; 64]; 2];
         optimization_barrier(&blocks);
-        taken(&mut outer)
+        for (to, word) in link.as_chunks_mut::<4>().0.iter_mut().zip(&outer) {
+            *to = word.to_be_bytes();
+        }
+        outer = INITIAL;
+        optimization_barrier(&outer);
     }
 }
 
@@ -423,7 +431,8 @@ mod tests {
         let message = [b'm'; 120];
         for len in 0..=119u8 {
             let (message, _) = message.split_at(len.into());
-            let tag = ChainStep::new(message).unwrap().tag(&[len; 32]);
+            let mut tag = [len; 32];
+            ChainStep::new(message).unwrap().tag(&mut tag);
             assert_eq!(tag, hmac_sha256(&[len; 32], message));
         }
         assert!(ChainStep::new(&message).is_none());

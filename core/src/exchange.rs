@@ -1,6 +1,6 @@
 //! The one shape of every credential flow: a request to build and sign, an answer to read.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use crate::encode::{base64, hex};
 use crate::http::{HttpRequest, ResponseHead};
@@ -584,15 +584,26 @@ pub struct ServiceError<'b> {
 impl ServiceError<'_> {
     /// Whether the same request may succeed later: throttling (429 or its name) and failures of the
     /// server. OAuth's names for these (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5; Google's
-    /// `internal_failure`) come with any status.
+    /// `internal_failure`) and AWS's come with any status.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         const OAUTH: [&str; 4] =
             ["internal_failure", "server_error", "slow_down", "temporarily_unavailable"];
+        // As botocore's standard retry mode has them.
+        const AWS: [&str; 7] = [
+            "BandwidthLimitExceeded",
+            "IDPCommunicationError",
+            "PriorRequestNotComplete",
+            "RequestLimitExceeded",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "TooManyRequestsException",
+        ];
         self.status >= 500
-            || self.status == 429
+            || matches!(self.status, 408 | 429)
             || self.code.contains("Throttl")
             || OAUTH.contains(&self.code)
+            || AWS.contains(&self.code)
     }
 }
 
@@ -600,17 +611,30 @@ impl fmt::Display for ServiceError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the service answered {}", self.status)?;
         for part in [self.code, self.message] {
-            if !part.is_empty() {
-                write!(f, ": {part}")?;
+            if part.is_empty() {
+                continue;
+            }
+            f.write_str(": ")?;
+            // Line ends and terminal escapes are for nobody's log.
+            for c in part.chars() {
+                f.write_char(if c.is_control() { ' ' } else { c })?;
             }
         }
         Ok(())
     }
 }
 
-/// A secret in an answer. It shows itself only when asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A secret in an answer. It shows itself only when asked, and compares in constant time.
+#[derive(Clone, Copy)]
 pub struct Secret<'b>(&'b str);
+
+impl PartialEq for Secret<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret<'_> {}
 
 impl<'b> Secret<'b> {
     /// Wraps a secret.

@@ -167,8 +167,9 @@ def test_session_names(cloudauth, name):
 
 @pytest.mark.parametrize(
     "policy",
-    ['{"a":"&+ %20~*\'()/?#[]@!$;,:=<>`\\|^"}', "{\t\r\n}", "{é\u00ff\u00a0\u0085}", "&Action=x", "x" * 2048, "ÿ" * 2048],
-)
+    ['{"a":"&+ %20~*\'()/?#[]@!$;,:=<>`|^"}', "{\t\r\n}", '{"é":"\u00ff\u00a0\u0085"}', '"&Action=x"', '"' + "x" * 2046 + '"',
+     '"' + "ÿ" * 2046 + '"'],
+)  # fmt: skip
 def test_policies(cloudauth, tmp_path, policy):
     file = tmp_path / "policy"
     file.write_bytes(policy.encode())

@@ -255,15 +255,19 @@ impl<'a> Canonical<'a> {
             encode(path, out);
             return;
         }
+        // Most paths have none, and then nothing is looked for.
+        let mut ups = path.split(|c| *c == b'/').filter(|segment| *segment == b"..").count();
         let mut empty = true;
         let mut rest = path;
         while let Some((segment, after)) = next_segment(rest) {
             rest = after;
             if matches!(segment, b"" | b"." | b"..") {
+                ups -= usize::from(segment == b"..");
                 continue;
             }
-            if let Some(after) = cancelled(after) {
+            if let Some((after, taken)) = cancelled(after, ups) {
                 rest = after;
+                ups -= taken;
                 continue;
             }
             out.put(b"/");
@@ -407,16 +411,19 @@ fn next_segment(path: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((segment, rest.get(1..).unwrap_or_default()))
 }
 
-/// Where a later `..` takes back the segment before `rest`: what follows that `..`.
-fn cancelled(rest: &[u8]) -> Option<&[u8]> {
-    let mut depth = 0usize;
+/// Where a later `..` takes back the segment before `rest`, which has `ups` of them: what follows that
+/// `..`, and how many there are up to it.
+fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
+    let (mut depth, mut seen) = (0, 0);
     let mut at = rest;
-    while let Some((segment, after)) = next_segment(at) {
+    // No further than what is left of them reaches.
+    while depth < ups - seen {
+        let (segment, after) = next_segment(at)?;
         at = after;
         match segment {
             b"" | b"." => {}
-            b".." if depth == 0 => return Some(after),
-            b".." => depth -= 1,
+            b".." if depth == 0 => return Some((after, seen + 1)),
+            b".." => (depth, seen) = (depth - 1, seen + 1),
             _ => depth += 1,
         }
     }

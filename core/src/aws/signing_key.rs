@@ -105,13 +105,17 @@ impl SigningKey {
                 "region and service together are longer than MAX_SCOPE_LEN allows",
             ));
         };
-        let mut link = secret.hmac_sha256(&date)?;
-        link = of_region.tag(&link);
-        link = of_service.tag(&link);
-        link = of_end.tag(&link);
-        let key = KeyStates::new(&link);
-        link = [0; 32];
-        optimization_barrier(&link);
+        let mut answer = secret.hmac_sha256(&date);
+        let link = match &mut answer {
+            Ok(link) => link,
+            Err(error) => return Err((*error).into()),
+        };
+        for step in [&mut of_region, &mut of_service, &mut of_end] {
+            step.tag(link);
+        }
+        let key = KeyStates::new(link);
+        answer = Ok([0; 32]);
+        optimization_barrier(&answer);
         Ok(Self { key, scope, scope_len, region_len: region.len() })
     }
 

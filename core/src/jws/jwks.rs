@@ -11,8 +11,9 @@ use crate::{Error, ErrorKind, Result, Scheme};
 ///
 /// Keys that are for something else are passed over, as RFC 7517, section 5, wants it: other types and
 /// curves, symmetric keys, a `use` other than `sig`, `key_ops` without `verify`, an `alg` that is no
-/// [`Scheme`]. A set is refused as a whole when a key is damaged, weak or private, or when two have one
-/// name, whatever their types: a set like that is a mistake or an attack.
+/// [`Scheme`]. Stricter than the RFC, a set is refused as a whole when a key of a known type is damaged,
+/// weak or private, or when two keys have one name, whatever their types: a set like that is a mistake or
+/// an attack.
 #[derive(Clone)]
 pub struct Jwks<'b> {
     keys: Elements<'b>,

@@ -6,7 +6,7 @@ mod sts;
 
 use clap::Subcommand;
 
-use crate::context::{Context, variable};
+use crate::context::{Context, given, variable};
 use crate::error::CliError;
 
 #[derive(Subcommand)]
@@ -34,6 +34,16 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
         Command::Sign(args) => sign::run(args, context),
         Command::WebIdentity(args) => sts::web_identity(args, context),
     }
+}
+
+/// The region, from the option or the variables of AWS's own tools.
+fn region(option: Option<&str>) -> Result<String, CliError> {
+    given("--region", option, &["AWS_REGION", "AWS_DEFAULT_REGION"])
+}
+
+/// The access key id, from the option or AWS's own variable.
+fn access_key_id(option: Option<&str>) -> Result<String, CliError> {
+    given("--access-key-id", option, &["AWS_ACCESS_KEY_ID"])
 }
 
 /// The session token of temporary credentials.

@@ -4,8 +4,9 @@ mod assertion;
 mod token;
 
 use clap::Subcommand;
+use cloudauth_core::azure::{Application, Authority};
 
-use crate::context::Context;
+use crate::context::{Context, given, variable};
 use crate::error::CliError;
 
 #[derive(Subcommand)]
@@ -19,16 +20,50 @@ pub(crate) enum Command {
 /// The app, for every command.
 #[derive(clap::Args)]
 struct App {
-    /// The tenant: its id or a domain
-    #[arg(long, env = "AZURE_TENANT_ID", hide_env_values = true)]
-    tenant: String,
-    /// The app's (client) id
-    #[arg(long, env = "AZURE_CLIENT_ID", hide_env_values = true, value_name = "ID")]
-    client_id: String,
+    /// The tenant: its id or a domain [env: AZURE_TENANT_ID]
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The app's (client) id [env: AZURE_CLIENT_ID]
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
     /// Host of the authority, for other clouds: login.microsoftonline.us (US government),
-    /// login.partner.microsoftonline.cn (China)
-    #[arg(long, env = "AZURE_AUTHORITY_HOST", hide_env_values = true, value_name = "HOST")]
+    /// login.partner.microsoftonline.cn (China) [env: AZURE_AUTHORITY_HOST]
+    #[arg(long, value_name = "HOST")]
     authority: Option<String>,
+}
+
+/// The app, once options and variables are read.
+struct AppNames {
+    tenant: String,
+    client_id: String,
+    authority: Option<String>,
+}
+
+impl App {
+    fn names(&self) -> Result<AppNames, CliError> {
+        let authority = match &self.authority {
+            Some(host) => Some(host.clone()),
+            None => variable("AZURE_AUTHORITY_HOST")?,
+        };
+        Ok(AppNames {
+            tenant: given("--tenant", self.tenant.as_deref(), &["AZURE_TENANT_ID"])?,
+            client_id: given("--client-id", self.client_id.as_deref(), &["AZURE_CLIENT_ID"])?,
+            authority,
+        })
+    }
+}
+
+impl AppNames {
+    fn application(&self) -> Application<'_> {
+        let host = self.authority.as_deref();
+        let host =
+            host.map(|host| host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/'));
+        Application {
+            tenant: &self.tenant,
+            client_id: &self.client_id,
+            authority: host.map_or(Authority::Public, Authority::Custom),
+        }
+    }
 }
 
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliError> {

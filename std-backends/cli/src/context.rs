@@ -34,6 +34,25 @@ fn time(text: &str) -> Result<UnixTime, cloudauth_core::Error> {
     UnixTime::parse(text)
 }
 
+/// For commands that are about a request to a service.
+#[derive(Args)]
+pub(crate) struct DryRun {
+    /// Print the raw HTTP request that would be sent. It holds live secrets: tokens, signatures
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl DryRun {
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        Err(CliError::Usage(
+            "this version sends no requests; --dry-run prints the one it would send".to_owned(),
+        ))
+    }
+}
+
 pub(crate) struct Context {
     pub(crate) output: Output,
     time: Option<UnixTime>,
@@ -67,14 +86,14 @@ impl Context {
 
     /// Opens a signing key, and passes its warnings on to standard error.
     pub(crate) fn key(&self, uri: &str) -> Result<Key, CliError> {
-        let key = Key::open(&KeyUri::parse(uri)?)?;
+        let key = Key::open(&key_uri(uri)?)?;
         warn(key.warnings());
         Ok(key)
     }
 
     /// Opens an AWS secret access key, in the same way.
     pub(crate) fn mac_key(&self, uri: &str) -> Result<MacKey, CliError> {
-        let key = MacKey::open(&KeyUri::parse(uri)?)?;
+        let key = MacKey::open(&key_uri(uri)?)?;
         warn(key.warnings());
         Ok(key)
     }
@@ -125,9 +144,17 @@ impl Context {
 
     /// Builds a request that no key signs, and shows it.
     pub(crate) fn show_unsigned(&self, exchange: &impl Exchange) -> Result<Vec<u8>, CliError> {
-        let at = self.attempt()?;
-        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, 0)?]);
-        self.show(&exchange.build(&at, &mut buf)?)
+        self.show_at(exchange, &self.attempt()?)
+    }
+
+    /// The same for an attempt that a derived key was made for.
+    pub(crate) fn show_at(
+        &self,
+        exchange: &impl Exchange,
+        at: &Attempt,
+    ) -> Result<Vec<u8>, CliError> {
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(at, 0)?]);
+        self.show(&exchange.build(at, &mut buf)?)
     }
 
     /// The certificates of a PEM or DER file.
@@ -135,6 +162,18 @@ impl Context {
         let bytes = read(path, MAX_CERTIFICATES)?;
         cloudauth_keys::pem::certificates(&bytes).map_err(|e| CliError::input(path.display(), e))
     }
+}
+
+/// What has no colon names no key. It is not repeated: it may be the secret.
+fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
+    if !uri.contains(':') {
+        return Err(CliError::Key(
+            "key URI: no scheme; a key file is written file:PATH, a variable env:NAME. If this was the \
+             secret itself, every user of this machine may have read it: change it"
+                .to_owned(),
+        ));
+    }
+    Ok(KeyUri::parse(uri)?)
 }
 
 fn warn(warnings: &[Warning]) {
@@ -150,6 +189,24 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>, CliError> {
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(CliError::input(name, "is not UTF-8")),
     }
+}
+
+/// An option's value, else that of the first variable that is set.
+pub(crate) fn given(
+    option: &str,
+    value: Option<&str>,
+    variables: &[&str],
+) -> Result<String, CliError> {
+    if let Some(value) = value {
+        return Ok(value.to_owned());
+    }
+    for name in variables {
+        if let Some(value) = variable(name)? {
+            return Ok(value);
+        }
+    }
+    let variables = variables.join(" or ");
+    Err(CliError::Usage(format!("{option} is missing; give it, or set {variables}")))
 }
 
 /// A path from the command line, else from an environment variable.
@@ -168,11 +225,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
     } else {
         File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
     };
-    result.map_err(|e| CliError::input(path.display(), e))?;
+    let place = place(path);
+    result.map_err(|e| CliError::input(&place, e))?;
     if bytes.len() as u64 > limit {
-        return Err(CliError::input(path.display(), format!("is larger than {limit} octets")));
+        return Err(CliError::input(&place, format!("is larger than {limit} octets")));
     }
     Ok(bytes)
+}
+
+/// How messages name a file.
+pub(crate) fn place(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// A JSON document and a line feed.
@@ -187,11 +250,11 @@ pub(crate) fn json(value: &serde_json::Value) -> Vec<u8> {
 pub(crate) fn with_buffer<T>(
     mut build: impl FnMut(&mut [u8]) -> Result<T, cloudauth_core::Error>,
 ) -> Result<T, CliError> {
-    let mut buf = vec![0u8; 4096];
+    let mut buf = Zeroizing::new(vec![0u8; 4096]);
     loop {
         match build(&mut buf) {
             Err(e) if e.needed().is_some_and(|n| n > buf.len()) => {
-                buf.resize(e.needed().unwrap_or_default(), 0);
+                buf = Zeroizing::new(vec![0; e.needed().unwrap_or_default()]);
             }
             result => return Ok(result?),
         }

@@ -16,6 +16,8 @@ pub(crate) enum CliError {
     Input(String),
     /// Standard output cannot be written: 6. (5 is a service's refusal.)
     Output(std::io::Error),
+    /// A token does not verify: 7.
+    Refused(String),
 }
 
 impl CliError {
@@ -25,6 +27,7 @@ impl CliError {
             Self::Key(_) => 3,
             Self::Input(_) => 4,
             Self::Output(_) => 6,
+            Self::Refused(_) => 7,
         }
     }
 
@@ -52,7 +55,9 @@ impl From<KeyError> for CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Key(text) | Self::Input(text) => f.write_str(text),
+            Self::Usage(text) | Self::Key(text) | Self::Input(text) | Self::Refused(text) => {
+                f.write_str(text)
+            }
             Self::Output(e) => write!(f, "standard output: {e}"),
         }
     }

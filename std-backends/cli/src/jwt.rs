@@ -9,7 +9,7 @@ use cloudauth_core::jws::{DEFAULT_SKEW, Expect, MAX_TOKEN_LEN, Outcome, Report, 
 use cloudauth_core::{Scheme, Sink};
 use cloudauth_keys::KeySet;
 
-use crate::context::{Context, Output, read};
+use crate::context::{Context, Output, place, read};
 use crate::error::CliError;
 
 #[derive(Subcommand)]
@@ -19,8 +19,9 @@ pub(crate) enum Command {
 }
 
 const AFTER: &str = "\
-A token with a kid needs the key of that kid; one without needs a set of one key. exp is required. aud must
-be the one audience. On failure every check that fails is named, and nothing of the token is printed.
+A token with a kid needs the key of that kid; one without needs a set of one key. exp is required.
+With --audience, aud must be that one audience alone. On failure every check that fails is named,
+nothing of the token is printed, and the exit code is 7.
 
 Example:
   curl -s https://www.googleapis.com/oauth2/v3/certs >jwks.json
@@ -64,13 +65,14 @@ pub(crate) struct VerifyArgs {
         value_parser = clap::value_parser!(u64).range(0..=3600)
     )]
     skew: u64,
-    /// The greatest age of the token, counted from iat [default: only exp counts]
+    /// The greatest age of the token, counted from iat, plus the skew [default: only exp
+    /// counts]
     #[arg(long, value_name = "SECONDS")]
     max_age: Option<u64>,
 }
 
 fn algorithm(name: &str) -> Result<Scheme, String> {
-    Scheme::from_jws_name(name)
+    Scheme::from_jws_name(name.trim())
         .ok_or_else(|| "tokens are verified with RS256, PS256, ES256 or ES384".to_owned())
 }
 
@@ -86,15 +88,14 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
                 .to_owned(),
         ));
     }
-    if looks_like_token(&args.token) {
-        return Err(CliError::Usage(
-            "the token itself is on the command line, where every user of this machine can read it; \
-             give it on standard input or in a file"
-                .to_owned(),
+    let jwks = read(&args.jwks, MAX_JWKS)?;
+    if jwks.trim_ascii_start().starts_with(b"-----BEGIN") {
+        return Err(CliError::input(
+            place(&args.jwks),
+            "is PEM; expected a JWK set, such as {\"keys\":[…]} from the issuer",
         ));
     }
-    let keys = KeySet::from_jwks(&read(&args.jwks, MAX_JWKS)?)
-        .map_err(|e| CliError::input(args.jwks.display(), e))?;
+    let keys = KeySet::from_jwks(&jwks).map_err(|e| CliError::input(place(&args.jwks), e))?;
     let token = token(&args.token)?;
     let expect = Expect {
         issuer: args.issuer.as_deref(),
@@ -105,11 +106,10 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
         ..Expect::new(&args.algorithms, context.now()?)
     };
     let mut buf = vec![0; token.len()];
-    let report = Token::parse(&token, &mut buf)
-        .map_err(|e| CliError::input("the token is refused", e))?
-        .verify(&expect, &keys);
+    let refused = |e| CliError::Refused(format!("the token is refused: {e}"));
+    let report = Token::parse(&token, &mut buf).map_err(refused)?.verify(&expect, &keys);
     let Ok(verified) = report.verdict() else {
-        return Err(CliError::Input(failures(&report)));
+        return Err(CliError::Refused(failures(&report)));
     };
     let mut text = Bytes(Vec::with_capacity(token.len()));
     match context.output {
@@ -120,23 +120,22 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
     Ok(text.0)
 }
 
-/// Whether it is a token where a file is expected. The error about the missing file would show it.
-fn looks_like_token(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    // {" in base64url begins like this.
-    text.starts_with("ey") && text.matches('.').count() >= 2 && !path.exists()
-}
-
 fn token(path: &Path) -> Result<String, CliError> {
     // With room for its newline.
     let octets = read(path, MAX_TOKEN_LEN as u64 + 2)?;
     let mut token = String::from_utf8(octets)
-        .map_err(|_| CliError::input("the token is refused", "it is not ASCII text"))?;
+        .map_err(|_| CliError::Refused("the token is refused: it is not ASCII text".to_owned()))?;
     if token.ends_with('\n') {
         token.pop();
         if token.ends_with('\r') {
             token.pop();
         }
+    }
+    if token.is_empty() {
+        return Err(CliError::input(place(path), "is empty; expected a token"));
+    }
+    if token.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+        return Err(CliError::input(place(path), "expected the token alone, without Bearer"));
     }
     Ok(token)
 }

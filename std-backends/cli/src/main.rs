@@ -12,6 +12,7 @@ mod jwt;
 mod raw_request;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -27,7 +28,12 @@ Keys are named by URI:
               ?passphrase-source=env:NAME, file:PATH or fd:N for an encrypted one
   env:NAME    the same, in an environment variable
 
-Exit codes: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output.
+CLOUDAUTH_KEY_PASSPHRASE holds the passphrase of an encrypted key where none is named. For the AWS
+commands that sign with a secret access key, --key names a file or a variable with the bare secret.
+
+What --dry-run prints holds live secrets: tokens, client secrets, signatures that count until they expire.
+
+Exit codes: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output, 7 a token does not verify.
 Nothing is printed on standard output unless the command succeeds.";
 
 #[derive(Parser)]
@@ -67,6 +73,14 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
+    if std::env::args_os().skip(1).any(|arg| is_secret(&arg.to_string_lossy())) {
+        return fail(&CliError::Usage(
+            "a secret or a token is on the command line, where every user of this machine can read it; \
+             name it: a file or a variable for --key and --client-secret, AWS_SESSION_TOKEN, a file or \
+             standard input for tokens"
+                .to_owned(),
+        ));
+    }
     let Cli { global, command } = Cli::parse();
     let context = Context::new(global);
     let result = match command {
@@ -80,6 +94,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Options that other tools have and this one never will, and tokens (JWT), which no file is named like.
+fn is_secret(arg: &str) -> bool {
+    let option = ["--secret-access-key", "--session-token", "--secret", "--password", "--pin"];
+    let (name, value) = arg.split_once('=').unwrap_or((arg, arg));
+    let token = value.strip_prefix("Bearer ").unwrap_or(value);
+    let in_token = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    // A header is an object: { in base64url.
+    let object = matches!(token.as_bytes(), [b'e', b'w'..=b'z' | b'0'..=b'9', ..]);
+    option.contains(&name)
+        || object
+            && token.split('.').count() == 3
+            && token.bytes().all(in_token)
+            && !Path::new(value).exists()
 }
 
 fn fail(error: &CliError) -> ExitCode {

@@ -3,8 +3,10 @@
 #![no_main]
 
 use cloudauth_core::aws::sigv4::SigV4;
-use cloudauth_core::aws::sts::{AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity};
-use cloudauth_core::aws::{SecretAccessKey, SigningKey};
+use cloudauth_core::aws::sts::{
+    AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, GetSessionToken,
+};
+use cloudauth_core::aws::{Credentials, SecretAccessKey, SigningKey};
 use cloudauth_core::xml::{self, Element};
 use cloudauth_core::{Exchange, ResponseHead, UnixTime};
 use libfuzzer_sys::fuzz_target;
@@ -37,16 +39,30 @@ fuzz_target!(|data: &[u8]| {
         let role = AssumeRole::new(signer, "arn:aws:iam::123456789012:role/r", "session");
         if let Ok(role) = role.response(&head, &mut data.to_vec()) {
             assert_eq!(status, 200);
-            assert!(!role.credentials.access_key_id.is_empty());
-            assert!(!role.credentials.secret_access_key.expose().is_empty());
-            assert!(!role.credentials.session_token.expose().is_empty());
+            complete(role.credentials);
         }
         let arn = "arn:aws:iam::123456789012:role/r";
         let web = AssumeRoleWithWebIdentity::new("us-east-1", arn, "session", "token");
-        let _ = web.response(&head, &mut data.to_vec());
-        let _ = GetCallerIdentity::new(signer).response(&head, &mut data.to_vec());
+        if let Ok(web) = web.response(&head, &mut data.to_vec()) {
+            assert_eq!(status, 200);
+            complete(web.role.credentials);
+        }
+        if let Ok(own) = GetSessionToken::new(signer).response(&head, &mut data.to_vec()) {
+            assert_eq!(status, 200);
+            complete(own);
+        }
+        if let Ok(who) = GetCallerIdentity::new(signer).response(&head, &mut data.to_vec()) {
+            assert_eq!(status, 200);
+            assert!(!who.account.is_empty() && !who.arn.is_empty());
+        }
     }
 });
+
+fn complete(credentials: Credentials<'_>) {
+    assert!(!credentials.access_key_id.is_empty());
+    assert!(!credentials.secret_access_key.expose().is_empty());
+    assert!(!credentials.session_token.expose().is_empty());
+}
 
 /// Line ends are left out of the comparison where there is a CR: before a reference roxmltree keeps it.
 fn same(ours: Element<'_>, theirs: roxmltree::Node<'_, '_>, texts_too: bool) {

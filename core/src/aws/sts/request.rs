@@ -41,7 +41,10 @@ pub(super) fn write<'b>(
         all.text("Version", "2011-06-15");
         parameters(&mut all);
     });
-    let payload = Payload::Sha256(sha256(draft.body_written()));
+    let payload = Payload::Sha256(match signed {
+        Some(_) => sha256(draft.body_written()),
+        None => [0; 32],
+    });
     let mut result = Ok(());
     draft.head(|out| {
         out.text("Content-Type: ");

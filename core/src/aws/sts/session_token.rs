@@ -64,6 +64,12 @@ impl Exchange for GetSessionToken<'_> {
         check::signer(&self.signer, self.endpoint)?;
         check::token_duration(self.duration_seconds)?;
         check::mfa(self.serial_number, self.token_code)?;
+        if self.signer.session_token.is_some() {
+            return Err(crate::Error::invalid(
+                "session token",
+                "GetSessionToken takes long-term credentials only; leave the session token out",
+            ));
+        }
         let route = Route {
             region: self.signer.key.region(),
             endpoint: self.endpoint,

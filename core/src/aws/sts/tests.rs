@@ -11,7 +11,7 @@ use super::*;
 use crate::aws::sigv4::{Payload, Request, SigV4};
 use crate::aws::{SecretAccessKey, SigningKey};
 use crate::digest::hmac_sha256;
-use crate::{Attempt, Exchange, HttpRequest, Mac, ResponseHead, SignError, UnixTime};
+use crate::{Attempt, ErrorKind, Exchange, HttpRequest, Mac, ResponseHead, SignError, UnixTime};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
@@ -150,19 +150,28 @@ fn as_botocore() {
 
     let key = self::key("cn-north-1");
     let signer = SigV4 { session_token: Some("tok+/="), ..SigV4::new("AKIDEXAMPLE", &key) };
+    let temporary = GetSessionToken::new(signer);
+    let error = temporary.needed(&at(), 0).unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, "session token"));
     let own = GetSessionToken {
         duration_seconds: Some(900),
         serial_number: Some("arn:aws:iam::123456789012:mfa/u"),
         token_code: Some("123456"),
-        ..GetSessionToken::new(signer)
+        ..GetSessionToken::new(SigV4::new("AKIDEXAMPLE", &key))
     };
-    let signature = "035e88dd24b32af8aaaf5ab907c6906bd77f65d8800676ef7063b82e1b8bf5cf";
-    let credential = format!("cn-north-1/{scope};x-amz-security-token, Signature={signature}");
+    let signature = "d0d9b3573c2c2bd9105f1bee4ff59e0f9ba695f4746e5ec19d80145d889c9ea5";
+    let credential = format!("cn-north-1/{scope}, Signature={signature}");
     let body = "Action=GetSessionToken&Version=2011-06-15&DurationSeconds=900\
         &SerialNumber=arn%3Aaws%3Aiam%3A%3A123456789012%3Amfa%2Fu&TokenCode=123456";
     check(&own, "sts.cn-north-1.amazonaws.com.cn", &credential, body);
+
+    let who = GetCallerIdentity::new(signer);
+    let signature = "34fee431358e53dfc932699d727587226c44fd3828c53d0e0c56d08965aaae2e";
+    let credential = format!("cn-north-1/{scope};x-amz-security-token, Signature={signature}");
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    check(&who, "sts.cn-north-1.amazonaws.com.cn", &credential, body);
     let mut buf = Vec::new();
-    assert_eq!(built(&own, &mut buf).header("x-amz-security-token"), Some("tok+/="));
+    assert_eq!(built(&who, &mut buf).header("x-amz-security-token"), Some("tok+/="));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cloudauth_core::{Exchange, Out, Signer};
 use serde_json::json;
 
 use super::host;
-use crate::context::{Context, Output, json, with_buffer};
+use crate::context::{Context, DryRun, Output, json, with_buffer};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -21,9 +21,8 @@ Example:
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Print the raw HTTP request that would be sent (this version sends none)
-    #[arg(long, required = true)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// The key of the certificate
     #[arg(long, alias = "private-key", value_name = "URI")]
     key: String,
@@ -66,7 +65,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    debug_assert!(args.dry_run);
+    args.dry_run.check()?;
     let mut ders = context.certificates(&args.certificate)?;
     if let Some(path) = &args.intermediates {
         ders.extend(context.certificates(path)?);

@@ -9,7 +9,7 @@ use cloudauth_core::digest::sha256;
 use cloudauth_core::encode::hex;
 use serde_json::json;
 
-use super::session_token;
+use super::{access_key_id, region, session_token};
 use crate::context::{Context, MAX_REQUEST, Output, json, read, with_buffer};
 use crate::error::CliError;
 use crate::raw_request::RawRequest;
@@ -25,19 +25,20 @@ Example:
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The raw HTTP/1.1 request: a file, or - for standard input
+    /// The raw HTTP/1.1 request: a file, or - for standard input. Line ends, headers and body stay as
+    /// they are: for sending, end lines with CR LF and give a Content-Length
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
-    /// The region, such as eu-central-1
-    #[arg(long, env = "AWS_REGION")]
-    region: String,
+    /// The region, such as eu-central-1 [env: AWS_REGION, AWS_DEFAULT_REGION]
+    #[arg(long)]
+    region: Option<String>,
     /// The service's signing name. For s3 the path is taken as it is and the payload's hash is added
     #[arg(long)]
     service: String,
-    /// The access key id
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true, value_name = "ID")]
-    access_key_id: String,
-    /// The secret access key: a file: or env: URI
+    /// The access key id [env: AWS_ACCESS_KEY_ID]
+    #[arg(long, value_name = "ID")]
+    access_key_id: Option<String>,
+    /// Where the secret access key is: file:PATH of a file that holds it and nothing else, or env:NAME
     #[arg(long, value_name = "URI", default_value = "env:AWS_SECRET_ACCESS_KEY")]
     key: String,
     /// Sign in the query: a presigned URL
@@ -69,12 +70,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let now = context.now()?;
     let mut raw = RawRequest::parse(&read(&args.request, MAX_REQUEST)?)?;
+    let region = region(args.region.as_deref())?;
+    let id = access_key_id(args.access_key_id.as_deref())?;
     let secret = context.mac_key(&args.key)?;
     let session_token = session_token()?;
-    let key = SigningKey::derive(&secret, now, &args.region, &args.service)?;
+    let key = SigningKey::derive(&secret, now, &region, &args.service)?;
     let s3 = args.service == "s3";
     let signer = SigV4 {
-        access_key_id: &args.access_key_id,
+        access_key_id: &id,
         session_token: session_token.as_deref(),
         key: &key,
         settings: Settings {
@@ -106,7 +109,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
             Ok(signed.rsplit('=').next().unwrap_or_default().to_owned())
         })?,
     };
-    if args.explain || context.output == Output::Json {
+    if args.explain {
         let canonical = written(|out| signer.canonical_request(&request, now, form, out))?;
         let string_to_sign = written(|out| signer.string_to_sign(&request, now, form, out))?;
         let (name, value) = match (target, added.pop()) {
@@ -126,6 +129,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     }
     for (name, value) in added {
         raw.set(&name, &value);
+    }
+    if context.output == Output::Json {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in &raw.headers {
+            let entry = headers.entry(name).or_insert_with(|| value.as_str().into());
+            // A repeated header is a list (RFC 9110, section 5.3).
+            if let Some(first) = entry.as_str().filter(|first| first != value) {
+                *entry = format!("{first}, {value}").into();
+            }
+        }
+        return Ok(json(&json!({
+            "method": raw.method,
+            "url": format!("https://{}{}", raw.host(), raw.target),
+            "headers": headers,
+            "body": String::from_utf8_lossy(&raw.body),
+        })));
     }
     Ok(raw.write())
 }

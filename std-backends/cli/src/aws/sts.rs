@@ -7,11 +7,11 @@ use cloudauth_core::aws::sts::ProvidedContext;
 use cloudauth_core::aws::{
     AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, GetSessionToken, SigningKey,
 };
-use cloudauth_core::{Attempt, Exchange};
-use serde_json::{Value, json};
+use cloudauth_core::{Attempt, json};
+use zeroize::Zeroizing;
 
-use super::{host, session_token};
-use crate::context::{Context, Output, json, read, variable, with_buffer};
+use super::{access_key_id, host, region, session_token};
+use crate::context::{Context, DryRun, given, place, read};
 use crate::error::CliError;
 
 /// The most octets of a token or a policy that are read. STS takes fewer of either.
@@ -23,9 +23,8 @@ secret access key comes from there instead, never from the command line.";
 
 #[derive(clap::Args)]
 struct Call {
-    /// Print the raw HTTP request that would be sent (this version sends none)
-    #[arg(long, required = true)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// The region, such as eu-central-1 [env: AWS_REGION, AWS_DEFAULT_REGION]
     #[arg(long)]
     region: Option<String>,
@@ -39,10 +38,10 @@ struct Call {
 
 #[derive(clap::Args)]
 struct Caller {
-    /// The access key id
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true, value_name = "ID")]
-    access_key_id: String,
-    /// The secret access key: a file: or env: URI
+    /// The access key id [env: AWS_ACCESS_KEY_ID]
+    #[arg(long, value_name = "ID")]
+    access_key_id: Option<String>,
+    /// Where the secret access key is: file:PATH of a file that holds it and nothing else, or env:NAME
     #[arg(long, value_name = "URI", default_value = "env:AWS_SECRET_ACCESS_KEY")]
     key: String,
 }
@@ -164,7 +163,7 @@ pub(crate) struct WebIdentityArgs {
 
 impl Call {
     fn region(&self) -> Result<String, CliError> {
-        given("--region", self.region.as_deref(), &["AWS_REGION", "AWS_DEFAULT_REGION"])
+        region(self.region.as_deref())
     }
 
     fn endpoint(&self) -> Option<&str> {
@@ -180,24 +179,37 @@ impl Caller {
         context: &Context,
         with: impl FnOnce(SigV4<'_>, &Attempt) -> Result<Vec<u8>, CliError>,
     ) -> Result<Vec<u8>, CliError> {
-        debug_assert!(call.dry_run);
+        call.dry_run.check()?;
         let at = context.attempt()?;
         let region = call.region()?;
+        let id = access_key_id(self.access_key_id.as_deref())?;
         let token = session_token()?;
         let secret = context.mac_key(&self.key)?;
         let key = SigningKey::derive(&secret, at.time(), &region, "sts")?;
-        let signer = SigV4::new(&self.access_key_id, &key);
+        let signer = SigV4::new(&id, &key);
         with(SigV4 { session_token: token.as_deref(), ..signer }, &at)
     }
 }
 
 impl Role {
-    fn policy(&self) -> Result<Option<String>, CliError> {
-        self.policy.as_deref().map(text).transpose()
+    fn policy(&self) -> Result<Option<Zeroizing<String>>, CliError> {
+        let Some(path) = self.policy.as_deref() else { return Ok(None) };
+        let policy = text(path)?;
+        json::parse(&mut policy.as_bytes().to_vec()).map_err(|e| {
+            CliError::input(place(path), format_args!("the policy is no JSON: {e}"))
+        })?;
+        Ok(Some(policy))
     }
 }
 
 pub(crate) fn assume_role(args: &AssumeRoleArgs, context: &Context) -> Result<Vec<u8>, CliError> {
+    let stdin = args.provided_contexts.iter().filter(|context| context.ends_with("=-")).count()
+        + usize::from(args.role.policy.as_deref() == Some(Path::new("-")));
+    if stdin > 1 {
+        return Err(CliError::Usage(
+            "standard input can be one of --policy and --provided-context, not several".to_owned(),
+        ));
+    }
     let policy = args.role.policy()?;
     let mut tags = Vec::new();
     for tag in &args.tags {
@@ -218,7 +230,7 @@ pub(crate) fn assume_role(args: &AssumeRoleArgs, context: &Context) -> Result<Ve
     args.caller.sign(&args.call, context, |signer, at| {
         let call = AssumeRole {
             policy_arns: &strs(&args.role.policy_arns),
-            policy: policy.as_deref(),
+            policy: policy.as_deref().map(String::as_str),
             duration_seconds: args.role.duration,
             tags: &tags,
             transitive_tag_keys: &strs(&args.transitive_tag_keys),
@@ -231,7 +243,7 @@ pub(crate) fn assume_role(args: &AssumeRoleArgs, context: &Context) -> Result<Ve
             accept_json: args.call.accept_json,
             ..AssumeRole::new(signer, &args.role_arn, &args.session_name)
         };
-        print(&call, at, context)
+        context.show_at(&call, at)
     })
 }
 
@@ -248,7 +260,7 @@ pub(crate) fn get_session_token(
             accept_json: args.call.accept_json,
             ..GetSessionToken::new(signer)
         };
-        print(&call, at, context)
+        context.show_at(&call, at)
     })
 }
 
@@ -262,11 +274,12 @@ pub(crate) fn get_caller_identity(
             accept_json: args.call.accept_json,
             ..GetCallerIdentity::new(signer)
         };
-        print(&call, at, context)
+        context.show_at(&call, at)
     })
 }
 
 pub(crate) fn web_identity(args: &WebIdentityArgs, context: &Context) -> Result<Vec<u8>, CliError> {
+    args.call.dry_run.check()?;
     let region = args.call.region()?;
     let role_arn = given("--role-arn", args.role_arn.as_deref(), &["AWS_ROLE_ARN"])?;
     let name = given("--session-name", args.session_name.as_deref(), &["AWS_ROLE_SESSION_NAME"])?;
@@ -285,57 +298,30 @@ pub(crate) fn web_identity(args: &WebIdentityArgs, context: &Context) -> Result<
     let call = AssumeRoleWithWebIdentity {
         provider_id: args.provider_id.as_deref(),
         policy_arns: &strs(&args.role.policy_arns),
-        policy: policy.as_deref(),
+        policy: policy.as_deref().map(String::as_str),
         duration_seconds: args.role.duration,
         endpoint: args.call.endpoint(),
         accept_json: args.call.accept_json,
         ..AssumeRoleWithWebIdentity::new(&region, &role_arn, &name, &token)
     };
-    print(&call, &context.attempt()?, context)
+    context.show_unsigned(&call)
 }
 
-/// An option's value, else that of the first variable that is set.
-fn given(option: &str, value: Option<&str>, variables: &[&str]) -> Result<String, CliError> {
-    if let Some(value) = value {
-        return Ok(value.to_owned());
-    }
-    for name in variables {
-        if let Some(value) = variable(name)? {
-            return Ok(value);
-        }
-    }
-    let variables = variables.join(" or ");
-    Err(CliError::Usage(format!("{option} is missing; give it, or set {variables}")))
-}
-
-fn text(path: &Path) -> Result<String, CliError> {
+fn text(path: &Path) -> Result<Zeroizing<String>, CliError> {
     let bytes = read(path, MAX_TEXT)?;
-    String::from_utf8(bytes).map_err(|_| CliError::input(path.display(), "is not UTF-8"))
+    let text =
+        String::from_utf8(bytes).map_err(|_| CliError::input(place(path), "is not UTF-8"))?;
+    Ok(Zeroizing::new(text))
 }
 
 /// A text that may end with a line end, which is no part of it.
-fn line(path: &Path) -> Result<String, CliError> {
+fn line(path: &Path) -> Result<Zeroizing<String>, CliError> {
     let mut text = text(path)?;
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    let len = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(len);
     Ok(text)
 }
 
 fn strs(all: &[String]) -> Vec<&str> {
     all.iter().map(String::as_str).collect()
-}
-
-fn print(call: &impl Exchange, at: &Attempt, context: &Context) -> Result<Vec<u8>, CliError> {
-    let mut buf = vec![0u8; call.needed(at, 0)?];
-    let request = call.build(at, &mut buf)?;
-    if context.output == Output::Text {
-        return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
-    }
-    let headers: serde_json::Map<String, Value> =
-        request.headers().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    Ok(json(&json!({
-        "method": request.method(),
-        "url": format!("https://{}{}", request.host(), request.target()),
-        "headers": headers,
-        "body": String::from_utf8_lossy(request.body()),
-    })))
 }

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use cloudauth_core::azure::{Application, Authority, ClientAssertion, Thumbprint};
+use cloudauth_core::azure::{Application, ClientAssertion, Thumbprint};
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Assertion, Scheme, Signer};
 use cloudauth_keys::Key;
 use serde_json::json;
 
 use super::App;
-use crate::context::{Context, Output, json, with_buffer};
+use crate::context::{Context, Output, json, path_or, with_buffer};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -25,13 +25,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URI")]
     key: String,
     /// The certificate that is registered with the app, PEM or DER; further certificates are its chain
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "AZURE_CLIENT_CERTIFICATE_PATH",
-        hide_env_values = true
-    )]
-    certificate: PathBuf,
+    /// [env: AZURE_CLIENT_CERTIFICATE_PATH]
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     #[command(flatten)]
     app: App,
     /// The signature algorithm [default: PS256 where the key can, else RS256]
@@ -57,19 +53,6 @@ pub(super) enum Algorithm {
 pub(super) enum Hash {
     Sha1,
     Sha256,
-}
-
-impl App {
-    pub(super) fn application(&self) -> Application<'_> {
-        let host = self.authority.as_deref();
-        let host =
-            host.map(|host| host.strip_prefix("https://").unwrap_or(host).trim_end_matches('/'));
-        Application {
-            tenant: &self.tenant,
-            client_id: &self.client_id,
-            authority: host.map_or(Authority::Public, Authority::Custom),
-        }
-    }
 }
 
 /// How an assertion is made, once its options are known.
@@ -115,10 +98,23 @@ impl Choice<'_> {
     }
 }
 
+/// The certificate's path, from the option or the variable of Microsoft's own tools.
+pub(super) fn certificate(option: Option<&Path>) -> Result<PathBuf, CliError> {
+    path_or(option, "AZURE_CLIENT_CERTIFICATE_PATH")?.ok_or_else(|| {
+        CliError::Usage(
+            "--certificate is missing: Entra ID knows the key by it; give it, or set \
+             AZURE_CLIENT_CERTIFICATE_PATH"
+                .to_owned(),
+        )
+    })
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
+    let names = args.app.names()?;
+    let certificate = certificate(args.certificate.as_deref())?;
     let choice = Choice {
-        app: args.app.application(),
-        certificate: &args.certificate,
+        app: names.application(),
+        certificate: &certificate,
         algorithm: args.algorithm,
         thumbprint: args.thumbprint,
         send_chain: args.send_chain,

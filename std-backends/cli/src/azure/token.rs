@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use cloudauth_core::Secret;
 use cloudauth_core::azure::{Credential, TokenRequest};
+use cloudauth_core::{Secret, json};
 use zeroize::Zeroizing;
 
 use super::App;
-use super::assertion::{Algorithm, Choice, Hash};
-use crate::context::{Context, path_or, read};
+use super::assertion::{Algorithm, Choice, Hash, certificate};
+use crate::context::{Context, DryRun, path_or, read};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -27,9 +27,8 @@ const GIVEN: [&str; 2] = ["client_secret", "federated_token_file"];
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Print the raw HTTP request that would be sent (this version sends none)
-    #[arg(long, required = true)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     #[command(flatten)]
     app: App,
     /// What the token is for; may be repeated
@@ -75,14 +74,20 @@ impl Args {
 const MAX_TOKEN: u64 = 64 << 10;
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    debug_assert!(args.dry_run);
-    let app = args.app.application();
+    args.dry_run.check()?;
+    let names = args.app.names()?;
+    let app = names.application();
+    if let Some(claims) = &args.claims {
+        json::parse(&mut claims.clone().into_bytes()).map_err(|e| {
+            CliError::input(
+                "--claims",
+                format_args!("expected a JSON object, not the base64 of one: {e}"),
+            )
+        })?;
+    }
     let scopes: Vec<&str> = args.scopes.iter().map(String::as_str).collect();
     if let Some(uri) = &args.key {
-        let certificate = path_or(args.certificate.as_deref(), "AZURE_CLIENT_CERTIFICATE_PATH")?;
-        let certificate = certificate.ok_or_else(|| {
-            CliError::Usage("--certificate is missing: Entra ID knows the key by it".to_owned())
-        })?;
+        let certificate = certificate(args.certificate.as_deref())?;
         let choice = Choice {
             app,
             certificate: &certificate,
@@ -103,7 +108,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let file = path_or(args.federated_token_file.as_deref(), "AZURE_FEDERATED_TOKEN_FILE")?;
     let file = file.ok_or_else(|| {
         CliError::Usage(
-            "no credential: give --key with --certificate, --client-secret or --federated-token-file"
+            "no credential: give --key with --certificate, --client-secret (such as \
+             env:AZURE_CLIENT_SECRET) or --federated-token-file, or set AZURE_FEDERATED_TOKEN_FILE"
                 .to_owned(),
         )
     })?;

@@ -10,7 +10,7 @@ use cloudauth_core::gcp::{
 use zeroize::Zeroizing;
 
 use super::scheme;
-use crate::context::{Context, read};
+use crate::context::{Context, DryRun, read};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -25,13 +25,13 @@ workloadIdentityPools/POOL/providers/PROVIDER";
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Print the raw HTTP request that would be sent (this version sends none)
-    #[arg(long, required = true)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// The provider's resource name, //iam.googleapis.com/…/providers/PROVIDER
     #[arg(long, value_name = "NAME")]
     provider: String,
-    /// A scope; may be repeated or a comma-separated list [default: cloud-platform]
+    /// A scope; may be repeated or a comma-separated list [default:
+    /// https://www.googleapis.com/auth/cloud-platform]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
     /// The key that signs the subject token
@@ -78,7 +78,7 @@ enum TokenType {
 const MAX_TOKEN: u64 = 64 << 10;
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    debug_assert!(args.dry_run);
+    args.dry_run.check()?;
     let scopes: Vec<&str> = match args.scopes.as_slice() {
         [] => vec![CLOUD_PLATFORM],
         scopes => scopes.iter().map(String::as_str).collect(),

@@ -3,7 +3,7 @@
 use cloudauth_core::gcp::IdTokenRequest;
 
 use super::{Account, scheme, token_uri};
-use crate::context::Context;
+use crate::context::{Context, DryRun};
 use crate::error::CliError;
 
 const AFTER: &str = "\
@@ -14,9 +14,8 @@ Example:
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Print the raw HTTP request that would be sent (this version sends none)
-    #[arg(long, required = true)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     #[command(flatten)]
     account: Account,
     /// Who the ID token is for: a service's URL or an OAuth client id
@@ -28,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    debug_assert!(args.dry_run);
+    args.dry_run.check()?;
     let key = context.key(&args.account.key)?;
     let request = IdTokenRequest {
         key_id: args.account.key_id(&key),

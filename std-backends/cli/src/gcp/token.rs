@@ -11,14 +11,15 @@ use crate::error::CliError;
 const AFTER: &str = "\
 Example:
   curl -H \"Authorization: Bearer $(cloudauth gcp token --key file:service-account.json)\" \\
-    https://storage.googleapis.com/storage/v1/b?project=PROJECT";
+    \"https://storage.googleapis.com/storage/v1/b?project=PROJECT\"";
 
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
     account: Account,
-    /// A scope; may be repeated or a comma-separated list [default: cloud-platform]
+    /// A scope; may be repeated or a comma-separated list [default:
+    /// https://www.googleapis.com/auth/cloud-platform]
     #[arg(long = "scope", alias = "scopes", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
     /// An audience in place of scopes: one API's URL, such as that of pubsub.googleapis.com

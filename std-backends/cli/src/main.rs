@@ -26,6 +26,9 @@ Keys are named by URI:
   file:PATH   PEM (PKCS#8, also encrypted; PKCS#1; SEC1) or a Google service-account JSON;
               ?passphrase-source=env:NAME, file:PATH or fd:N for an encrypted one
   env:NAME    the same, in an environment variable
+  pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so
+              a key in a PKCS#11 token (RFC 7512); &pin-source=file:PATH, env:NAME or fd:N for its
+              PIN, else the variable CLOUDAUTH_KEY_PIN
 
 Exit codes: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output.
 Nothing is printed on standard output unless the command succeeds.";
@@ -67,6 +70,13 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
+    if std::env::args_os().any(|arg| holds_pin(&arg.to_string_lossy())) {
+        return fail(&CliError::Usage(
+            "a PIN itself (pin-value) is on the command line, where every user of this machine can read \
+             it; name it: pin-source=file:PATH, env:NAME or fd:N, or set CLOUDAUTH_KEY_PIN"
+                .to_owned(),
+        ));
+    }
     let Cli { global, command } = Cli::parse();
     let context = Context::new(global);
     let result = match command {
@@ -80,6 +90,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Whether an argument is a key URI with a PIN in it, or was meant as one.
+fn holds_pin(arg: &str) -> bool {
+    let arg = arg.to_ascii_lowercase().replace("%2d", "-");
+    arg.contains("pkcs11:") && arg.contains("pin-value")
 }
 
 fn fail(error: &CliError) -> ExitCode {

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use cloudauth_core::signer::ecdsa_raw_from_parts;
 use cloudauth_core::verifier::PublicKey;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
+use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 
@@ -42,16 +43,22 @@ struct Handle {
     kind: Kind,
     pin: Pin,
     live: RwLock<Arc<Live>>,
+    facts: Facts,
+}
+
+/// What a key says about itself.
+struct Facts {
     /// The SubjectPublicKeyInfo; empty for a secret key.
     public_key: Vec<u8>,
     always_authenticate: bool,
+    /// Empty when all are allowed.
+    allowed: Vec<MechanismType>,
 }
 
 /// What is read when a key is found.
 struct Found {
     live: Live,
-    public_key: Vec<u8>,
-    always_authenticate: bool,
+    facts: Facts,
 }
 
 impl Handle {
@@ -64,10 +71,9 @@ impl Handle {
         let path = policy.find(query.module_path.as_deref(), query.module_name.as_deref())?;
         let module = Module::load(&path)?;
         let pin = Pin::new(pin);
-        let Found { live, public_key, always_authenticate } =
-            find_again(&module, &query, kind, &pin)?;
+        let Found { live, facts } = find_again(&module, &query, kind, &pin)?;
         let live = RwLock::new(Arc::new(live));
-        Ok(Self { module, query, kind, pin, live, public_key, always_authenticate })
+        Ok(Self { module, query, kind, pin, live, facts })
     }
 
     fn live(&self) -> Arc<Live> {
@@ -113,7 +119,7 @@ impl Handle {
         out: &mut [u8],
     ) -> Result<usize> {
         self.module.raw.sign_init(session, mechanism, live.key)?;
-        if self.always_authenticate {
+        if self.facts.always_authenticate {
             live.token.authenticate(session, &self.pin)?;
         }
         Ok(self.module.raw.sign(session, data, out)?)
@@ -128,13 +134,19 @@ impl Handle {
         lost.token.retire(why.code() == code::CRYPTOKI_NOT_INITIALIZED);
         self.module.initialize()?;
         let found = find_again(&self.module, &self.query, self.kind, &self.pin)?;
-        if found.public_key != self.public_key {
+        if found.facts.public_key != self.facts.public_key {
             return Err(Pkcs11Error::Key(
                 "the token has another key in this place now; open the key again".to_owned(),
             ));
         }
         *live = Arc::new(found.live);
         Ok(live.clone())
+    }
+
+    /// Whether the token signs with `mechanism`, and the key with it.
+    fn signs_with(&self, token: &Token, mechanism: Mechanism) -> bool {
+        let allowed = &self.facts.allowed;
+        (allowed.is_empty() || allowed.contains(&mechanism.kind())) && token.signs_with(mechanism)
     }
 
     fn name(&self) -> String {
@@ -184,9 +196,7 @@ fn find(
         result
     };
     match read() {
-        Ok((key, public_key, always_authenticate)) => {
-            Ok(Found { live: Live { token, key }, public_key, always_authenticate })
-        }
+        Ok((key, facts)) => Ok(Found { live: Live { token, key }, facts }),
         Err(e) => Err((Some(token), e)),
     }
 }
@@ -197,18 +207,18 @@ fn read(
     query: &KeyQuery,
     kind: Kind,
     logged_in: bool,
-) -> Result<(ObjectHandle, Vec<u8>, bool)> {
+) -> Result<(ObjectHandle, Facts)> {
     let key = object::find(session, token, kind, &query.object, logged_in)?;
-    match kind {
-        Kind::Private => {
-            let public_key = object::public_key(session, key)?;
-            Ok((key, public_key, object::always_authenticate(session, key)?))
-        }
+    let public_key = match kind {
+        Kind::Private => object::public_key(session, key)?,
         Kind::Secret => {
             object::check_mac(session, key)?;
-            Ok((key, Vec::new(), object::always_authenticate(session, key)?))
+            Vec::new()
         }
-    }
+    };
+    let always_authenticate = object::always_authenticate(session, key)?;
+    let allowed = object::allowed_mechanisms(session, key)?;
+    Ok((key, Facts { public_key, always_authenticate, allowed }))
 }
 
 fn is_gone(error: &Pkcs11Error) -> bool {
@@ -230,7 +240,7 @@ impl TokenKey {
     /// [`Pkcs11Error`] names the call, its return code and what to do.
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
         let handle = Handle::open(query, Kind::Private, pin, policy)?;
-        let key = PublicKey::from_spki(&handle.public_key)
+        let key = PublicKey::from_spki(&handle.facts.public_key)
             .map_err(|e| Pkcs11Error::Key(e.to_string()))?;
         let token = handle.live().token.clone();
         let schemes: Vec<_> = Scheme::ALL
@@ -238,7 +248,7 @@ impl TokenKey {
             .filter(|scheme| key.supports(*scheme))
             .filter_map(|scheme| {
                 let mechanisms = Mechanism::of(scheme).iter();
-                let mechanism = mechanisms.copied().find(|m| token.signs_with(*m))?;
+                let mechanism = mechanisms.copied().find(|m| handle.signs_with(&token, *m))?;
                 Some((scheme, mechanism, key.max_signature_len(scheme)))
             })
             .collect();
@@ -246,7 +256,7 @@ impl TokenKey {
             return Err(Pkcs11Error::Key(format!(
                 "C_GetMechanismInfo: {token} cannot sign with this key: it offers none of \
                  CKM_SHA256_RSA_PKCS, CKM_RSA_PKCS, CKM_RSA_PKCS_PSS, CKM_ECDSA_SHA256 and CKM_ECDSA for \
-                 signing"
+                 signing, or the key's CKA_ALLOWED_MECHANISMS leaves them out"
             )));
         }
         Ok(Self { handle, schemes })
@@ -281,7 +291,7 @@ impl TokenKey {
 
 impl Signer for TokenKey {
     fn public_key(&self) -> &[u8] {
-        &self.handle.public_key
+        &self.handle.facts.public_key
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -341,9 +351,10 @@ impl TokenMac {
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
         let handle = Handle::open(query, Kind::Secret, pin, policy)?;
         let token = handle.live().token.clone();
-        if !token.signs_with(Mechanism::Sha256Hmac) {
+        if !handle.signs_with(&token, Mechanism::Sha256Hmac) {
             return Err(Pkcs11Error::Key(format!(
-                "C_GetMechanismInfo: {token} cannot make HMAC-SHA256 tags (it lacks CKM_SHA256_HMAC)"
+                "C_GetMechanismInfo: {token} cannot make HMAC-SHA256 tags with this key: the token does \
+                 not offer CKM_SHA256_HMAC for signing, or the key's CKA_ALLOWED_MECHANISMS leaves it out"
             )));
         }
         Ok(Self(handle))

@@ -2,6 +2,7 @@
 
 use cloudauth_core::verifier::{MAX_SPKI_LEN, PublicKey, spki_from_ec, spki_from_rsa};
 use cloudauth_core::x509::Certificate;
+use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{
     Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle,
 };
@@ -172,6 +173,17 @@ pub(crate) fn find(
 /// Whether each signature wants a login of its own.
 pub(crate) fn always_authenticate(session: &Session, key: ObjectHandle) -> Result<bool> {
     flag(session, key, AttributeType::AlwaysAuthenticate, false)
+}
+
+/// The mechanisms that the key is bound to (CKA_ALLOWED_MECHANISMS); empty when it is bound to none.
+pub(crate) fn allowed_mechanisms(
+    session: &Session,
+    key: ObjectHandle,
+) -> Result<Vec<MechanismType>> {
+    Ok(match get(session, key, AttributeType::AllowedMechanisms)? {
+        Some(Attribute::AllowedMechanisms(mechanisms)) => mechanisms,
+        _ => Vec::new(),
+    })
 }
 
 /// Checks that a secret key can make HMAC-SHA256 tags.

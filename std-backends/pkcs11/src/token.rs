@@ -243,6 +243,7 @@ impl Token {
         pin: &Pin,
     ) -> Result<()> {
         self.may_try(info)?;
+        // Held during the call: of several threads with one wrong PIN only one may try it.
         let mut refused = lock(&self.module.refused);
         let serial = &self.identity.serial;
         let result = match value {

@@ -15,7 +15,7 @@ use cloudauth_pkcs11::{
     KeyQuery, ModulePolicy, ObjectQuery, PinProvider, Pkcs11Error, TokenKey, TokenMac, TokenQuery,
 };
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
@@ -223,6 +223,9 @@ fn none_and_several() {
     make_ec(&session, "twice", 1, &[]);
     make_ec(&session, "twice", 2, &[]);
     make_ec(&session, "mute", 3, &[Attribute::Sign(false)]);
+    let bound = |to| [Attribute::AllowedMechanisms(vec![to])];
+    make_ec(&session, "bound", 4, &bound(MechanismType::ECDSA));
+    make_ec(&session, "bound-away", 5, &bound(MechanismType::ECDH1_DERIVE));
     let text = |q| {
         TokenKey::open(q, pin(PIN), &ModulePolicy::root_owned()).map(drop).unwrap_err().to_string()
     };
@@ -237,6 +240,9 @@ fn none_and_several() {
     assert!(none.contains("no private key") && none.contains("\"mute\""), "{none}");
     let mute = text(query("t", "mute"));
     assert!(mute.contains("CKA_SIGN"), "{mute}");
+    verify_opens(query("t", "bound"));
+    let away = text(query("t", "bound-away"));
+    assert!(away.contains("CKA_ALLOWED_MECHANISMS"), "{away}");
     let mut tokens = query("t", "twice");
     tokens.token.label = None;
     let several = text(tokens.clone());

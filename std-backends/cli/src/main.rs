@@ -27,6 +27,9 @@ Keys are named by URI:
   file:PATH   PEM (PKCS#8, also encrypted; PKCS#1; SEC1) or a Google service-account JSON;
               ?passphrase-source=env:NAME, file:PATH or fd:N for an encrypted one
   env:NAME    the same, in an environment variable
+  pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so
+              a key in a PKCS#11 token (RFC 7512); &pin-source=file:PATH, env:NAME or fd:N for its
+              PIN, else the variable CLOUDAUTH_KEY_PIN
 
 CLOUDAUTH_KEY_PASSPHRASE holds the passphrase of an encrypted key where none is named. For the AWS
 commands that sign with a secret access key, --key names a file or a variable with the bare secret.
@@ -81,6 +84,13 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
+    if std::env::args_os().any(|arg| holds_pin(&arg.to_string_lossy())) {
+        return fail(&CliError::Usage(
+            "a PIN itself (pin-value) is on the command line, where every user of this machine can read \
+             it; name it: pin-source=file:PATH, env:NAME or fd:N, or set CLOUDAUTH_KEY_PIN"
+                .to_owned(),
+        ));
+    }
     let Cli { global, command } = Cli::parse();
     let context = Context::new(global);
     let result = match command {
@@ -109,6 +119,12 @@ fn is_secret(arg: &str) -> bool {
             && token.split('.').count() == 3
             && token.bytes().all(in_token)
             && !Path::new(value).exists()
+}
+
+/// Whether an argument is a key URI with a PIN in it, or was meant as one.
+fn holds_pin(arg: &str) -> bool {
+    let arg = arg.to_ascii_lowercase().replace("%2d", "-");
+    arg.contains("pkcs11:") && arg.contains("pin-value")
 }
 
 fn fail(error: &CliError) -> ExitCode {

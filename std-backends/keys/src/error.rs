@@ -32,6 +32,14 @@ pub enum KeyError {
         /// What is missing.
         backend: &'static str,
     },
+    /// A key in a token could not be opened.
+    #[error("open {place}: {error}")]
+    Token {
+        /// The URI, without secrets.
+        place: String,
+        /// What the module, the token or the key said.
+        error: cloudauth_pkcs11::Pkcs11Error,
+    },
     /// There is no such file.
     #[error("open {place}: no such file{hint}")]
     Missing {

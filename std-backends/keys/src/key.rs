@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::google::parse_service_account;
 use crate::pem::{self, Block};
 use crate::software::SoftwareKey;
+use crate::token::CheckedToken;
 use crate::uri::Target;
 use crate::{
     GoogleAccount, KeyAlgorithm, KeyError, KeyUri, PASSPHRASE_VARIABLE, Result, SecretRef, Warning,
@@ -21,10 +22,24 @@ use crate::{
 
 /// A signing key, opened. It is `Send` and `Sync`, and its private half never shows.
 pub struct Key {
-    key: SoftwareKey,
+    key: Inner,
     name: String,
     google: Option<GoogleAccount>,
     warnings: Vec<Warning>,
+}
+
+enum Inner {
+    Software(SoftwareKey),
+    Token(Box<CheckedToken>),
+}
+
+impl Inner {
+    fn signer(&self) -> &dyn Signer {
+        match self {
+            Self::Software(key) => key,
+            Self::Token(key) => &**key,
+        }
+    }
 }
 
 impl Key {
@@ -40,7 +55,16 @@ impl Key {
                 (files::read(path, false, &mut warnings)?, passphrase)
             }
             Target::Env { name, passphrase } => (files::read_variable(name)?, passphrase),
-            Target::Pkcs11 | Target::Tpm => return Err(uri.no_backend()),
+            Target::Pkcs11(attributes) => {
+                let (key, warnings) = CheckedToken::open(attributes, &place)?;
+                return Ok(Self {
+                    key: Inner::Token(Box::new(key)),
+                    name: place,
+                    google: None,
+                    warnings,
+                });
+            }
+            Target::Tpm => return Err(uri.no_backend()),
         };
         if text.trim_ascii().is_empty() {
             return Err(KeyError::Empty { place });
@@ -55,6 +79,7 @@ impl Key {
         if passphrase.is_some() && !opener.decrypted {
             opener.warnings.push(Warning::NotEncrypted { place: opener.place });
         }
+        let key = Inner::Software(key);
         Ok(Self { key, name: uri.to_string(), google, warnings: opener.warnings })
     }
 
@@ -63,14 +88,17 @@ impl Key {
     /// # Errors
     /// [`KeyError`] when it is damaged, or no RSA, P-256 or P-384 key.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
-        let key = SoftwareKey::from_pkcs8(der, "PKCS#8 key")?;
+        let key = Inner::Software(SoftwareKey::from_pkcs8(der, "PKCS#8 key")?);
         Ok(Self { key, name: "in memory".to_owned(), google: None, warnings: Vec::new() })
     }
 
     /// The type and size of the key.
     #[must_use]
     pub fn algorithm(&self) -> KeyAlgorithm {
-        self.key.algorithm()
+        match &self.key {
+            Inner::Software(key) => key.algorithm(),
+            Inner::Token(key) => key.algorithm(),
+        }
     }
 
     /// Whose key it is, when it came out of a Google service-account JSON.
@@ -88,15 +116,15 @@ impl Key {
 
 impl Signer for Key {
     fn public_key(&self) -> &[u8] {
-        self.key.public_key()
+        self.key.signer().public_key()
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
-        self.key.supports(scheme)
+        self.key.signer().supports(scheme)
     }
 
     fn max_signature_len(&self, scheme: Scheme) -> usize {
-        self.key.max_signature_len(scheme)
+        self.key.signer().max_signature_len(scheme)
     }
 
     fn sign(
@@ -105,7 +133,7 @@ impl Signer for Key {
         to_sign: &ToSign<'_>,
         out: &mut [u8],
     ) -> core::result::Result<usize, SignError> {
-        self.key.sign(scheme, to_sign, out)
+        self.key.signer().sign(scheme, to_sign, out)
     }
 }
 

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `file:PATH` | PEM (PKCS#8 plain or encrypted, PKCS#1, SEC1), or a Google service-account JSON |
 //! | `env:NAME` | the same text in an environment variable |
-//! | `pkcs11:…`, `tpm:…` | parsed; opening them says that this build has no support yet |
+//! | `pkcs11:…` | a key in a PKCS#11 token (RFC 7512); see [`cloudauth_pkcs11`] |
+//! | `tpm:…` | opening it says that this build has no support yet |
 //!
 //! `?passphrase-source=env:NAME`, `file:PATH` or `fd:N` names the passphrase of an encrypted key; without
-//! it the variable [`PASSPHRASE_VARIABLE`] is read.
+//! it the variable [`PASSPHRASE_VARIABLE`] is read. The PIN of a token is named by `pin-source` in the same
+//! way, else by [`PIN_VARIABLE`].
 //!
 //! ```no_run
 //! use cloudauth_keys::{Key, KeyUri};
@@ -37,6 +39,7 @@ mod secret;
 mod software;
 #[cfg(test)]
 mod testing;
+mod token;
 mod uri;
 mod verifier;
 
@@ -46,5 +49,8 @@ pub use key::Key;
 pub use mac::MacKey;
 pub use secret::SecretRef;
 pub use software::KeyAlgorithm;
-pub use uri::{KeyUri, PASSPHRASE_VARIABLE, UriScheme};
+pub use token::PIN_COMMAND_VARIABLE;
+pub use uri::{
+    KeyUri, PASSPHRASE_VARIABLE, PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri, UriScheme,
+};
 pub use verifier::{KeySet, PublicVerifier};

@@ -4,21 +4,31 @@ use core::fmt;
 
 use cloudauth_core::digest::HmacSha256;
 use cloudauth_core::{Mac, SignError};
+use cloudauth_pkcs11::TokenMac;
 use zeroize::Zeroizing;
 
 use crate::uri::Target;
-use crate::{KeyError, KeyUri, Result, Warning, files};
+use crate::{KeyError, KeyUri, Result, Warning, files, token};
 
 /// An AWS secret access key: HMAC-SHA256 under `"AWS4"` and the secret, the first step of the key chain
 /// of Signature Version 4. The prefix is added here.
+///
+/// Or a secret key in a token that holds the prefix and the secret already.
 pub struct MacKey {
-    keyed: HmacSha256,
+    keyed: Keyed,
     name: String,
     warnings: Vec<Warning>,
 }
 
+enum Keyed {
+    Software(Box<HmacSha256>),
+    Token(Box<TokenMac>),
+}
+
 impl MacKey {
-    /// Opens the file or variable that holds the bare secret, and nothing else but one line end.
+    /// Opens the file or variable that holds the bare secret, and nothing else but one line end; or the
+    /// secret key (`type=secret-key`) of a `pkcs11:` URI, which holds `"AWS4"` and the secret: a token
+    /// cannot put the prefix before it.
     ///
     /// # Errors
     /// [`KeyError`] when it cannot be read, when others can change the file, or when its text is not a
@@ -34,7 +44,11 @@ impl MacKey {
                     "an AWS secret access key is not encrypted: leave passphrase-source out",
                 ));
             }
-            Target::Pkcs11 | Target::Tpm => return Err(uri.no_backend()),
+            Target::Pkcs11(attributes) => {
+                let (token, warnings) = token::open_mac(attributes, &place)?;
+                return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
+            }
+            Target::Tpm => return Err(uri.no_backend()),
         };
         files::drop_newline(&mut secret);
         if secret.is_empty() {
@@ -46,7 +60,8 @@ impl MacKey {
         let mut prefixed = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
         prefixed.extend_from_slice(b"AWS4");
         prefixed.extend_from_slice(&secret);
-        Ok(Self { keyed: HmacSha256::new(&prefixed), name: uri.to_string(), warnings })
+        let keyed = Keyed::Software(Box::new(HmacSha256::new(&prefixed)));
+        Ok(Self { keyed, name: uri.to_string(), warnings })
     }
 
     /// What the user should know about how the secret is kept.
@@ -58,9 +73,14 @@ impl MacKey {
 
 impl Mac for MacKey {
     fn hmac_sha256(&self, message: &[u8]) -> core::result::Result<[u8; 32], SignError> {
-        let mut mac = self.keyed.clone();
-        mac.update(message);
-        Ok(mac.finish())
+        match &self.keyed {
+            Keyed::Software(keyed) => {
+                let mut mac = HmacSha256::clone(keyed);
+                mac.update(message);
+                Ok(mac.finish())
+            }
+            Keyed::Token(token) => token.hmac_sha256(message),
+        }
     }
 }
 

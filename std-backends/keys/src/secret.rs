@@ -90,6 +90,28 @@ impl SecretRef {
         Ok(secret)
     }
 
+    /// The reference as it is written: `env:NAME`, `file:PATH` (percent-encoded) or `fd:N`.
+    pub(crate) fn to_uri(&self) -> String {
+        match &self.0 {
+            Source::Env(name) => format!("env:{name}"),
+            Source::File(path) => {
+                let bytes = path.as_os_str().as_encoded_bytes().iter();
+                let path: String = bytes
+                    .map(|b| match b {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
+                            char::from(*b).to_string()
+                        }
+                        b => format!("%{b:02X}"),
+                    })
+                    .collect();
+                // file://x would be a host.
+                let host = if path.starts_with("//") { "//" } else { "" };
+                format!("file:{host}{path}")
+            }
+            Source::Fd(number) => format!("fd:{number}"),
+        }
+    }
+
     fn place(&self) -> String {
         match &self.0 {
             Source::Env(name) => files::variable_place(name),

@@ -8,8 +8,15 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, Result, SecretRef, files};
 
+mod pkcs11;
+
+pub use pkcs11::{PinSource, Pkcs11Type, Pkcs11Uri};
+
 /// The variable with the passphrase of an encrypted key whose URI has no `passphrase-source`.
 pub const PASSPHRASE_VARIABLE: &str = "CLOUDAUTH_KEY_PASSPHRASE";
+
+/// The variable with the PIN of a token whose URI has neither `pin-source` nor `pin-value`.
+pub const PIN_VARIABLE: &str = "CLOUDAUTH_KEY_PIN";
 
 const SCHEMES: &str = "file:PATH, env:NAME, pkcs11:… and tpm:…";
 const MAX_LEN: usize = 4096;
@@ -47,13 +54,13 @@ pub enum UriScheme {
 pub(crate) enum Target {
     File { path: PathBuf, passphrase: Option<SecretRef> },
     Env { name: String, passphrase: Option<SecretRef> },
-    Pkcs11,
+    Pkcs11(Box<Pkcs11Uri>),
     Tpm,
 }
 
 impl KeyUri {
-    /// Reads a key URI. The path and the attributes of `pkcs11:` and `tpm:` are left to their backends:
-    /// see [`path`](Self::path) and [`query`](Self::query).
+    /// Reads a key URI. The path and the attributes of `tpm:` are left to its backend: see
+    /// [`path`](Self::path) and [`query`](Self::query).
     ///
     /// # Errors
     /// [`KeyError::Uri`] says what is expected, without repeating what could be a secret.
@@ -80,7 +87,7 @@ impl KeyUri {
         let target = match scheme.as_str() {
             "file" => Target::File { path: decode_path(path)?, passphrase: passphrase(query)? },
             "env" => Target::Env { name: variable_name(path)?, passphrase: passphrase(query)? },
-            "pkcs11" => Target::Pkcs11,
+            "pkcs11" => Target::Pkcs11(Box::new(Pkcs11Uri::parse(path, query)?)),
             "tpm" => Target::Tpm,
             _ => return Err(KeyError::uri(format!("unknown scheme; expected {SCHEMES}"))),
         };
@@ -93,7 +100,7 @@ impl KeyUri {
         match self.target {
             Target::File { .. } => UriScheme::File,
             Target::Env { .. } => UriScheme::Env,
-            Target::Pkcs11 => UriScheme::Pkcs11,
+            Target::Pkcs11(_) => UriScheme::Pkcs11,
             Target::Tpm => UriScheme::Tpm,
         }
     }
@@ -126,14 +133,37 @@ impl KeyUri {
                     None => names.push(PASSPHRASE_VARIABLE.to_owned()),
                 }
             }
-            // pin-source=env:NAME and the like.
-            Target::Pkcs11 | Target::Tpm => names.extend(
+            Target::Pkcs11(uri) => match (&uri.pin_source, &uri.pin_value) {
+                (Some(PinSource::Secret(secret)), _) => {
+                    names.extend(secret.env_variable().map(str::to_owned));
+                }
+                (None, None) => names.push(PIN_VARIABLE.to_owned()),
+                _ => {}
+            },
+            // auth-source=env:NAME and the like.
+            Target::Tpm => names.extend(
                 self.attributes()
                     .filter_map(|(_, value)| SecretRef::parse(&decoded(value?)?).ok())
                     .filter_map(|secret| secret.env_variable().map(str::to_owned)),
             ),
         }
         names
+    }
+
+    /// The attributes of a `pkcs11:` URI.
+    #[must_use]
+    pub fn pkcs11(&self) -> Option<&Pkcs11Uri> {
+        match &self.target {
+            Target::Pkcs11(uri) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// Whether the URI holds a secret itself (`pin-value`). Such a URI belongs into a configuration
+    /// file or a variable, never onto a command line, which every user of the machine can read.
+    #[must_use]
+    pub fn holds_secret(&self) -> bool {
+        self.pkcs11().is_some_and(|uri| uri.pin_value.is_some())
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -145,7 +175,7 @@ impl KeyUri {
         match &self.target {
             Target::File { path, .. } => files::place(path),
             Target::Env { name, .. } => files::variable_place(name),
-            Target::Pkcs11 | Target::Tpm => self.to_string(),
+            Target::Pkcs11(_) | Target::Tpm => self.to_string(),
         }
     }
 
@@ -454,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_left_to_their_backends() {
+    fn devices() {
         let text = "pkcs11:token=Cloud%20HSM;object=k;type=private?module-path=/usr/lib/x.so\
                     &pin-source=env:HSM_PIN";
         let uri = KeyUri::parse(text).unwrap();
@@ -471,34 +501,46 @@ mod tests {
     #[test]
     fn secrets_are_redacted() {
         let shown = |text: &str| {
-            let uri = KeyUri::parse(text).unwrap();
-            let all = format!("{uri} {uri:?} {}", uri.place());
+            let (shown, all) = match KeyUri::parse(text) {
+                Ok(uri) => {
+                    (uri.to_string(), format!("{uri} {uri:?} {} {:?}", uri.place(), uri.pkcs11()))
+                }
+                Err(error) => (String::new(), format!("{error} {error:?}")),
+            };
             for secret in ["1234", "99", "5678"] {
                 assert!(!all.contains(secret), "{all}");
             }
-            uri.to_string()
+            shown
         };
         assert_eq!(
             shown("pkcs11:token=t?module-name=m&pin-value=1234"),
             "pkcs11:token=t?module-name=m&pin-value=[redacted]"
         );
-        assert_eq!(shown("pkcs11:pin-value=1234"), "pkcs11:pin-value=[redacted]");
         assert_eq!(shown("pkcs11:?pin-value=1234"), "pkcs11:?pin-value=[redacted]");
-        // Separators that the user forgot to encode.
         assert_eq!(
-            shown("pkcs11:?pin-value=1234&5678&99=1;x"),
-            "pkcs11:?pin-value=[redacted]&[redacted]&[redacted]"
+            shown("pkcs11:token=t?pin-value=1234&module-name=m"),
+            "pkcs11:token=t?pin-value=[redacted]&module-name=m"
         );
+        assert_eq!(shown("pkcs11:?pin-source=|pin%201234"), "pkcs11:?pin-source=[redacted]");
+        // Refused, and not repeated.
+        for refused in [
+            "pkcs11:pin-value=1234",
+            // Separators that the user forgot to encode.
+            "pkcs11:?pin-value=1234&5678&99=1;x",
+            "pkcs11:?pin-value=1234&abc=1&module-name=m",
+            "pkcs11:token=t?PIN-VALUE=1234",
+            "pkcs11:token=t?pin%2Dvalue=1234",
+            "pkcs11:token=t?pin-source=1234",
+            // A separator that is none there.
+            "pkcs11:token=t?module-path=m?pin-value=1234",
+            "pkcs11:token=t,pin-value=1234",
+        ] {
+            assert_eq!(shown(refused), "", "{refused}");
+        }
         assert_eq!(
-            shown("pkcs11:?pin-value=1234&abc=1&module-name=m"),
-            "pkcs11:?pin-value=[redacted]&[redacted]&module-name=m"
+            shown("tpm:handle=1?auth=1234&5678&99=1;x"),
+            "tpm:handle=1?auth=[redacted]&[redacted]&[redacted]"
         );
-        shown("pkcs11:token=t?PIN-VALUE=1234");
-        shown("pkcs11:token=t?pin%2Dvalue=1234");
-        shown("pkcs11:token=t?pin-source=1234");
-        // A separator that is none there.
-        shown("pkcs11:token=t?module-path=m?pin-value=1234");
-        shown("pkcs11:token=t,pin-value=1234");
         shown("tpm:handle=0x81000001;auth=1234;5678");
         shown("tpm:1234");
     }
@@ -513,9 +555,12 @@ mod tests {
         }
 
         #[test]
-        fn a_pin_is_never_shown(pin in "[0-9]{6,12}", before in "[a-z;=&]{0,12}") {
-            let uri = KeyUri::parse(&format!("pkcs11:{before}?x=y&pin-value={pin}")).unwrap();
-            let shown = format!("{uri} {uri:?}");
+        fn a_pin_is_never_shown(pin in "[0-9]{6,12}", before in "(token=)?[a-z;=&]{0,12}") {
+            let path = format!("pkcs11:{before}?pin-value={pin}&module-name=m");
+            let shown = match KeyUri::parse(&path) {
+                Ok(uri) => format!("{uri} {uri:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
             prop_assert!(!shown.contains(&pin));
         }
 

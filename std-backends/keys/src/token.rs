@@ -1,0 +1,188 @@
+//! Keys of `pkcs11:` URIs.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
+use cloudauth_core::{Scheme, SignError, Signer, ToSign};
+use cloudauth_pkcs11::{
+    KeyQuery, ModulePolicy, ObjectQuery, PinProvider, Pkcs11Error, TokenKey, TokenMac, TokenQuery,
+};
+use zeroize::Zeroizing;
+
+use crate::uri::{PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri};
+use crate::{
+    KeyAlgorithm, KeyError, PASSPHRASE_VARIABLE, PublicVerifier, Result, SecretRef, Warning,
+};
+
+/// The variable with which the operator allows `pin-source=|PROGRAM`: the absolute path of the program.
+pub const PIN_COMMAND_VARIABLE: &str = "CLOUDAUTH_KEY_PIN_COMMAND";
+
+/// A key in a token whose first signature of each scheme is verified here: the public key can be of
+/// another object on the token, and some tokens make PSS salts of another length.
+pub(crate) struct CheckedToken {
+    key: TokenKey,
+    algorithm: KeyAlgorithm,
+    checked: [AtomicBool; Scheme::ALL.len()],
+}
+
+impl CheckedToken {
+    pub(crate) fn open(uri: &Pkcs11Uri, place: &str) -> Result<(Self, Vec<Warning>)> {
+        let query = query(uri, Pkcs11Type::Private, "private")?;
+        let (pin, warnings) = pin(uri);
+        let key = TokenKey::open(query, pin, &ModulePolicy::from_env())
+            .map_err(|error| failed(place, error))?;
+        let public = PublicKey::from_spki(key.public_key());
+        let algorithm = match public.map(|key| key.algorithm()) {
+            Ok(verifier::KeyAlgorithm::Rsa { bits }) => KeyAlgorithm::Rsa { bits },
+            Ok(verifier::KeyAlgorithm::P256) => KeyAlgorithm::P256,
+            Ok(verifier::KeyAlgorithm::P384) => KeyAlgorithm::P384,
+            _ => return Err(KeyError::Inconsistent { place: place.to_owned() }),
+        };
+        let checked = [const { AtomicBool::new(false) }; Scheme::ALL.len()];
+        Ok((Self { key, algorithm, checked }, take(&warnings)))
+    }
+
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    fn checked(&self, scheme: Scheme) -> Option<&AtomicBool> {
+        let all = Scheme::ALL.into_iter().zip(&self.checked);
+        all.into_iter().find(|(s, _)| *s == scheme).map(|(_, checked)| checked)
+    }
+}
+
+impl Signer for CheckedToken {
+    fn public_key(&self) -> &[u8] {
+        self.key.public_key()
+    }
+
+    fn supports(&self, scheme: Scheme) -> bool {
+        self.key.supports(scheme)
+    }
+
+    fn max_signature_len(&self, scheme: Scheme) -> usize {
+        self.key.max_signature_len(scheme)
+    }
+
+    fn sign(
+        &self,
+        scheme: Scheme,
+        to_sign: &ToSign<'_>,
+        out: &mut [u8],
+    ) -> core::result::Result<usize, SignError> {
+        const WRONG: SignError = SignError::new(
+            "C_Sign",
+            "the token's signature does not verify with the public key on it; the public key or \
+             certificate of this id belongs to another key, or (RSA-PSS) the token makes other salts \
+             than of 32 octets: use RSA PKCS#1 v1.5 with it",
+        );
+        let len = self.key.sign(scheme, to_sign, out)?;
+        if let Some(checked) = self.checked(scheme)
+            && !checked.load(Ordering::Relaxed)
+        {
+            let signature = out.get(..len).ok_or(WRONG)?;
+            PublicVerifier::from_spki(self.public_key())
+                .and_then(|public| public.verify(scheme, to_sign.message(), signature))
+                .map_err(|_| WRONG)?;
+            checked.store(true, Ordering::Relaxed);
+        }
+        Ok(len)
+    }
+}
+
+pub(crate) fn open_mac(uri: &Pkcs11Uri, place: &str) -> Result<(TokenMac, Vec<Warning>)> {
+    let query = query(uri, Pkcs11Type::SecretKey, "secret-key")?;
+    let (pin, warnings) = pin(uri);
+    let mac = TokenMac::open(query, pin, &ModulePolicy::from_env());
+    Ok((mac.map_err(|error| failed(place, error))?, take(&warnings)))
+}
+
+fn failed(place: &str, error: Pkcs11Error) -> KeyError {
+    KeyError::Token { place: place.to_owned(), error }
+}
+
+fn query(uri: &Pkcs11Uri, wanted: Pkcs11Type, name: &str) -> Result<KeyQuery> {
+    if uri.object_type.is_some_and(|found| found != wanted) {
+        return Err(KeyError::uri(format!("a key for this use has type={name}, or no type")));
+    }
+    Ok(KeyQuery {
+        module_path: uri.module_path.clone(),
+        module_name: uri.module_name.clone(),
+        token: TokenQuery {
+            label: uri.token.clone(),
+            manufacturer: uri.manufacturer.clone(),
+            serial: uri.serial.clone(),
+            model: uri.model.clone(),
+            slot_id: uri.slot_id,
+            slot_manufacturer: uri.slot_manufacturer.clone(),
+            slot_description: uri.slot_description.clone(),
+            library_manufacturer: uri.library_manufacturer.clone(),
+            library_description: uri.library_description.clone(),
+            library_version: uri.library_version,
+        },
+        object: ObjectQuery {
+            label: uri.object.clone().map(String::into_bytes),
+            id: uri.id.clone(),
+        },
+    })
+}
+
+type Warnings = Arc<Mutex<Vec<Warning>>>;
+
+fn take(warnings: &Warnings) -> Vec<Warning> {
+    core::mem::take(&mut warnings.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What reads the PIN, when the token wants one, and where it puts its warnings.
+fn pin(uri: &Pkcs11Uri) -> (Box<PinProvider>, Warnings) {
+    let warnings = Warnings::default();
+    let to = warnings.clone();
+    let (source, value) = (uri.pin_source.clone(), uri.pin_value.clone());
+    let read = move || match (&source, &value) {
+        (Some(PinSource::Secret(secret)), _) => {
+            let mut found = Vec::new();
+            let pin = secret.read_with(&mut found).map_err(|e| format!("pin-source: {e}"))?;
+            to.lock().unwrap_or_else(PoisonError::into_inner).append(&mut found);
+            Ok(Some(pin))
+        }
+        (Some(PinSource::Command(command)), _) => run(command).map(Some),
+        (None, Some(value)) => Ok(Some(Zeroizing::new(value.as_bytes().to_vec()))),
+        (None, None) => match SecretRef::variable(PIN_VARIABLE).read() {
+            Ok(pin) => Ok(Some(pin)),
+            Err(KeyError::NotSet { .. } | KeyError::Empty { .. }) => Ok(None),
+            Err(e) => Err(e.to_string()),
+        },
+    };
+    (Box::new(read), warnings)
+}
+
+/// The output of a `|command` (RFC 7512, section 2.4), without a shell, when the operator allowed it.
+fn run(command: &str) -> core::result::Result<Zeroizing<Vec<u8>>, String> {
+    let mut words = command.split_ascii_whitespace();
+    let program = words.next().unwrap_or_default();
+    let allowed = std::env::var_os(PIN_COMMAND_VARIABLE).filter(|path| !path.is_empty());
+    if allowed.as_deref() != Some(program.as_ref()) || !Path::new(program).is_absolute() {
+        return Err(format!(
+            "pin-source is a command, which runs only when the operator sets {PIN_COMMAND_VARIABLE} to \
+             the absolute path of its program"
+        ));
+    }
+    let output = Command::new(program)
+        .args(words)
+        .env_remove(PIN_VARIABLE)
+        .env_remove(PASSPHRASE_VARIABLE)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .map_err(|e| format!("pin-source: run the command: {}", e.kind()))?;
+    let mut pin = Zeroizing::new(output.stdout);
+    crate::files::drop_newline(&mut pin);
+    if !output.status.success() || pin.is_empty() {
+        return Err("pin-source: the command failed, or printed nothing".to_owned());
+    }
+    Ok(pin)
+}

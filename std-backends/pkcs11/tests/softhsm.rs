@@ -1,0 +1,431 @@
+//! Against SoftHSM, with faults. Ignored by `cargo test`, because SoftHSM must be installed; `tests/run`
+//! runs them (`cargo test -p cloudauth-pkcs11 --test softhsm -- --ignored --test-threads=1`).
+//!
+//! Each test runs as a process of its own: SoftHSM reads its configuration once, at `C_Initialize`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // helpers of tests
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
+use cloudauth_pkcs11::{
+    KeyQuery, ModulePolicy, ObjectQuery, PinProvider, Pkcs11Error, TokenKey, TokenMac, TokenQuery,
+};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, KeyType, ObjectClass};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use zeroize::Zeroizing;
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+const PIN: &str = "123456";
+
+/// Runs the test named `name` again in a process with its own SoftHSM, or says that this is the one.
+fn in_own_process(name: &str) -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("CLOUDAUTH_TEST_SOFTHSM") {
+        return Some(dir.into());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tokens")).unwrap();
+    let conf = dir.path().join("softhsm2.conf");
+    let tokens = dir.path().join("tokens");
+    std::fs::write(
+        &conf,
+        format!("directories.tokendir = {}\nobjectstore.backend = file\n", tokens.display()),
+    )
+    .unwrap();
+    let done = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", name])
+        .env("SOFTHSM2_CONF", &conf)
+        .env("CLOUDAUTH_TEST_SOFTHSM", dir.path())
+        .status()
+        .unwrap();
+    assert!(done.success(), "{name} failed");
+    None
+}
+
+fn softhsm2_util(args: &[&str]) {
+    let done = Command::new("softhsm2-util").args(args).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn init_token(label: &str) {
+    softhsm2_util(&[
+        "--init-token",
+        "--free",
+        "--label",
+        label,
+        "--pin",
+        PIN,
+        "--so-pin",
+        "87654321",
+    ]);
+}
+
+fn pkcs11_tool_ec(token: &str, label: &str) {
+    let done = Command::new("pkcs11-tool")
+        .args(["--module", MODULE, "--token-label", token, "--login", "--pin", PIN])
+        .args(["--keypairgen", "--key-type", "EC:prime256v1", "--label", label, "--id", "01"])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A session of our own, which may write, beside those of the crate.
+fn writer(label: &str) -> (Pkcs11, Session) {
+    let context = Pkcs11::new(MODULE).unwrap();
+    let _ = context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
+    let slots = context.get_slots_with_token().unwrap();
+    let slot = slots
+        .into_iter()
+        .find(|s| context.get_token_info(*s).is_ok_and(|t| t.label() == label))
+        .expect("the token");
+    let session = context.open_rw_session(slot).unwrap();
+    match session.login(UserType::User, Some(&AuthPin::from(PIN.to_owned()))) {
+        Ok(()) => {}
+        Err(e) => assert!(e.to_string().contains("logged in"), "{e}"),
+    }
+    (context, session)
+}
+
+fn make_ec(session: &Session, label: &str, id: u8, more: &[Attribute]) {
+    let p256 = vec![0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    let public = [
+        Attribute::Token(true),
+        Attribute::EcParams(p256),
+        Attribute::Label(label.into()),
+        Attribute::Id(vec![id]),
+        Attribute::Verify(true),
+    ];
+    let mut private = vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Sign(true),
+        Attribute::Label(label.into()),
+        Attribute::Id(vec![id]),
+    ];
+    private.extend_from_slice(more);
+    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
+}
+
+fn make_mac(session: &Session, label: &str, key_type: KeyType, value: &[u8]) {
+    session
+        .create_object(&[
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(key_type),
+            Attribute::Token(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Sign(true),
+            Attribute::Label(label.into()),
+            Attribute::Value(value.to_vec()),
+        ])
+        .unwrap();
+}
+
+fn query(token: &str, object: &str) -> KeyQuery {
+    KeyQuery {
+        module_path: Some(MODULE.into()),
+        module_name: None,
+        token: TokenQuery { label: Some(token.to_owned()), ..TokenQuery::default() },
+        object: ObjectQuery { label: Some(object.into()), id: None },
+    }
+}
+
+fn pin(value: &'static str) -> Box<PinProvider> {
+    Box::new(move || Ok(Some(Zeroizing::new(value.as_bytes().to_vec()))))
+}
+
+fn open(token: &str, object: &str) -> Result<TokenKey, Pkcs11Error> {
+    TokenKey::open(query(token, object), pin(PIN), &ModulePolicy::root_owned())
+}
+
+fn sign(key: &TokenKey) -> Result<Vec<u8>, SignError> {
+    let mut out = [0; 64];
+    let to_sign = ToSign::new(b"message", &[7; 32]);
+    key.sign(Scheme::EcdsaP256Sha256, &to_sign, &mut out).map(|len| out[..len].to_vec())
+}
+
+fn verify(key: &TokenKey, signature: &[u8]) {
+    use cloudauth_core::soft::SoftVerifier;
+    use cloudauth_core::verifier::Verifier as _;
+    let verifier = SoftVerifier::from_spki(key.public_key()).unwrap();
+    verifier.verify(Scheme::EcdsaP256Sha256, b"message", signature).unwrap();
+}
+
+macro_rules! own_process {
+    () => {{
+        let name = std::any::type_name_of_val(&|| ());
+        let name = name.trim_end_matches("::{{closure}}").rsplit("::").next().unwrap();
+        match in_own_process(name) {
+            Some(dir) => dir,
+            None => return,
+        }
+    }};
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn signs_and_tags() {
+    own_process!();
+    init_token("t");
+    let (_context, session) = writer("t");
+    make_ec(&session, "ec", 1, &[]);
+    make_ec(&session, "always", 2, &[Attribute::AlwaysAuthenticate(true)]);
+    let secret = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    make_mac(&session, "generic", KeyType::GENERIC_SECRET, secret);
+    make_mac(&session, "hmac", KeyType::SHA256_HMAC, secret);
+    make_mac(&session, "aes", KeyType::AES, &[7; 32]);
+
+    let key = open("t", "ec").unwrap();
+    for _ in 0..200 {
+        verify(&key, &sign(&key).unwrap());
+    }
+    assert!(!key.supports(Scheme::RsaPkcs1Sha256) && !key.supports(Scheme::EcdsaP384Sha384));
+    let to_sign = ToSign::new(b"message", &[7; 32]);
+    let refused = key.sign(Scheme::RsaPkcs1Sha256, &to_sign, &mut [0; 999]);
+    assert_eq!(refused, Err(SignError::UNSUPPORTED));
+    let refused = key.sign(Scheme::EcdsaP256Sha256, &to_sign, &mut [0; 63]);
+    assert_eq!(refused, Err(SignError::TOO_SMALL));
+
+    // A login for each signature; SoftHSM refuses C_Sign without one.
+    let always = open("t", "always").unwrap();
+    for _ in 0..3 {
+        verify(&always, &sign(&always).unwrap());
+    }
+
+    let expected = cloudauth_core::soft::HmacKey::new(secret);
+    for label in ["generic", "hmac"] {
+        let mac = TokenMac::open(query("t", label), pin(PIN), &ModulePolicy::root_owned()).unwrap();
+        for message in [&b""[..], b"20260101", &[9; 5000]] {
+            assert_eq!(mac.hmac_sha256(message), expected.hmac_sha256(message));
+        }
+    }
+    let mac = |label| TokenMac::open(query("t", label), pin(PIN), &ModulePolicy::root_owned());
+    let refused = mac("aes").unwrap_err().to_string();
+    assert!(refused.contains("CKK_GENERIC_SECRET"), "{refused}");
+    let refused = mac("ec").unwrap_err().to_string();
+    assert!(refused.contains("no secret key") && refused.contains("generic"), "{refused}");
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn none_and_several() {
+    own_process!();
+    init_token("t");
+    init_token("u");
+    let (_context, session) = writer("t");
+    make_ec(&session, "twice", 1, &[]);
+    make_ec(&session, "twice", 2, &[]);
+    make_ec(&session, "mute", 3, &[Attribute::Sign(false)]);
+    let bound = |to| [Attribute::AllowedMechanisms(vec![to])];
+    make_ec(&session, "bound", 4, &bound(MechanismType::ECDSA));
+    make_ec(&session, "bound-away", 5, &bound(MechanismType::ECDH1_DERIVE));
+    let text = |q| {
+        TokenKey::open(q, pin(PIN), &ModulePolicy::root_owned()).map(drop).unwrap_err().to_string()
+    };
+    let several = text(query("t", "twice"));
+    for part in ["several keys", "C_FindObjects", "EC private key", "\"twice\"", "%01", "%02"] {
+        assert!(several.contains(part), "{several}");
+    }
+    let mut one = query("t", "twice");
+    one.object.id = Some(vec![2]);
+    verify_opens(one);
+    let none = text(query("t", "none"));
+    assert!(none.contains("no private key") && none.contains("\"mute\""), "{none}");
+    let mute = text(query("t", "mute"));
+    assert!(mute.contains("CKA_SIGN"), "{mute}");
+    verify_opens(query("t", "bound"));
+    let away = text(query("t", "bound-away"));
+    assert!(away.contains("CKA_ALLOWED_MECHANISMS"), "{away}");
+    let mut tokens = query("t", "twice");
+    tokens.token.label = None;
+    let several = text(tokens.clone());
+    for part in ["several tokens", "\"t\"", "\"u\"", "serial"] {
+        assert!(several.contains(part), "{several}");
+    }
+    tokens.token.model = Some("Other".to_owned());
+    let none = text(tokens);
+    assert!(none.contains("no token fits") && none.contains("\"u\""), "{none}");
+    let mut library = query("t", "twice");
+    library.token.library_version = Some((99, 1));
+    let refused = text(library);
+    assert!(refused.contains("library-version 2."), "{refused}");
+}
+
+fn verify_opens(query: KeyQuery) {
+    let key = TokenKey::open(query, pin(PIN), &ModulePolicy::root_owned()).unwrap();
+    verify(&key, &sign(&key).unwrap());
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn a_wrong_pin_is_tried_once() {
+    own_process!();
+    init_token("t");
+    static READ: AtomicUsize = AtomicUsize::new(0);
+    let wrong = || -> Box<PinProvider> {
+        Box::new(|| {
+            READ.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(Zeroizing::new(b"999999".to_vec())))
+        })
+    };
+    let open = |pin| TokenKey::open(query("t", "ec"), pin, &ModulePolicy::root_owned());
+    let first = open(wrong()).unwrap_err();
+    assert_eq!(first.return_code(), Some(0xa0));
+    assert!(first.to_string().contains("C_Login: CKR_PIN_INCORRECT"), "{first}");
+    for _ in 0..5 {
+        let again = open(wrong()).unwrap_err();
+        assert!(again.to_string().contains("refused this PIN before"), "{again}");
+        assert_eq!(again.return_code(), None, "C_Login was called again");
+    }
+    assert_eq!(READ.load(Ordering::Relaxed), 6);
+    let none = open(Box::new(|| Ok(None))).unwrap_err().to_string();
+    assert!(none.contains("CLOUDAUTH_KEY_PIN"), "{none}");
+    let unreadable = open(Box::new(|| Err("pin-source: gone".to_owned()))).unwrap_err();
+    assert_eq!(unreadable, Pkcs11Error::Pin("pin-source: gone".to_owned()));
+    // The right one is.
+    let (_context, session) = writer("t");
+    make_ec(&session, "ec", 1, &[]);
+    verify_opens(query("t", "ec"));
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn recovers() {
+    let dir = own_process!();
+    init_token("t");
+    let (context, session) = writer("t");
+    make_ec(&session, "ec", 1, &[]);
+    let key = open("t", "ec").unwrap();
+    verify(&key, &sign(&key).unwrap());
+    // The login ends under our feet.
+    session.logout().unwrap();
+    verify(&key, &sign(&key).unwrap());
+    // Another part of the process finalizes the module: every session is gone.
+    context.clone().finalize().unwrap();
+    verify(&key, &sign(&key).unwrap());
+    drop(session);
+    // The token is removed, and put back.
+    let (tokens, away) = (dir.join("tokens"), dir.join("away"));
+    std::fs::rename(&tokens, &away).unwrap();
+    context.clone().finalize().unwrap();
+    std::fs::create_dir(&tokens).unwrap();
+    let error = sign(&key).unwrap_err();
+    assert!(error.to_string().contains("token"), "{error}");
+    std::fs::remove_dir_all(&tokens).unwrap();
+    std::fs::rename(&away, &tokens).unwrap();
+    context.clone().finalize().unwrap();
+    verify(&key, &sign(&key).unwrap());
+    // Another key in its place.
+    let (_, session) = writer("t");
+    for object in session.find_objects(&[Attribute::Label(b"ec".to_vec())]).unwrap() {
+        session.destroy_object(object).unwrap();
+    }
+    let error = sign(&key).unwrap_err();
+    assert!(error.to_string().contains("find the key again"), "{error}");
+    make_ec(&session, "ec", 1, &[]);
+    let error = sign(&key).unwrap_err();
+    assert!(error.to_string().contains("not with the one key"), "{error}");
+    let new = open("t", "ec").unwrap();
+    verify(&new, &sign(&new).unwrap());
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn a_token_is_removed_while_in_use() {
+    let dir = own_process!();
+    init_token("t");
+    // By another process: in this one only the crate initialises the module.
+    pkcs11_tool_ec("t", "ec");
+    let key = open("t", "ec").unwrap();
+    verify(&key, &sign(&key).unwrap());
+    let (tokens, away) = (dir.join("tokens"), dir.join("away"));
+    std::fs::rename(&tokens, &away).unwrap();
+    std::fs::create_dir(&tokens).unwrap();
+    // SoftHSM itself does not notice at once; whatever it does, the error names a call and its code.
+    if let Err(error) = sign(&key) {
+        println!("removed: {error}");
+        assert!(error.to_string().contains("token"), "{error}");
+    }
+    std::fs::remove_dir_all(&tokens).unwrap();
+    std::fs::rename(&away, &tokens).unwrap();
+    verify(&key, &sign(&key).unwrap());
+    // Made again: another token, which SoftHSM shows after C_Finalize only, and which has no key yet.
+    softhsm2_util(&["--delete-token", "--token", "t"]);
+    init_token("t");
+    let error = sign(&key).unwrap_err();
+    assert!(error.to_string().contains("find the key again"), "{error}");
+    pkcs11_tool_ec("t", "ec");
+    let new = open("t", "ec").unwrap();
+    verify(&new, &sign(&new).unwrap());
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn many_threads() {
+    own_process!();
+    init_token("t");
+    let (_context, session) = writer("t");
+    make_ec(&session, "ec", 1, &[]);
+    let key = open("t", "ec").unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    let (count, calm) = (AtomicUsize::new(0), AtomicUsize::new(1));
+    std::thread::scope(|threads| {
+        for _ in 0..32 {
+            threads.spawn(|| {
+                while Instant::now() < until {
+                    let signature = match sign(&key) {
+                        Ok(signature) => signature,
+                        // The login can end twice within one call, which recovers once.
+                        Err(_) if calm.load(Ordering::Relaxed) == 0 => sign(&key).unwrap(),
+                        Err(e) => panic!("{e}"),
+                    };
+                    verify(&key, &signature);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Then the login ends several times.
+        std::thread::sleep(Duration::from_millis(2500));
+        calm.store(0, Ordering::Relaxed);
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(500));
+            let _ = session.logout();
+        }
+    });
+    println!("{} signatures in 5 s of 32 threads", count.into_inner());
+}
+
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn one_login_for_many_keys() {
+    own_process!();
+    init_token("t");
+    let (_context, session) = writer("t");
+    make_ec(&session, "a", 1, &[]);
+    make_ec(&session, "b", 2, &[]);
+    static READ: AtomicUsize = AtomicUsize::new(0);
+    let counted = || -> Box<PinProvider> {
+        Box::new(|| {
+            READ.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(Zeroizing::new(PIN.as_bytes().to_vec())))
+        })
+    };
+    let open =
+        |label| TokenKey::open(query("t", label), counted(), &ModulePolicy::root_owned()).unwrap();
+    let keys = [open("a"), open("b"), open("a")];
+    for key in &keys {
+        verify(key, &sign(key).unwrap());
+    }
+    assert_eq!(READ.load(Ordering::Relaxed), 1);
+    assert!(Path::new(MODULE).exists());
+    fn shared<T: Send + Sync>() {}
+    shared::<TokenKey>();
+    shared::<TokenMac>();
+}

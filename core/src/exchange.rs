@@ -1,5 +1,7 @@
 //! The one shape of every credential flow: a request to build and sign, an answer to read.
 
+mod detached;
+
 use core::fmt::{self, Write as _};
 
 use crate::encode::{base64, hex};
@@ -11,6 +13,8 @@ use crate::signer::{
 };
 use crate::verifier::PublicKey;
 use crate::{Error, Result, UnixTime};
+
+pub use detached::{Detached, DetachedJws};
 
 /// What a flow must be told because this crate reads no clock and no random source. Make a new one for
 /// every try: token ids, salts and retry tokens come from it.

@@ -38,6 +38,12 @@ impl<'b> HttpRequest<'b> {
         self.target
     }
 
+    /// The further headers as lines: `Name: value`, CR LF between them and none at the end.
+    #[must_use]
+    pub const fn head(&self) -> &'b str {
+        self.head
+    }
+
     /// Name and value of each further header, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
         self.head.split("\r\n").filter_map(|line| line.split_once(": "))

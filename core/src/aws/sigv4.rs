@@ -132,6 +132,12 @@ pub struct Signed<'b> {
 }
 
 impl<'b> Signed<'b> {
+    /// The headers to add as lines: `name: value`, CR LF between them and none at the end.
+    #[must_use]
+    pub const fn head(&self) -> &'b str {
+        self.head
+    }
+
     /// Name and value of each header to add, `Authorization` last. They replace the request's headers of
     /// the same names.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {

@@ -34,6 +34,18 @@ impl P256Key {
         verifier::spki_from_ec(x, y, &mut spki)?;
         Ok(Self { key, spki })
     }
+
+    /// Signs a SHA-256 digest: r||s. `entropy` is as of [`ToSign::entropy`]. For interfaces that have no
+    /// [`ToSign`] to give; signers are asked by [`Signer::sign`].
+    #[must_use]
+    pub fn sign_digest(&self, digest: &[u8; 32], entropy: &[u8; 32]) -> [u8; 64] {
+        let (signature, _) = ecdsa::hazmat::sign_prehashed_rfc6979::<NistP256, sha2::Sha256>(
+            self.key.as_nonzero_scalar(),
+            digest,
+            entropy,
+        );
+        signature.to_bytes().into()
+    }
 }
 
 impl Signer for P256Key {
@@ -60,12 +72,9 @@ impl Signer for P256Key {
         }
         let out = out.get_mut(..64).ok_or(SignError::TOO_SMALL)?;
         let entropy = Zeroizing::new(to_sign.entropy());
-        let (signature, _) = ecdsa::hazmat::sign_prehashed_rfc6979::<NistP256, sha2::Sha256>(
-            self.key.as_nonzero_scalar(),
-            to_sign.digest(scheme).as_ref(),
-            &*entropy,
-        );
-        out.copy_from_slice(&signature.to_bytes());
+        let digest = to_sign.digest(scheme);
+        let digest = digest.as_ref().first_chunk().ok_or(SignError::UNSUPPORTED)?;
+        out.copy_from_slice(&self.sign_digest(digest, &entropy));
         Ok(out.len())
     }
 }

@@ -1,0 +1,95 @@
+//! Objects that lie in the caller's memory and hold a Rust value.
+
+use core::mem::{align_of, size_of};
+use core::ptr;
+
+use zeroize::Zeroize;
+
+use crate::call::{Cx, Outcome};
+use crate::result::{CLOUDAUTH_ERR_STATE, Fault};
+
+/// An opaque structure of the header: `repr(C)`, and nothing but an array of `u64`. The first says
+/// what it holds, the rest is room for it.
+///
+/// # Safety It is just such a structure, and no two have the same tag.
+pub(crate) unsafe trait Handle: Sized {
+    type Value;
+    const TAG: u64;
+}
+
+/// Whether the value fits, to be asserted at compile time for each handle.
+pub(crate) const fn fits<H: Handle>() -> bool {
+    size_of::<H::Value>() + size_of::<u64>() <= size_of::<H>()
+        && align_of::<H::Value>() <= align_of::<u64>()
+        && align_of::<H>() == align_of::<u64>()
+}
+
+fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
+    let words = handle.cast::<u64>();
+    match words.is_aligned() {
+        true => Ok(words),
+        false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not aligned")),
+    }
+}
+
+/// Makes sure that `set` will do. What was there is not dropped: the memory may never have been
+/// written to.
+pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> Outcome {
+    cx.claim(handle, 1, field)?;
+    let words = aligned(handle, field)?.cast_mut();
+    // SAFETY: not null, aligned, as long as the caller's structure; see `Cx`.
+    unsafe { words.write_bytes(0, size_of::<H>() / size_of::<u64>()) };
+    Ok(())
+}
+
+/// Puts a value into what `clear` has looked at.
+pub(crate) fn set<H: Handle>(_: &Cx, handle: *mut H, value: H::Value) {
+    // SAFETY: as in `clear`, which has written to all of it.
+    fill_in(unsafe { &mut *handle }, value);
+}
+
+/// Puts a value into a handle of our own.
+pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
+    let words = (&raw mut *handle).cast::<u64>();
+    // SAFETY: that the value fits behind the tag is asserted for every handle.
+    unsafe {
+        words.add(1).cast::<H::Value>().write(value);
+        words.write(H::TAG);
+    }
+}
+
+/// The value in a handle.
+pub(crate) fn get<'a, H: Handle>(
+    cx: &'a Cx,
+    handle: *const H,
+    field: &'static str,
+) -> Outcome<&'a H::Value> {
+    cx.room(handle, field)?;
+    let words = aligned(handle, field)?;
+    // SAFETY: not null, aligned, as long as the caller's structure, and not written to in this
+    // call. The value is there if the tag is.
+    unsafe {
+        match words.read() == H::TAG {
+            true => Ok(&*words.add(1).cast::<H::Value>()),
+            false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not initialised")),
+        }
+    }
+}
+
+/// Drops the value and zeroes its memory; does nothing if there is none.
+///
+/// # Safety
+/// `handle` is null, or points to the structure, which nobody else uses.
+pub(crate) unsafe fn wipe<H: Handle>(handle: *mut H) {
+    let words = handle.cast::<u64>();
+    if words.is_null() || !words.is_aligned() {
+        return;
+    }
+    // SAFETY: the caller's promise; the value is there if the tag is.
+    unsafe {
+        if words.read() == H::TAG {
+            ptr::drop_in_place(words.add(1).cast::<H::Value>());
+        }
+        core::slice::from_raw_parts_mut(words, size_of::<H>() / size_of::<u64>()).zeroize();
+    }
+}

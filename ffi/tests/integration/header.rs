@@ -1,0 +1,135 @@
+//! The header, the list of symbols, the cases of these tests and the core's flows say the same.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const HEADER: &str = include_str!("../../../include/cloudauth.h");
+const SYMBOLS: &str = include_str!("../../../include/cloudauth.sym");
+
+/// Functions that cannot fail.
+const INFALLIBLE: [&str; 8] = [
+    "cloudauth_abi_version",
+    "cloudauth_hmac_key_wipe",
+    "cloudauth_p256_key_wipe",
+    "cloudauth_prepared_wipe",
+    "cloudauth_sigv4_key_wipe",
+    "cloudauth_strerror",
+    "cloudauth_version",
+    "cloudauth_version_number",
+];
+
+#[test]
+fn every_function_has_a_case() {
+    let cases: BTreeSet<_> = crate::cases::all().into_iter().map(|case| case.name).collect();
+    let functions = SYMBOLS.lines().filter(|name| !INFALLIBLE.contains(name));
+    assert_eq!(cases, functions.collect());
+}
+
+#[test]
+fn every_function_is_documented_with_its_results() {
+    for name in SYMBOLS.lines() {
+        let (before, after) = HEADER.split_once(&format!("{name}(")).expect(name);
+        let line = before.rsplit('\n').next().unwrap();
+        assert!(!line.starts_with([' ', '#']), "{name}: {line}");
+        assert!(after.contains(';'));
+        let comment = before.trim_end_matches(line).trim_end();
+        let (_, comment) = comment.rsplit_once("/**").expect(name);
+        let comment = comment.strip_suffix("*/").expect(name);
+        assert!(!comment.contains("*/"), "{name} has no comment of its own");
+        if line.starts_with("cloudauth_result") {
+            assert!(comment.contains("@return "), "{name}");
+            assert!(comment.contains("CLOUDAUTH_") || comment.contains("As "), "{name}");
+        } else {
+            assert!(INFALLIBLE.contains(&name), "{name}");
+        }
+    }
+}
+
+/// The name of each flow in C.
+const FLOWS: [(&str, &str); 14] = [
+    ("AccessTokenRequest", "gcp_access_token"),
+    ("AssumeRole", "sts_assume_role"),
+    ("AssumeRoleWithWebIdentity", "sts_assume_role_with_web_identity"),
+    ("ClientAssertion", "azure_client_assertion"),
+    ("CreateSession", "rolesanywhere_create_session"),
+    ("GenerateAccessToken", "gcp_generate_access_token"),
+    ("GenerateIdToken", "gcp_generate_id_token"),
+    ("GetCallerIdentity", "sts_get_caller_identity"),
+    ("GetSessionToken", "sts_get_session_token"),
+    ("IdTokenRequest", "gcp_id_token"),
+    ("SelfSigned", "gcp_self_signed"),
+    ("SubjectToken", "gcp_subject_token"),
+    ("TokenExchange", "gcp_federation"),
+    ("TokenRequest", "azure_token"),
+];
+
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn every_flow_of_the_core_is_here() {
+    let mut found = BTreeSet::new();
+    scan(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src")), &mut found);
+    assert_eq!(found.len(), FLOWS.len(), "{found:?}");
+    for (kind, flow) in found {
+        let known = FLOWS.iter().find(|(name, _)| *name == flow);
+        let (_, name) = known.unwrap_or_else(|| panic!("{flow} has no function in the header"));
+        let functions: &[&str] = match kind.as_str() {
+            "Exchange" => &["needed", "request", "response"],
+            _ => &["needed", "sign", "prepare"],
+        };
+        for function in functions {
+            let symbol = format!("cloudauth_{name}_{function}");
+            assert!(SYMBOLS.lines().any(|line| line == symbol), "{symbol}");
+        }
+    }
+}
+
+/// Finds `impl Exchange for` and `impl Assertion for` outside comments and tests.
+fn scan(folder: &Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            scan(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        for line in text.split("#[cfg(test)]").next().unwrap().lines() {
+            let Some(rest) = line.strip_prefix("impl") else { continue };
+            for kind in ["Exchange", "Assertion"] {
+                if let Some((_, flow)) = rest.split_once(&format!("{kind} for ")) {
+                    let name = flow.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+                    found.insert((kind.into(), name.into()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_result_has_a_text() {
+    use std::ffi::CStr;
+    let text = |result| {
+        // SAFETY: a static text that ends with NUL.
+        unsafe { CStr::from_ptr(cloudauth::cloudauth_strerror(result)) }.to_str().unwrap()
+    };
+    let mut seen = BTreeSet::new();
+    for line in HEADER.lines().filter(|line| line.starts_with("#define CLOUDAUTH_ERR_")) {
+        let number = line.split(['(', ')']).nth(1).expect("in parentheses").parse().unwrap();
+        assert!(seen.insert(text(number)) && text(number) != text(1), "{line}");
+    }
+    assert_eq!(seen.len(), 18);
+    assert_eq!(text(0), "success");
+    for unknown in [1, i32::MIN, i32::MAX, -99] {
+        assert_eq!(text(unknown), "unknown result");
+    }
+}
+
+#[test]
+fn versions() {
+    // SAFETY: a static text that ends with NUL.
+    let version = unsafe { std::ffi::CStr::from_ptr(cloudauth::cloudauth_version()) };
+    assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
+    let parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u32>().unwrap());
+    let number = parts.fold(0, |sum, part| sum * 100 + part);
+    assert_eq!(cloudauth::cloudauth_version_number(), number);
+    assert_eq!(cloudauth::cloudauth_abi_version(), cloudauth::CLOUDAUTH_ABI_VERSION);
+}

@@ -257,13 +257,16 @@ const HARMLESS: &str = "token manufacturer serial model library-manufacturer lib
 
 /// Whether an attribute of a device's URI may be printed.
 fn shown(name: &str, value: &str) -> bool {
+    // A PIN behind a wrong separator is part of the value before it.
+    if value.contains("pin-value=") {
+        return false;
+    }
     match name {
         // The place of a secret, unless it is the secret itself, put there by mistake.
         "pin-source" | "auth-source" | "passphrase-source" => {
             decoded(value).is_some_and(|v| SecretRef::parse(&v).is_ok())
         }
-        // A PIN behind a wrong separator is part of the value before it.
-        _ => !value.contains("pin-value=") && HARMLESS.split(' ').any(|harmless| harmless == name),
+        _ => HARMLESS.split(' ').any(|harmless| harmless == name),
     }
 }
 
@@ -521,6 +524,7 @@ mod tests {
             shown("pkcs11:token=t?pin-value=1234&module-name=m"),
             "pkcs11:token=t?pin-value=[redacted]&module-name=m"
         );
+        shown("tpm:handle=0x81000001?pin-source=file:a/pin-value=1234");
         assert_eq!(shown("pkcs11:?pin-source=|pin%201234"), "pkcs11:?pin-source=[redacted]");
         // Refused, and not repeated.
         for refused in [

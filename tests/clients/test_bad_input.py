@@ -429,8 +429,10 @@ def test_key_as_the_value_of_an_option(cloudauth, identities, rsa_text, option):
     assert not leaked, "the key is on standard error"
 
 
-def test_backends_to_come(refused):
-    refused(KEY, "pkcs11:", *gcp(f"pkcs11:token=t;object=k?pin-value={PASSPHRASE}"))
+def test_devices(refused):
+    refused(USAGE, "pin-source", *gcp(f"pkcs11:token=t;object=k?pin-value={PASSPHRASE}"))
+    refused(KEY, "pin-source", *gcp(f"pkcs11:token=t;pin={PASSPHRASE}"))
+    refused(KEY, "module-path", *gcp("pkcs11:token=t;object=k"))
     refused(KEY, "tpm:", *gcp(f"tpm:file=key.pem?auth-value={PASSPHRASE}"))
 
 

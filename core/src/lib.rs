@@ -27,8 +27,8 @@ pub mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::{
-    Assertion, Attempt, Detached, DetachedJws, Draft, Exchange, Failure, Prepared, PreparedJws, Secret,
-    ServiceError,
+    Assertion, Attempt, Detached, DetachedJws, Draft, Exchange, Failure, Prepared, PreparedJws,
+    Secret, ServiceError,
 };
 pub use http::{HttpRequest, ResponseHead};
 pub use oauth::AccessToken;

@@ -25,6 +25,7 @@ mod exchange;
 mod gcp;
 mod handle;
 mod http;
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 mod json;
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 mod jws;
@@ -42,6 +43,7 @@ pub use encode::*;
 pub use exchange::*;
 pub use gcp::*;
 pub use http::*;
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub use json::*;
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub use jws::*;

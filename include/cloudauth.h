@@ -75,7 +75,8 @@
  * ------
  * The software keys and the verification of tokens depend on the library's build: without the features
  * p256 and hmac, the functions of cloudauth_p256_key and cloudauth_hmac_key are not there; the features
- * p256, p384 and rsa say which tokens can be verified.
+ * p256, p384 and rsa say which tokens can be verified, and without any of them cloudauth_jws_*,
+ * cloudauth_jwks_* and cloudauth_json_* are not there.
  */
 
 #ifndef CLOUDAUTH_H

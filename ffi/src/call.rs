@@ -184,6 +184,7 @@ impl Cx {
         })
     }
 
+    #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
     /// Calls `look` with each of `count` elements.
     pub(crate) fn each<T: Copy>(
         &self,
@@ -195,6 +196,7 @@ impl Cx {
         (0..count).try_for_each(|index| look(self.element(ptr, index)))
     }
 
+    #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
     /// One element of a list that `each` has looked at.
     pub(crate) fn nth<T: Copy>(&self, (ptr, count): (*const T, usize), index: usize) -> Option<T> {
         (index < count).then(|| self.element(ptr, index))

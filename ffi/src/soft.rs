@@ -19,11 +19,11 @@ use crate::{
     bytes::cloudauth_bytes,
     call::run,
     handle::{self, Handle},
-    result::{CLOUDAUTH_ERR_INTERNAL, CLOUDAUTH_OK, cloudauth_error, cloudauth_result},
+    result::{cloudauth_error, cloudauth_result},
 };
 #[cfg(feature = "p256")]
 use crate::{
-    result::CLOUDAUTH_ERR_UNSUPPORTED,
+    result::{CLOUDAUTH_ERR_INTERNAL, CLOUDAUTH_ERR_UNSUPPORTED, CLOUDAUTH_OK},
     signer::{cloudauth_scheme, cloudauth_signer},
 };
 

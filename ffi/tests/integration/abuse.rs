@@ -9,7 +9,18 @@ use crate::cases::{
 use crate::probe::{CAP, Mode, Probe, blank, bytes, held, leak, made, text};
 
 fn cases() -> impl Iterator<Item = Case> {
-    all().into_iter().filter(|case| !(cfg!(miri) && case.slow))
+    // Miri takes a thousand times as long, so it sees one flow of each kind: all share their code.
+    const ALIKE: [&str; 7] = [
+        "cloudauth_azure_",
+        "cloudauth_gcp_federation_",
+        "cloudauth_gcp_generate_access_",
+        "cloudauth_gcp_id_token_",
+        "cloudauth_gcp_subject_",
+        "cloudauth_rolesanywhere_",
+        "cloudauth_sts_",
+    ];
+    let slow = |case: &Case| case.slow || ALIKE.iter().any(|flow| case.name.starts_with(flow));
+    all().into_iter().filter(move |case| !(cfg!(miri) && slow(case)))
 }
 
 /// Calls with the n-th thing wrong, for every n there is.
@@ -37,7 +48,7 @@ fn each(
 fn null_pointers() {
     let count: usize =
         cases().map(|case| each(&case, Mode::Null, |p| p.pointers.get(), CLOUDAUTH_ERR_NULL)).sum();
-    assert!(count > 150, "{count}");
+    assert!(cfg!(miri) || count > 150, "{count}");
 }
 
 #[test]
@@ -45,7 +56,7 @@ fn wrong_struct_sizes() {
     let count: usize = cases()
         .map(|case| each(&case, Mode::Size, |p| p.sizes.get(), CLOUDAUTH_ERR_STRUCT_SIZE))
         .sum();
-    assert!(count > 80, "{count}");
+    assert!(cfg!(miri) || count > 80, "{count}");
 }
 
 #[test]
@@ -53,7 +64,7 @@ fn impossible_lengths() {
     let count: usize = cases()
         .map(|case| each(&case, Mode::Length, |p| p.lengths.get(), CLOUDAUTH_ERR_LENGTH))
         .sum();
-    assert!(count > 15, "{count}");
+    assert!(cfg!(miri) || count > 15, "{count}");
 }
 
 #[test]

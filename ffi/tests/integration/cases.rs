@@ -235,7 +235,13 @@ pub(crate) fn web_identity() -> *mut cloudauth_sts_assume_role_with_web_identity
 }
 
 pub(crate) fn session_token() -> *mut cloudauth_sts_get_session_token_params {
-    made(|p: &mut cloudauth_sts_get_session_token_params| p.signer = sigv4("sts"))
+    made(|p: &mut cloudauth_sts_get_session_token_params| {
+        // Long-term credentials: it takes no others.
+        p.signer = made(|p: &mut cloudauth_sigv4_params| {
+            p.access_key_id = text("AKIDEXAMPLE");
+            p.key = sigv4_key("sts");
+        });
+    })
 }
 
 pub(crate) fn caller_identity() -> *mut cloudauth_sts_get_caller_identity_params {

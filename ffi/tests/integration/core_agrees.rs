@@ -328,7 +328,7 @@ fn aws() {
     );
     unsigned!(
         cases::session_token(),
-        GetSessionToken::new(sigv4),
+        GetSessionToken::new(SigV4 { session_token: None, ..sigv4 }),
         cloudauth_sts_get_session_token_needed,
         cloudauth_sts_get_session_token_request
     );

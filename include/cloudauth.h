@@ -688,7 +688,7 @@ typedef struct {
 } cloudauth_rolesanywhere_session;
 
 /**
- * A service's refusal, in its own words. The texts point into the body of the answer.
+ * A service's refusal, in its own words. The texts point into the body or the headers of the answer.
  */
 typedef struct {
     /**

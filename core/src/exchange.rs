@@ -163,14 +163,17 @@ pub trait Exchange {
         check_certified(self.certified_key(), signer)?;
         let mut draft = Draft::new(buf);
         self.write(at, &mut draft)?;
-        let room = draft.layout.signing.map_or(0, |s| signer.max_signature_len(s.scheme));
+        let room = match draft.layout.signing {
+            Some(signing) => {
+                check_signature_room(signer, signing.scheme)?;
+                signer.max_signature_len(signing.scheme)
+            }
+            None => 0,
+        };
         let prepared = draft.seal(at, room)?;
         let mut space = [0u8; MAX_SIGNATURE_LEN];
         let signature = match prepared.to_sign() {
-            Some((scheme, to_sign)) => {
-                check_signature_room(signer, scheme)?;
-                sign_into(signer, scheme, &to_sign, &mut space)?
-            }
+            Some((scheme, to_sign)) => sign_into(signer, scheme, &to_sign, &mut space)?,
             None => &[],
         };
         prepared.finish(signature)
@@ -517,7 +520,7 @@ impl<'b> Prepared<'b> {
 fn check_signature_len(scheme: Scheme, signature: &[u8]) -> Result<()> {
     let good = match scheme.coordinate_len() {
         Some(size) => signature.len() == 2 * size,
-        None => signature.len() >= 256,
+        None => (256..=MAX_SIGNATURE_LEN).contains(&signature.len()),
     };
     if good {
         Ok(())

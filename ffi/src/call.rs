@@ -70,7 +70,8 @@ impl Cx {
         let from = ptr.addr();
         let mut outputs = self.outputs.get();
         let free = outputs.iter_mut().find(|(start, end)| start >= end);
-        *free.ok_or(Fault::internal())? = (from, from + count * size_of::<T>());
+        *free.ok_or(Fault::internal())? =
+            (from, from.saturating_add(count.saturating_mul(size_of::<T>())));
         self.outputs.set(outputs);
         Ok(())
     }

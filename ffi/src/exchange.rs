@@ -27,7 +27,7 @@ pub struct cloudauth_attempt {
 // SAFETY: repr(C), begins with its size, and all zeros are a value.
 unsafe impl Struct for cloudauth_attempt {}
 
-/// A service's refusal, in its own words. The texts point into the body of the answer.
+/// A service's refusal, in its own words. The texts point into the body or the headers of the answer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct cloudauth_refusal {

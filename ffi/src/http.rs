@@ -168,6 +168,17 @@ pub unsafe extern "C" fn cloudauth_http1_write(
                     return Err(cloudauth_core::Error::invalid(field, help).into());
                 }
             }
+            // Lines with CR LF between them, none empty.
+            let lines = headers.split(|c| *c == b'\n').enumerate();
+            let last = headers.iter().filter(|c| **c == b'\n').count();
+            for (i, line) in lines {
+                let line = if i < last { line.strip_suffix(b"\r") } else { Some(line) };
+                let good = line.is_some_and(|l| !l.is_empty() && !l.contains(&b'\r'));
+                if !good && !headers.is_empty() {
+                    let help = "expected lines with CR LF between them, none of them empty";
+                    return Err(cloudauth_core::Error::invalid("headers", help).into());
+                }
+            }
             let mut out = Out::new(buf);
             for part in [method, b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n"] {
                 out.put(part);

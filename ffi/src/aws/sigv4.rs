@@ -227,8 +227,9 @@ fn with(
 /// room, since to know it exactly takes as long as signing.
 fn bound(sigv4: &SigV4<'_>, request: &Request<'_>) -> usize {
     let names = request.headers.iter().map(|(name, _)| name.len() + 1);
-    let token = sigv4.session_token.map_or(0, |token| 24 + 3 * token.len());
-    let texts = [sigv4.access_key_id.len() * 3, sigv4.key.scope().len() * 3, token];
+    let token =
+        sigv4.session_token.map_or(0, |token| token.len().saturating_mul(3).saturating_add(24));
+    let texts = [sigv4.access_key_id.len().saturating_mul(3), sigv4.key.scope().len() * 3, token];
     let target = [request.path.len(), request.query.len()];
     // The fixed texts of either form have less than 420 octets.
     let parts = names.chain(texts).chain(target);

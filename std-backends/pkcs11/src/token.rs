@@ -217,7 +217,7 @@ impl Token {
             return Ok(false);
         }
         let session = self.session()?;
-        let result = self.log_in_to(&session, UserType::User, &info, value.as_deref(), pin);
+        let result = self.log_in_to(&session, UserType::User, value.as_deref(), pin);
         self.put_back(session);
         result?;
         *done = true;
@@ -231,20 +231,20 @@ impl Token {
         if value.is_none() && !info.protected_authentication_path() {
             return Err(Pkcs11Error::Pin(no_pin(&self.identity)));
         }
-        self.log_in_to(session, UserType::ContextSpecific, &info, value.as_deref(), pin)
+        self.log_in_to(session, UserType::ContextSpecific, value.as_deref(), pin)
     }
 
     fn log_in_to(
         &self,
         session: &Session,
         user: UserType,
-        info: &TokenInfo,
         value: Option<&Zeroizing<Vec<u8>>>,
         pin: &Pin,
     ) -> Result<()> {
-        self.may_try(info)?;
-        // Held during the call: of several threads with one wrong PIN only one may try it.
+        // Held during the call: of several threads with one wrong PIN only one may try it, and none may
+        // try on what the token said before another's try.
         let mut refused = lock(&self.module.refused);
+        self.may_try(&self.module.context.get_token_info(self.identity.slot)?)?;
         let serial = &self.identity.serial;
         let result = match value {
             None => session.login(user, None),
@@ -262,10 +262,24 @@ impl Token {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(e) => {
                 let error = CallError::from(e);
-                let wrong = [code::PIN_INCORRECT, code::PIN_INVALID, code::PIN_LEN_RANGE];
-                if let Some(value) = value.filter(|_| wrong.contains(&error.code())) {
-                    refused.push((serial.clone(), value.clone()));
-                    pin.forget();
+                // The PIN never came to the token: trying again costs nothing.
+                let unused = [
+                    code::SESSION_CLOSED,
+                    code::SESSION_HANDLE_INVALID,
+                    code::CRYPTOKI_NOT_INITIALIZED,
+                    code::TOKEN_NOT_PRESENT,
+                    code::DEVICE_REMOVED,
+                ];
+                let Some(value) = value.filter(|_| !unused.contains(&error.code())) else {
+                    return Err(error.into());
+                };
+                refused.push((serial.clone(), value.clone()));
+                pin.forget();
+                if error.is_loss() {
+                    return Err(Pkcs11Error::Pin(format!(
+                        "{error}; the token may have counted this as a try, so the PIN is not tried \
+                         again by this process"
+                    )));
                 }
                 Err(error.into())
             }

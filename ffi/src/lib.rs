@@ -52,6 +52,7 @@ pub use jws::*;
 pub use prepared::*;
 pub use result::*;
 pub use signer::*;
+#[cfg(any(feature = "hmac", feature = "p256"))]
 pub use soft::*;
 pub use x509::*;
 

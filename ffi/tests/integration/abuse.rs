@@ -380,7 +380,7 @@ fn many_headers_of_an_answer() {
         let body = text(ACCESS_TOKEN);
         // SAFETY: as the header says.
         let result = unsafe {
-            (*head).headers = vec![pair; count].leak().as_ptr();
+            (*head).headers = vec![pair; count].leak().as_mut_ptr();
             (*head).header_count = count;
             cloudauth_gcp_access_token_response(
                 access_token(),

@@ -57,7 +57,7 @@ pub(crate) fn made<T>(set: impl FnOnce(&mut T)) -> *mut T {
 pub(crate) fn bytes(bytes: &[u8]) -> cloudauth_bytes {
     match bytes {
         [] => cloudauth_bytes { ptr: std::ptr::null(), len: 0 },
-        _ => cloudauth_bytes { ptr: bytes.to_vec().leak().as_ptr(), len: bytes.len() },
+        _ => cloudauth_bytes { ptr: bytes.to_vec().leak().as_mut_ptr(), len: bytes.len() },
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn text(text: &str) -> cloudauth_bytes {
 
 pub(crate) fn list(texts: &[&str]) -> (*const cloudauth_bytes, usize) {
     let list: Vec<_> = texts.iter().copied().map(text).collect();
-    (list.leak().as_ptr(), texts.len())
+    (list.leak().as_mut_ptr(), texts.len())
 }
 
 /// What borrowed octets hold.

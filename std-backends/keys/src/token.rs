@@ -1,9 +1,12 @@
 //! Keys of `pkcs11:` URIs.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
@@ -13,9 +16,7 @@ use cloudauth_pkcs11::{
 use zeroize::Zeroizing;
 
 use crate::uri::{PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri};
-use crate::{
-    KeyAlgorithm, KeyError, PASSPHRASE_VARIABLE, PublicVerifier, Result, SecretRef, Warning,
-};
+use crate::{KeyAlgorithm, KeyError, PublicVerifier, Result, SecretRef, Warning};
 
 /// The variable with which the operator allows `pin-source=|PROGRAM`: the absolute path of the program.
 pub const PIN_COMMAND_VARIABLE: &str = "CLOUDAUTH_KEY_PIN_COMMAND";
@@ -160,6 +161,12 @@ fn pin(uri: &Pkcs11Uri) -> (Box<PinProvider>, Warnings) {
     (Box::new(read), warnings)
 }
 
+/// The longest output of a command for a PIN, in octets.
+const MAX_PIN: usize = 1024;
+
+/// How long such a command may take: a person may have to touch a device.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+
 /// The output of a `|command` (RFC 7512, section 2.4), without a shell, when the operator allowed it.
 fn run(command: &str) -> core::result::Result<Zeroizing<Vec<u8>>, String> {
     let mut words = command.split_ascii_whitespace();
@@ -171,17 +178,54 @@ fn run(command: &str) -> core::result::Result<Zeroizing<Vec<u8>>, String> {
              the absolute path of its program"
         ));
     }
-    let output = Command::new(program)
+    let failed = |e: std::io::Error| format!("pin-source: run the command: {}", e.kind());
+    // Nothing of this process's environment but what a program needs to run: there may be secrets in it.
+    let kept = ["PATH", "HOME", "LANG", "XDG_RUNTIME_DIR"];
+    let mut child = Command::new(program)
         .args(words)
-        .env_remove(PIN_VARIABLE)
-        .env_remove(PASSPHRASE_VARIABLE)
+        .env_clear()
+        .envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output()
-        .map_err(|e| format!("pin-source: run the command: {}", e.kind()))?;
-    let mut pin = Zeroizing::new(output.stdout);
+        .spawn()
+        .map_err(failed)?;
+    let stdout = child.stdout.take();
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // All the room at once: a vector that grows leaves copies behind.
+        let mut pin = Zeroizing::new(Vec::with_capacity(MAX_PIN + 1));
+        let read = stdout.map(|from| from.take(MAX_PIN as u64 + 1).read_to_end(&mut pin));
+        let _ = send.send(read.is_some_and(|read| read.is_ok()).then_some(pin));
+    });
+    let pin = receive.recv_timeout(COMMAND_TIME);
+    if pin.is_err() {
+        let _ = child.kill();
+    }
+    // Its output has ended, or it was killed; one that closed its output and goes on is killed too.
+    let until = Instant::now() + Duration::from_secs(1);
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                let _ = child.kill();
+                break child.wait().map_err(failed)?;
+            }
+        }
+    };
+    let Ok(pin) = pin else {
+        return Err(format!(
+            "pin-source: the command took longer than {} s",
+            COMMAND_TIME.as_secs()
+        ));
+    };
+    let mut pin = pin.unwrap_or_default();
+    if pin.len() > MAX_PIN {
+        return Err(format!("pin-source: the command printed more than {MAX_PIN} octets"));
+    }
     crate::files::drop_newline(&mut pin);
-    if !output.status.success() || pin.is_empty() {
+    if !status.success() || pin.is_empty() {
         return Err("pin-source: the command failed, or printed nothing".to_owned());
     }
     Ok(pin)

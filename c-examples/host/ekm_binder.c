@@ -32,28 +32,25 @@ static int compute(SSL *end, X509 *server_certificate, const uint8_t *challenge,
                    uint8_t *nonce) {
   cloudauth_error error = {.size = sizeof error};
   cloudauth_bytes label;
-  cloudauth_result result = cloudauth_ekm_label(CLOUDAUTH_EKM_SERVER, &label, &error);
   uint8_t exported[CLOUDAUTH_EKM_EXPORTED_LEN];
   unsigned char *spki = NULL;
   const int spki_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(server_certificate), &spki);
-  if (result != CLOUDAUTH_OK || spki_len <= 0 || SSL_version(end) != TLS1_3_VERSION ||
+  if (cloudauth_ekm_label(CLOUDAUTH_EKM_SERVER, &label, NULL) != CLOUDAUTH_OK || spki_len <= 0 ||
       SSL_export_keying_material(end, exported, sizeof exported, (const char *)label.ptr, label.len,
                                  challenge, CLOUDAUTH_EKM_EXPORTED_LEN, 1) != 1) {
     OPENSSL_free(spki);
     fputs("the connection exports nothing\n", stderr);
     return 1;
   }
-  const cloudauth_ekm_binder binder = {
-      .size = sizeof binder,
-      .prover = CLOUDAUTH_EKM_SERVER,
-      .exported = exported,
-      .challenge = challenge,
-      .server_spki = cloudauth_bytes_at(spki, (size_t)spki_len),
-      .audience = cloudauth_text(texts[0]),
-      .request = cloudauth_text(texts[1]),
-  };
+  const cloudauth_ekm_binder binder = {.size = sizeof binder,
+                                       .prover = CLOUDAUTH_EKM_SERVER,
+                                       .exported = exported,
+                                       .challenge = challenge,
+                                       .server_spki = cloudauth_bytes_at(spki, (size_t)spki_len),
+                                       .audience = cloudauth_text(texts[0]),
+                                       .request = cloudauth_text(texts[1])};
   size_t len;
-  result = cloudauth_ekm_nonce(&binder, nonce, 43, &len, &error);
+  const cloudauth_result result = cloudauth_ekm_nonce(&binder, nonce, 43, &len, &error);
   OPENSSL_cleanse(exported, sizeof exported);
   OPENSSL_free(spki);
   return result == CLOUDAUTH_OK ? 0 : failed("nonce", result, &error);
@@ -71,15 +68,14 @@ static int run(SSL_CTX *context, char **texts) {
   }
   SSL_free(client);
   SSL_free(server);
-  if (code != 0) return code;
   /* Whoever gets a token with the nonce compares by cloudauth_ekm_verify. */
-  if (CRYPTO_memcmp(attested, expected, sizeof expected) != 0) {
+  if (code == 0 && CRYPTO_memcmp(attested, expected, sizeof expected) != 0) {
     fputs("the ends disagree\n", stderr);
-    return 1;
+    code = 1;
   }
-  for (size_t i = 0; i < sizeof challenge; i++) printf("%02x", challenge[i]);
-  printf("\n%.43s\n", (const char *)expected);
-  return 0;
+  for (size_t i = 0; code == 0 && i < sizeof challenge; i++) printf("%02x", challenge[i]);
+  if (code == 0) printf("\n%.43s\n", (const char *)expected);
+  return code;
 }
 
 int main(int argc, char **argv) {
@@ -96,7 +92,7 @@ int main(int argc, char **argv) {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     code = run(context, argv + 3);
   }
-  const char *reason = ERR_reason_error_string(ERR_peek_error());
+  const char *reason = ERR_reason_error_string(ERR_peek_last_error());
   if (reason != NULL) fprintf(stderr, "%s, %s: %s\n", argv[1], argv[2], reason);
   SSL_CTX_free(context);
   return code;

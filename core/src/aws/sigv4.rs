@@ -407,7 +407,7 @@ impl<'a> SigV4<'a> {
         replaced: bool,
     ) -> Result<Canonical<'c>> {
         let id = self.access_key_id;
-        if id.is_empty() || has::<NO_GRAPHIC>(id) || id.contains('/') {
+        if id.is_empty() || has::<NO_GRAPHIC>(id) || id.bytes().any(|c| c == b'/') {
             return Err(Error::invalid("access key id", "expected printable characters, no slash"));
         }
         if let Some(token) = self.session_token
@@ -434,7 +434,7 @@ impl<'a> SigV4<'a> {
         };
         // The service takes the payload's hash from this header where there is one.
         let stated = |(name, value): &Header<'_>| {
-            same(name, "x-amz-content-sha256") && value.trim().as_bytes() != payload
+            same(name, "x-amz-content-sha256") && value.as_bytes().trim_ascii() != payload
         };
         if !replaced && request.headers.iter().any(stated) {
             return Err(Error::mismatch(

@@ -114,10 +114,7 @@ impl Fault {
 
     /// What goes into `cloudauth_error`.
     pub(crate) fn describe(&self) -> cloudauth_error {
-        let text = |text: &'static str| match cfg!(feature = "error-text") {
-            true => cloudauth_bytes::of(text.as_bytes()),
-            false => cloudauth_bytes::EMPTY,
-        };
+        let text = |text: &'static str| cloudauth_bytes::of(text.as_bytes());
         cloudauth_error {
             size: 0,
             result: self.result,

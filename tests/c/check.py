@@ -312,6 +312,28 @@ def readme(_):
     bad(r"secret access key: expected", "readme")
 
 
+def demo(_):
+    """What the firmware prints: BUILD/demo is the same source for this machine."""
+    parts = dict(part.split("\n", 1) for part in good("demo").strip().split("\n\n"))
+    s3, google, azure, subject = parts.values()
+
+    botocore.auth.get_current_datetime = lambda remove_tzinfo=True: datetime.datetime(2026, 11, 22, 12)
+    peer = AWSRequest("GET", "https://bucket.s3.eu-central-1.amazonaws.com/firmware/v2.bin")
+    botocore.auth.S3SigV4Auth(Credentials(*AWS.values()), "s3", "eu-central-1").add_auth(peer)
+    headers = dict(line.split(": ", 1) for line in s3.splitlines())
+    assert headers["Authorization"] == peer.headers["Authorization"]
+
+    def public(octet):
+        scalar = int.from_bytes(bytes([octet] * 3 + [0] * 29))
+        return ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
+
+    past = {"verify_exp": False, "verify_iat": False}
+    claims = jwt.decode(google, public(2), ["ES256"], options=past)
+    assert claims["iss"] == "device@project.iam.gserviceaccount.com" and claims["iat"] == 1795348800
+    claims = jwt.decode(azure, public(5), ["ES256"], options=past, audience="api://AzureADTokenExchange")
+    assert claims["sub"] == subject.strip() == "device-42" and claims["iss"] == "https://devices.example"
+
+
 def main():
     options.build = options.build.resolve()
     if options.keylog:

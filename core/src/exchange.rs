@@ -245,7 +245,8 @@ fn prepare_jws<'b, A: Assertion + ?Sized>(
     if buf.len() < needed {
         return Err(Error::too_small("token buffer", needed));
     }
-    Ok(PreparedJws { buf, len, scheme: assertion.scheme(), at: at.clone() })
+    let rest = DetachedJws { len, scheme: assertion.scheme(), at: at.clone() };
+    Ok(PreparedJws { buf, rest })
 }
 
 /// The largest signature of a scheme; for RSA, of the largest key this crate has room for.
@@ -282,14 +283,12 @@ fn check_certified(certified: Option<&[u8]>, signer: &dyn Signer) -> Result<()> 
 /// A JWS without its signature.
 pub struct PreparedJws<'b> {
     buf: &'b mut [u8],
-    len: usize,
-    scheme: Scheme,
-    at: Attempt,
+    rest: DetachedJws,
 }
 
 impl fmt::Debug for PreparedJws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PreparedJws({:?}, {} octets)", self.scheme, self.len)
+        write!(f, "PreparedJws({:?}, {} octets)", self.rest.scheme, self.rest.len)
     }
 }
 
@@ -297,7 +296,7 @@ impl<'b> PreparedJws<'b> {
     /// What to sign, and how.
     #[must_use]
     pub fn to_sign(&self) -> (Scheme, ToSign<'_>) {
-        (self.scheme, self.at.to_sign(self.buf.get(..self.len).unwrap_or_default()))
+        self.rest.to_sign(self.buf)
     }
 
     /// The second step: the token, with `signature` (ECDSA: r||s) appended.
@@ -306,8 +305,8 @@ impl<'b> PreparedJws<'b> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the signature's length cannot be right;
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall).
     pub fn finish(self, signature: &[u8]) -> Result<&'b str> {
-        check_signature_len(self.scheme, signature)?;
-        let end = append(self.buf, self.len, Encoding::Jws, signature)?;
+        check_signature_len(self.rest.scheme, signature)?;
+        let end = append(self.buf, self.rest.len, Encoding::Jws, signature)?;
         text(self.buf, Span { from: 0, to: end })
     }
 }
@@ -451,20 +450,19 @@ impl<'b> Draft<'b> {
         if buf.len() < needed {
             return Err(Error::too_small("request buffer", needed));
         }
-        Ok(Prepared { buf, layout, at: at.clone() })
+        Ok(Prepared { buf, rest: Detached { layout, at: at.clone() } })
     }
 }
 
 /// A request without its signature.
 pub struct Prepared<'b> {
     buf: &'b mut [u8],
-    layout: Layout,
-    at: Attempt,
+    rest: Detached,
 }
 
 impl fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Prepared({} octets)", self.layout.end)
+        write!(f, "Prepared({} octets)", self.rest.layout.end)
     }
 }
 
@@ -472,9 +470,7 @@ impl<'b> Prepared<'b> {
     /// What to sign, and how; `None` where nothing is signed.
     #[must_use]
     pub fn to_sign(&self) -> Option<(Scheme, ToSign<'_>)> {
-        let Signing { scheme, message, .. } = self.layout.signing?;
-        let message = self.buf.get(message.from..message.to).unwrap_or_default();
-        Some((scheme, self.at.to_sign(message)))
+        self.rest.to_sign(self.buf)
     }
 
     /// The second step: the request, with `signature` (ECDSA: r||s; empty where nothing is signed) in
@@ -484,7 +480,7 @@ impl<'b> Prepared<'b> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the signature's length cannot be right;
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall).
     pub fn finish(self, signature: &[u8]) -> Result<HttpRequest<'b>> {
-        let Self { buf, mut layout, .. } = self;
+        let Self { buf, rest: Detached { mut layout, .. } } = self;
         match layout.signing {
             Some(Signing { scheme, encoding, .. }) => {
                 check_signature_len(scheme, signature)?;

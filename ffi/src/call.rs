@@ -10,6 +10,7 @@ use zeroize::Zeroize;
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
 use crate::exchange::cloudauth_attempt;
+use crate::layout::Struct;
 use crate::result::{
     CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_OK, Fault,
     cloudauth_error, cloudauth_result,
@@ -18,12 +19,6 @@ use crate::result::{
 /// The largest structure that is looked at: one of a later version of this library may be longer
 /// than ours, as long as the rest is zero.
 const MAX_STRUCT_LEN: usize = 4096;
-
-/// A structure of the header.
-///
-/// # Safety
-/// It is `repr(C)`, begins with `size: usize`, and all zeros are a value of it.
-pub(crate) unsafe trait Struct: Copy + 'static {}
 
 /// The memory of one call. Whoever makes one vouches for every pointer that is read through it: it
 /// is null, or points to as much as the structure or length beside it says, for the time of the
@@ -151,7 +146,7 @@ impl Cx {
             "has more entries than this library has room for",
         ))?;
         for (index, slot) in into.iter_mut().enumerate() {
-            *slot = read(self.element(ptr, index))?;
+            *slot = read(self.element(ptr, index)).map_err(|fault| fault.of_element(index))?;
         }
         Ok(into)
     }
@@ -194,7 +189,9 @@ impl Cx {
         look: &mut dyn FnMut(T) -> Outcome,
     ) -> Outcome {
         self.check(ptr, count, field)?;
-        (0..count).try_for_each(|index| look(self.element(ptr, index)))
+        (0..count).try_for_each(|index| {
+            look(self.element(ptr, index)).map_err(|fault| fault.of_element(index))
+        })
     }
 
     #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
@@ -432,6 +429,11 @@ unsafe fn fill_checked(
         Err(fault) if fault.needed().is_some() => Err(zero(Fault::internal())),
         Err(fault) => Err(zero(fault)),
     }
+}
+
+/// Members called `reserved` must be 0, so that a later version can use them.
+pub(crate) const fn unused(reserved: u32) -> Outcome {
+    if reserved == 0 { Ok(()) } else { Err(Fault::number("reserved")) }
 }
 
 /// All zeros.

@@ -4,9 +4,10 @@
 use cloudauth_core::{Assertion, Exchange, Failure, HttpRequest, ResponseHead, ServiceError};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct, fill, run, run_in_place};
+use crate::call::{Cx, InPlace, Outcome, Output, fill, run, run_in_place};
 use crate::handle;
 use crate::http::{cloudauth_request, cloudauth_response_head, with_head};
+use crate::layout::Struct;
 use crate::prepared::{State, cloudauth_prepared};
 use crate::result::{CLOUDAUTH_ERR_SERVICE, Fault, cloudauth_error, cloudauth_result};
 use crate::signer::{External, cloudauth_signer};
@@ -24,9 +25,6 @@ pub struct cloudauth_attempt {
     pub random: [u8; 32],
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_attempt {}
-
 /// A service's refusal, in its own words. The texts point into the body or the headers of the answer.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -42,9 +40,6 @@ pub struct cloudauth_refusal {
     /// The service's text for people; empty if there is none.
     pub message: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_refusal {}
 
 impl cloudauth_refusal {
     fn of(error: &ServiceError<'_>) -> Self {

@@ -3,8 +3,7 @@
 use core::mem::{align_of, size_of};
 use core::ptr;
 
-use zeroize::Zeroize;
-
+use crate::bytes;
 use crate::call::{Cx, Outcome};
 use crate::result::{CLOUDAUTH_ERR_STATE, Fault};
 
@@ -90,6 +89,6 @@ pub(crate) unsafe fn wipe<H: Handle>(handle: *mut H) {
         if words.read() == H::TAG {
             ptr::drop_in_place(words.add(1).cast::<H::Value>());
         }
-        core::slice::from_raw_parts_mut(words, size_of::<H>() / size_of::<u64>()).zeroize();
+        bytes::wipe(words.cast(), size_of::<H>());
     }
 }

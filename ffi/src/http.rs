@@ -3,7 +3,7 @@
 use cloudauth_core::{HttpRequest, Out, ResponseHead, Sink};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, Outcome, Output, Struct, fill, run};
+use crate::call::{Cx, Outcome, Output, fill, run};
 use crate::result::{CLOUDAUTH_ERR_NOT_FOUND, Fault, cloudauth_error, cloudauth_result};
 
 /// A request, ready to send over TLS to `host`. Everything points into the buffer it was built in,
@@ -28,9 +28,6 @@ pub struct cloudauth_request {
     /// The body; empty for a GET.
     pub body: cloudauth_bytes,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_request {}
 
 impl cloudauth_request {
     pub(crate) fn of(request: &HttpRequest<'_>) -> Self {
@@ -58,9 +55,6 @@ pub struct cloudauth_response_head {
     /// How many there are: at most CLOUDAUTH_MAX_HEADERS.
     pub header_count: usize,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_response_head {}
 
 /// The most headers of an answer, and of a request that is signed with Signature Version 4.
 pub const CLOUDAUTH_MAX_HEADERS: u32 = 128;

@@ -16,7 +16,7 @@ use crate::result::{
 #[derive(Clone, Copy)]
 pub struct cloudauth_json {
     /// Opaque.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 6],
 }
 
 // SAFETY: nothing but an array, and a tag of its own.
@@ -42,7 +42,7 @@ pub const CLOUDAUTH_JSON_STRING: u32 = 6;
 
 /// Puts a value into a handle, that nothing keeps from outliving it but the header's rules.
 pub(crate) fn handle_of(value: Value<'_>) -> cloudauth_json {
-    let mut json = cloudauth_json { reserved: [0; 3] };
+    let mut json = cloudauth_json { reserved: [0; 6] };
     // SAFETY: the same type but for the lifetime.
     let value = unsafe { core::mem::transmute::<Value<'_>, Value<'static>>(value) };
     handle::fill_in(&mut json, value);

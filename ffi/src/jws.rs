@@ -6,7 +6,7 @@ use cloudauth_core::verifier::{MAX_SPKI_LEN, Verifier};
 use cloudauth_core::{Error, ErrorKind, Scheme};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct, fill, run_in_place, zeroed};
+use crate::call::{Cx, InPlace, Outcome, Output, fill, run_in_place, unused, zeroed};
 use crate::handle::{self, Handle};
 use crate::json::{cloudauth_json, handle_of};
 use crate::result::{CLOUDAUTH_OK, Fault, cloudauth_error, cloudauth_result};
@@ -18,7 +18,7 @@ use crate::signer::{cloudauth_scheme, scheme};
 #[derive(Clone, Copy)]
 pub struct cloudauth_jwks {
     /// Opaque.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 8],
 }
 
 // SAFETY: nothing but an array, and a tag of its own.
@@ -33,8 +33,8 @@ const _: () = assert!(handle::fits::<cloudauth_jwks>());
 /// set is used. Keys for other purposes are passed over; a set with a damaged, weak, private or
 /// repeated key is refused.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY
-/// for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED (`element` of the error says which key);
+/// CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_jwks_parse(
     jwks: *mut cloudauth_jwks,
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn cloudauth_jwks_parse(
             error,
             &mut |cx, text: &'static mut [u8]| {
                 handle::clear(cx, jwks, "jwks")?;
-                handle::set(cx, jwks, Jwks::parse(text).map_err(Error::from)?);
+                handle::set(cx, jwks, Jwks::parse(text)?);
                 Ok(())
             },
         )
@@ -67,6 +67,8 @@ pub struct cloudauth_jws_key {
     pub spki: cloudauth_bytes,
     /// The one scheme it is for; 0 for any that suits its type.
     pub scheme: cloudauth_scheme,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Accept every issuer.
@@ -99,10 +101,9 @@ pub struct cloudauth_jws_expect {
     pub max_age: u32,
     /// 0, or a sum of CLOUDAUTH_JWS_ANY_ISSUER and CLOUDAUTH_JWS_ANY_AUDIENCE.
     pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_jws_expect {}
 
 /// The signature algorithm is one of those expected.
 pub const CLOUDAUTH_JWS_CHECK_ALG: u32 = 0;
@@ -159,16 +160,14 @@ pub struct cloudauth_jws_check {
 pub struct cloudauth_jws_report {
     /// sizeof(cloudauth_jws_report)
     pub size: usize,
-    /// By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
-    pub checks: [cloudauth_jws_check; CLOUDAUTH_JWS_CHECK_COUNT],
     /// The header. Only if the token is verified.
     pub header: cloudauth_json,
     /// The claims. Only if the token is verified.
     pub claims: cloudauth_json,
+    /// By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
+    // Last, so that later versions can add checks.
+    pub checks: [cloudauth_jws_check; CLOUDAUTH_JWS_CHECK_COUNT],
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_jws_report {}
 
 /// Name and scheme of the key at an index.
 type Names<'n> = &'n dyn Fn(usize) -> Option<(Option<&'n str>, Option<Scheme>)>;
@@ -242,6 +241,7 @@ fn verify(
     report: *mut cloudauth_jws_report,
 ) -> Outcome {
     let expect = cx.read(expect, "expect")?;
+    unused(expect.reserved)?;
     if expect.flags & !(CLOUDAUTH_JWS_ANY_ISSUER | CLOUDAUTH_JWS_ANY_AUDIENCE) != 0 {
         return Err(Fault::number("flags"));
     }
@@ -326,6 +326,7 @@ pub unsafe extern "C" fn cloudauth_jws_verify(
                 return Err(full.into());
             }
             let read = |key: cloudauth_jws_key| {
+                unused(key.reserved)?;
                 let only = match key.scheme {
                     0 => None,
                     number => Some(scheme(number, "scheme of a key")?),

@@ -6,7 +6,7 @@ use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
 use zeroize::Zeroizing;
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, Struct};
+use crate::call::{Cx, Outcome};
 use crate::result::{CLOUDAUTH_OK, Fault, cloudauth_result};
 
 /// A signature scheme: one of CLOUDAUTH_SCHEME_*.
@@ -39,6 +39,9 @@ pub struct cloudauth_signer {
     pub size: usize,
     /// Handed to each function.
     pub ctx: *mut c_void,
+    /// How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+    /// `ctx` is no address, or to leave it unchecked.
+    pub ctx_size: usize,
     /// The public key: a SubjectPublicKeyInfo in DER, that stays while the signer is used. May be
     /// NULL for flows without a certificate.
     pub public_key: Option<unsafe extern "C" fn(ctx: *mut c_void) -> cloudauth_bytes>,
@@ -68,9 +71,6 @@ pub struct cloudauth_signer {
     >,
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros (null functions) are a value.
-unsafe impl Struct for cloudauth_signer {}
-
 /// A key that makes HMAC-SHA256 tags: the AWS secret inside a device (the key is then "AWS4" and
 /// the secret access key). As with cloudauth_signer, it may lie in ROM.
 #[repr(C)]
@@ -80,6 +80,9 @@ pub struct cloudauth_mac {
     pub size: usize,
     /// Handed to the function.
     pub ctx: *mut c_void,
+    /// How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+    /// `ctx` is no address, or to leave it unchecked.
+    pub ctx_size: usize,
     /// Writes the tag of `message`, 32 octets, to `tag`. Gives CLOUDAUTH_OK, or any other number,
     /// which becomes CLOUDAUTH_ERR_SIGNER.
     pub hmac_sha256: Option<
@@ -90,9 +93,6 @@ pub struct cloudauth_mac {
         ) -> cloudauth_result,
     >,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_mac {}
 
 /// The scheme of a number.
 pub(crate) fn scheme(number: cloudauth_scheme, field: &'static str) -> Outcome<Scheme> {

@@ -87,6 +87,7 @@ pub unsafe extern "C" fn cloudauth_p256_signer(
             let value = cloudauth_signer {
                 size: 0,
                 ctx: key.cast_mut().cast(),
+                ctx_size: size_of::<cloudauth_p256_key>(),
                 public_key: Some(p256_public_key),
                 supports: Some(p256_supports),
                 max_signature_len: Some(p256_max_signature_len),
@@ -257,8 +258,13 @@ pub unsafe extern "C" fn cloudauth_hmac_mac(
         run(error, &mut |cx| {
             cx.clear(mac, "mac")?;
             handle::get(cx, key, "key")?;
-            let ctx = key.cast_mut().cast();
-            cx.write(mac, cloudauth_mac { size: 0, ctx, hmac_sha256: Some(hmac_sha256) });
+            let value = cloudauth_mac {
+                size: 0,
+                ctx: key.cast_mut().cast(),
+                ctx_size: size_of::<cloudauth_hmac_key>(),
+                hmac_sha256: Some(hmac_sha256),
+            };
+            cx.write(mac, value);
             Ok(())
         })
     }

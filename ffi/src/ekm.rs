@@ -101,6 +101,7 @@ pub unsafe extern "C" fn cloudauth_ekm_label(
     unsafe {
         run(error, &mut |cx| {
             cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.ready()?;
             cx.update(label, cloudauth_bytes::text(self::prover(prover)?.label()));
             Ok(())
         })
@@ -167,6 +168,7 @@ pub unsafe extern "C" fn cloudauth_ekm_compat_label(
     unsafe {
         run(error, &mut |cx| {
             cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.ready()?;
             cx.update(label, cloudauth_bytes::text(compat(scheme)?.label()));
             Ok(())
         })

@@ -1,6 +1,8 @@
 //! The shape of all flows: parameters in, request or token out, answer in, output out. Each
 //! exported function of a flow is one line that calls one of these.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::{Assertion, Exchange, Failure, HttpRequest, ResponseHead, ServiceError};
 
 use crate::bytes::cloudauth_bytes;
@@ -201,7 +203,7 @@ where
                     Some(signer) => flow.request(signer, &at, buf)?,
                     None => flow.build(&at, buf)?,
                 };
-                cx.write(request, cloudauth_request::of(&made));
+                cx.write(request, &cloudauth_request::of(&made));
                 Ok(())
             })?;
             Ok(len)
@@ -270,9 +272,8 @@ where
             let mut buf = Some(buf);
             params.with(cx, &mut |flow| {
                 let buf = buf.take().ok_or(Fault::internal())?;
-                let state = State::request(flow.prepare(&at, buf)?, output.ptr, len);
-                handle::set(cx, prepared, state);
-                Ok(())
+                let made = flow.prepare(&at, buf).map(|made| State::request(made, output.ptr, len));
+                handle::set(cx, prepared, &mut ManuallyDrop::new(made))
             })?;
             Ok(len)
         })
@@ -303,9 +304,8 @@ where
             let mut buf = Some(buf);
             params.with(cx, &mut |flow| {
                 let buf = buf.take().ok_or(Fault::internal())?;
-                let state = State::jws(flow.prepare(&at, buf)?, output.ptr, len);
-                handle::set(cx, prepared, state);
-                Ok(())
+                let made = flow.prepare(&at, buf).map(|made| State::jws(made, output.ptr, len));
+                handle::set(cx, prepared, &mut ManuallyDrop::new(made))
             })?;
             Ok(len)
         })
@@ -362,10 +362,11 @@ where
     // SAFETY: the caller's promise is passed on.
     unsafe {
         run_in_place(body, error, &mut |cx, body| {
-            cx.clear(output, "output")?;
+            let claimed = cx.clear(output, "output");
             if !refusal.is_null() {
                 cx.clear(refusal, "refusal")?;
             }
+            claimed?;
             let params = cx.read(params, "params")?;
             let mut body = Some(body);
             with_head(cx, head, &mut |head: &ResponseHead<'_>| {
@@ -373,13 +374,13 @@ where
                     let body = body.take().ok_or(Fault::internal())?;
                     match flow.response(head, body) {
                         Ok(answer) => {
-                            cx.write(output, P::output(answer));
+                            cx.write(output, &P::output(answer));
                             Ok(())
                         }
                         Err(Failure::Answer(error)) => Err(error.into()),
                         Err(Failure::Service(error)) => {
                             if !refusal.is_null() {
-                                cx.write(refusal, cloudauth_refusal::of(&error));
+                                cx.write(refusal, &cloudauth_refusal::of(&error));
                             }
                             let help = "refused; its own words are in the refusal";
                             Err(Fault::new(CLOUDAUTH_ERR_SERVICE, "service", help))

@@ -1,5 +1,7 @@
 //! Verifying tokens.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::jws::{Check, Expect, Jwks, Key, KeySet, Outcome as Checked, Report, Token};
 use cloudauth_core::soft::SoftVerifier;
 use cloudauth_core::verifier::{MAX_SPKI_LEN, Verifier};
@@ -21,9 +23,16 @@ pub struct cloudauth_jwks {
     pub reserved: [u64; 8],
 }
 
+/// A set, and the text it points into.
+pub(crate) struct Set {
+    set: Jwks<'static>,
+    text: *const u8,
+    len: usize,
+}
+
 // SAFETY: nothing but an array, and a tag of its own.
 unsafe impl Handle for cloudauth_jwks {
-    type Value = Jwks<'static>;
+    type Value = Set;
     const TAG: u64 = u64::from_le_bytes(*b"jwks set");
 }
 
@@ -47,10 +56,11 @@ pub unsafe extern "C" fn cloudauth_jwks_parse(
         run_in_place(
             InPlace { ptr: text, len: text_len },
             error,
-            &mut |cx, text: &'static mut [u8]| {
+            &mut |cx, octets: &'static mut [u8]| {
                 handle::clear(cx, jwks, "jwks")?;
-                handle::set(cx, jwks, Jwks::parse(text)?);
-                Ok(())
+                cx.ready()?;
+                let set = Jwks::parse(octets).map(|set| Set { set, text, len: text_len });
+                handle::set(cx, jwks, &mut ManuallyDrop::new(set))
             },
         )
     }
@@ -203,7 +213,12 @@ impl Verifier for CannotVerify {
 }
 
 /// Writes every outcome, and header and claims if all hold.
-fn tell(cx: &Cx, report: *mut cloudauth_jws_report, of: &Report<'_>) -> Outcome {
+fn tell(
+    cx: &Cx,
+    report: *mut cloudauth_jws_report,
+    of: &Report<'_>,
+    (buf, len): (*const u8, usize),
+) -> Outcome {
     let mut value: cloudauth_jws_report = zeroed();
     for ((_, outcome), slot) in of.outcomes().zip(&mut value.checks) {
         slot.outcome = match outcome {
@@ -221,10 +236,10 @@ fn tell(cx: &Cx, report: *mut cloudauth_jws_report, of: &Report<'_>) -> Outcome 
     }
     let verdict = of.verdict();
     if let Ok(verified) = &verdict {
-        value.header = handle_of(verified.header());
-        value.claims = handle_of(verified.claims());
+        value.header = handle_of(verified.header(), buf, len);
+        value.claims = handle_of(verified.claims(), buf, len);
     }
-    cx.write(report, value);
+    cx.write(report, &value);
     Ok(verdict.map(|_| ())?)
 }
 
@@ -268,6 +283,7 @@ fn verify(
             cx.time(expect.time)?,
         )
     };
+    let decoded = (buf.as_ptr(), buf.len());
     let token = Token::parse(cx.text(token, "token")?, buf)?;
     // The rules of `KeySet` choose again, and refuse what is ambiguous; this spares the others.
     let kid = token.header().get("kid").and_then(|kid| kid.as_str());
@@ -289,7 +305,7 @@ fn verify(
         None => &CannotVerify,
     };
     let keys = Keys { names, chosen: chosen.unwrap_or(usize::MAX), verifier };
-    tell(cx, report, &token.verify(&expected, &keys))
+    tell(cx, report, &token.verify(&expected, &keys), decoded)
 }
 
 /// Verifies a token (a compact JWS with JWT claims) with keys that the caller has. What it says is
@@ -372,7 +388,8 @@ pub unsafe extern "C" fn cloudauth_jws_verify_jwks(
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
             cx.clear(report, "report")?;
-            let jwks = handle::get(cx, jwks, "jwks")?;
+            let Set { set: jwks, text, len } = handle::get(cx, jwks, "jwks")?;
+            cx.check(*text, *len, "text of the keys")?;
             let written = buf.len();
             verify(
                 cx,

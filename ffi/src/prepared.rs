@@ -3,6 +3,7 @@
 use core::slice;
 
 use cloudauth_core::{Detached, DetachedJws, Prepared, PreparedJws, Scheme, ToSign};
+use zeroize::Zeroize;
 
 use crate::bytes::cloudauth_bytes;
 use crate::call::{Cx, Outcome, run};
@@ -114,6 +115,7 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
         run(error, &mut |cx| {
             cx.clear(to_sign, "to_sign")?;
             let state = handle::get(cx, prepared, "prepared")?;
+            cx.check(state.buf, state.len, "prepared buffer")?;
             let (scheme, what) = state.to_sign(state.octets()).ok_or(Fault::new(
                 CLOUDAUTH_ERR_NOT_FOUND,
                 "signature",
@@ -128,25 +130,23 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
                 *to = *from;
             }
             value.entropy = what.entropy();
-            cx.write(to_sign, value);
+            cx.write(to_sign, &value);
+            value.entropy.zeroize();
             Ok(())
         })
     }
 }
 
-/// The signature, and the state that it is for.
+/// The signature, and the state that it is for. Both the state and its buffer are written to.
 fn signature(
     cx: &Cx,
-    prepared: *const cloudauth_prepared,
+    prepared: *mut cloudauth_prepared,
     signature: cloudauth_bytes,
 ) -> Outcome<(State, &[u8])> {
     let state = handle::get(cx, prepared, "prepared")?.clone();
-    let signature = cx.bytes(signature, "signature")?;
-    let (from, at) = (state.buf.addr(), signature.as_ptr().addr());
-    let apart = signature.is_empty()
-        || at >= from.saturating_add(state.len)
-        || at.saturating_add(signature.len()) <= from;
-    if apart { Ok((state, signature)) } else { Err(Fault::overlap("signature")) }
+    cx.claim(prepared, 1, "prepared")?;
+    cx.claim(state.buf, state.len, "prepared buffer")?;
+    Ok((state, cx.bytes(signature, "signature")?))
 }
 
 /// The second step of a request: puts the signature (ECDSA: r||s; empty where nothing is signed) in
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn cloudauth_prepared_finish(
                 return Err(OTHER_KIND);
             };
             let made = detached.clone().attach(state.buffer()).finish(signature)?;
-            cx.write(request, cloudauth_request::of(&made));
+            cx.write(request, &cloudauth_request::of(&made));
             handle::wipe(prepared);
             Ok(())
         })

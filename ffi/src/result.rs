@@ -98,6 +98,11 @@ impl Fault {
         Self::new(CLOUDAUTH_ERR_LENGTH, field, "has a length that cannot be right")
     }
 
+    pub(crate) const fn size(field: &'static str) -> Self {
+        let help = "expected sizeof of the structure in its member size";
+        Self::new(CLOUDAUTH_ERR_STRUCT_SIZE, field, help)
+    }
+
     pub(crate) const fn number(field: &'static str) -> Self {
         Self::new(CLOUDAUTH_ERR_UNKNOWN_NUMBER, field, "is none of the numbers of cloudauth.h")
     }

@@ -52,7 +52,7 @@ pub unsafe extern "C" fn cloudauth_x509_parse(
             value.not_before = read.not_before().as_secs().cast_signed();
             value.not_after = read.not_after().as_secs().cast_signed();
             value.is_ca = read.is_ca().into();
-            cx.write(certificate, value);
+            cx.write(certificate, &value);
             Ok(())
         })
     }

@@ -1,5 +1,7 @@
 //! Signature Version 4.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{Payload, Request, Settings, SigV4};
 use cloudauth_core::{Error, UnixTime};
@@ -51,8 +53,9 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_derive(
             handle::clear(cx, key, "key")?;
             let mac = ExternalMac::new(cx, mac)?;
             let (region, service) = (cx.text(region, "region")?, cx.text(service, "service")?);
-            handle::set(cx, key, SigningKey::derive(&mac, cx.time(time)?, region, service)?);
-            Ok(())
+            let time = cx.time(time)?;
+            let mut made = ManuallyDrop::new(SigningKey::derive(&mac, time, region, service));
+            handle::set(cx, key, &mut made)
         })
     }
 }
@@ -279,7 +282,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_sign(
                     authorization: cloudauth_bytes::of(value.unwrap_or_default()),
                     signature: cloudauth_bytes::text(made.signature()),
                 };
-                cx.write(signed, value);
+                cx.write(signed, &value);
                 Ok(())
             })?;
             Ok(written)

@@ -66,6 +66,7 @@ where
 }
 
 /// Puts a value into a handle of our own.
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
     // SAFETY: the value is not used again.
     unsafe { move_in(handle, &ManuallyDrop::new(value)) };

@@ -1,6 +1,6 @@
 //! The first of two steps set apart from its buffer, for callers whose language keeps the two apart.
 
-use super::{Layout, Prepared, PreparedJws, Signing};
+use super::draft::{Layout, Prepared, PreparedJws, Signing};
 use crate::{Attempt, Scheme, ToSign};
 
 /// All that [`Prepared`] knows but for the octets: it can be kept without borrowing the buffer, as the C

@@ -1,10 +1,9 @@
 //! Objects that lie in the caller's memory and hold a Rust value.
 
-use core::mem::{align_of, size_of};
+use core::mem::{ManuallyDrop, align_of, size_of};
 use core::ptr;
 
-use zeroize::Zeroize;
-
+use crate::bytes;
 use crate::call::{Cx, Outcome};
 use crate::result::{CLOUDAUTH_ERR_STATE, Fault};
 
@@ -42,18 +41,44 @@ pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> 
     Ok(())
 }
 
-/// Puts a value into what `clear` has looked at.
-pub(crate) fn set<H: Handle>(_: &Cx, handle: *mut H, value: H::Value) {
-    // SAFETY: as in `clear`, which has written to all of it.
-    fill_in(unsafe { &mut *handle }, value);
+/// Puts a value into what `clear` has looked at. It is taken from where it was made, and nothing of it
+/// is left there.
+pub(crate) fn set<H: Handle, E>(
+    _: &Cx,
+    handle: *mut H,
+    made: &mut ManuallyDrop<Result<H::Value, E>>,
+) -> Outcome
+where
+    Fault: From<E>,
+    E: Copy,
+{
+    let set = match &**made {
+        // SAFETY: as in `clear`, which has written to all of it. The value is not used again.
+        Ok(value) => unsafe {
+            move_in(&mut *handle, value);
+            Ok(())
+        },
+        Err(error) => Err(Fault::from(*error)),
+    };
+    // SAFETY: it is not looked at again, and not dropped.
+    unsafe { bytes::wipe((&raw mut *made).cast(), size_of_val(made)) };
+    set
 }
 
 /// Puts a value into a handle of our own.
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
+    // SAFETY: the value is not used again.
+    unsafe { move_in(handle, &ManuallyDrop::new(value)) };
+}
+
+/// # Safety
+/// `value` is neither used nor dropped again.
+unsafe fn move_in<H: Handle>(handle: &mut H, value: &H::Value) {
     let words = (&raw mut *handle).cast::<u64>();
     // SAFETY: that the value fits behind the tag is asserted for every handle.
     unsafe {
-        words.add(1).cast::<H::Value>().write(value);
+        words.add(1).cast::<H::Value>().copy_from_nonoverlapping(value, 1);
         words.write(H::TAG);
     }
 }
@@ -64,7 +89,7 @@ pub(crate) fn get<'a, H: Handle>(
     handle: *const H,
     field: &'static str,
 ) -> Outcome<&'a H::Value> {
-    cx.room(handle, field)?;
+    cx.check(handle, 1, field)?;
     let words = aligned(handle, field)?;
     // SAFETY: not null, aligned, as long as the caller's structure, and not written to in this
     // call. The value is there if the tag is.
@@ -90,6 +115,6 @@ pub(crate) unsafe fn wipe<H: Handle>(handle: *mut H) {
         if words.read() == H::TAG {
             ptr::drop_in_place(words.add(1).cast::<H::Value>());
         }
-        core::slice::from_raw_parts_mut(words, size_of::<H>() / size_of::<u64>()).zeroize();
+        bytes::wipe(words.cast(), size_of::<H>());
     }
 }

@@ -2,10 +2,11 @@
 
 use core::ffi::c_char;
 
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
+use cloudauth_core::jws::JwksError;
 use cloudauth_core::{Error, ErrorKind};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::Struct;
 
 /// What every function that can fail gives: CLOUDAUTH_OK, or a negative number. -1 to -99 are
 /// mistakes in the calling program, -100 and below are found at run time. The numbers never change.
@@ -60,6 +61,8 @@ pub struct cloudauth_error {
     pub size: usize,
     /// The result, again.
     pub result: cloudauth_result,
+    /// Which element of a list is wrong, counted from 1; 0 if it is no list, or not known.
+    pub element: u32,
     /// The input that is wrong ("profile ARN").
     pub field: cloudauth_bytes,
     /// What is expected instead, or what to do.
@@ -69,13 +72,12 @@ pub struct cloudauth_error {
     pub detail: usize,
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_error {}
-
 /// A failure on its way to the caller.
 #[derive(Clone, Copy)]
 pub(crate) struct Fault {
     pub(crate) result: cloudauth_result,
+    /// The element of a list that is wrong, counted from 1.
+    element: u32,
     error: Error,
 }
 
@@ -85,7 +87,7 @@ impl Fault {
         field: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { result, error: Error::new(ErrorKind::Invalid, field, help) }
+        Self { result, element: 0, error: Error::new(ErrorKind::Invalid, field, help) }
     }
 
     pub(crate) const fn null(field: &'static str) -> Self {
@@ -94,6 +96,11 @@ impl Fault {
 
     pub(crate) const fn length(field: &'static str) -> Self {
         Self::new(CLOUDAUTH_ERR_LENGTH, field, "has a length that cannot be right")
+    }
+
+    pub(crate) const fn size(field: &'static str) -> Self {
+        let help = "expected sizeof of the structure in its member size";
+        Self::new(CLOUDAUTH_ERR_STRUCT_SIZE, field, help)
     }
 
     pub(crate) const fn number(field: &'static str) -> Self {
@@ -108,6 +115,12 @@ impl Fault {
         Self::new(CLOUDAUTH_ERR_INTERNAL, "library", "please report this")
     }
 
+    /// The same of the element at an index, counted from 0, of a list.
+    pub(crate) fn of_element(mut self, index: usize) -> Self {
+        self.element = u32::try_from(index).map_or(0, |index| index.saturating_add(1));
+        self
+    }
+
     pub(crate) const fn needed(&self) -> Option<usize> {
         self.error.needed()
     }
@@ -118,6 +131,7 @@ impl Fault {
         cloudauth_error {
             size: 0,
             result: self.result,
+            element: self.element,
             field: text(self.error.field()),
             help: text(self.error.help()),
             detail: self.error.needed().or(self.error.position()).unwrap_or(0),
@@ -138,7 +152,15 @@ impl From<Error> for Fault {
             ErrorKind::Verification => CLOUDAUTH_ERR_VERIFICATION,
             _ => CLOUDAUTH_ERR_INTERNAL,
         };
-        Self { result, error }
+        Self { result, element: 0, error }
+    }
+}
+
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
+impl From<JwksError> for Fault {
+    fn from(error: JwksError) -> Self {
+        let fault = Self::from(error.error());
+        error.key().map_or(fault, |key| fault.of_element(key))
     }
 }
 

@@ -61,6 +61,7 @@ impl Cx {
     }
 
     /// Looks at `count` times `size` octets, whatever is in them.
+    #[inline(never)]
     fn area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome<usize> {
         let len = count.checked_mul(size).filter(|len| isize::try_from(*len).is_ok());
         let len = len.ok_or(Fault::length(field))?;
@@ -81,9 +82,14 @@ impl Cx {
     /// Looks at memory that this call will write to, and keeps everything else out of it from here
     /// on.
     pub(crate) fn claim<T>(&self, ptr: *mut T, count: usize, field: &'static str) -> Outcome {
-        let to = self.area(ptr.addr(), count, size_of::<T>(), field)?;
+        self.claim_area(ptr.addr(), count, size_of::<T>(), field)
+    }
+
+    #[inline(never)]
+    fn claim_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
+        let to = self.area(from, count, size, field)?;
         let index = self.claimed.get();
-        self.outputs.get(index).ok_or(Fault::internal())?.set((ptr.addr(), to));
+        self.outputs.get(index).ok_or(Fault::internal())?.set((from, to));
         self.claimed.set(index + 1);
         Ok(())
     }
@@ -96,8 +102,13 @@ impl Cx {
 
     /// Looks at memory for `count` of `T` that is read.
     pub(crate) fn check<T>(&self, ptr: *const T, count: usize, field: &'static str) -> Outcome {
+        self.check_area(ptr.addr(), count, size_of::<T>(), field)
+    }
+
+    #[inline(never)]
+    fn check_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
         self.ready()?;
-        self.area(ptr.addr(), count, size_of::<T>(), field).map(|_| ())
+        self.area(from, count, size, field).map(|_| ())
     }
 
     pub(crate) fn bytes<'a>(
@@ -330,7 +341,7 @@ impl Cx {
                 if tell {
                     self.write(error, &fault.describe());
                 }
-                fault.result
+                fault.result()
             }
         }
     }
@@ -413,7 +424,7 @@ pub(crate) unsafe fn fill(
     }
     if let (Err(fault), Ok(())) = (&outcome, out)
         && fault.needed().is_none()
-        && fault.result != CLOUDAUTH_ERR_OVERLAP
+        && fault.result() != CLOUDAUTH_ERR_OVERLAP
         && cap != 0
     {
         // SAFETY: not null, and as long as the caller says.

@@ -23,10 +23,9 @@ pub(crate) const fn fits<H: Handle>() -> bool {
         && align_of::<H>() == align_of::<u64>()
 }
 
-fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
-    let words = handle.cast::<u64>();
+fn aligned(words: *const u64, field: &'static str) -> Outcome {
     match words.is_aligned() {
-        true => Ok(words),
+        true => Ok(()),
         false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not aligned")),
     }
 }
@@ -34,10 +33,14 @@ fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
 /// Makes sure that `set` will do. What was there is not dropped: the memory may never have been
 /// written to.
 pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> Outcome {
-    cx.claim(handle, 1, field)?;
-    let words = aligned(handle, field)?.cast_mut();
+    clear_words(cx, handle.cast(), size_of::<H>() / size_of::<u64>(), field)
+}
+
+fn clear_words(cx: &Cx, words: *mut u64, count: usize, field: &'static str) -> Outcome {
+    cx.claim(words, count, field)?;
+    aligned(words, field)?;
     // SAFETY: not null, aligned, as long as the caller's structure; see `Cx`.
-    unsafe { words.write_bytes(0, size_of::<H>() / size_of::<u64>()) };
+    unsafe { words.write_bytes(0, count) };
     Ok(())
 }
 
@@ -89,15 +92,21 @@ pub(crate) fn get<'a, H: Handle>(
     handle: *const H,
     field: &'static str,
 ) -> Outcome<&'a H::Value> {
-    cx.check(handle, 1, field)?;
-    let words = aligned(handle, field)?;
-    // SAFETY: not null, aligned, as long as the caller's structure, and not written to in this
-    // call. The value is there if the tag is.
-    unsafe {
-        match words.read() == H::TAG {
-            true => Ok(&*words.add(1).cast::<H::Value>()),
-            false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not initialised")),
-        }
+    let words = handle.cast();
+    tagged(cx, words, size_of::<H>() / size_of::<u64>(), H::TAG, field)?;
+    // SAFETY: aligned, as long as the caller's structure, and not written to in this call. The value is
+    // there since the tag is.
+    Ok(unsafe { &*words.add(1).cast::<H::Value>() })
+}
+
+#[inline(never)]
+fn tagged(cx: &Cx, words: *const u64, count: usize, tag: u64, field: &'static str) -> Outcome {
+    cx.check(words, count, field)?;
+    aligned(words, field)?;
+    // SAFETY: not null, aligned, and not written to in this call; see `Cx`.
+    match unsafe { words.read() } == tag {
+        true => Ok(()),
+        false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not initialised")),
     }
 }
 

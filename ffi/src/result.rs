@@ -1,6 +1,7 @@
 //! Results: frozen numbers, their texts, and what goes into `cloudauth_error`.
 
 use core::ffi::c_char;
+use core::num::NonZeroU32;
 
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 use cloudauth_core::jws::JwksError;
@@ -72,14 +73,21 @@ pub struct cloudauth_error {
     pub detail: usize,
 }
 
-/// A failure on its way to the caller.
+/// A failure on its way to the caller. Without texts it fits two registers, and so does an [`Outcome`]
+/// that holds a pointer.
+///
+/// [`Outcome`]: crate::call::Outcome
 #[derive(Clone, Copy)]
 pub(crate) struct Fault {
-    pub(crate) result: cloudauth_result,
-    /// The element of a list that is wrong, counted from 1.
-    element: u32,
-    error: Error,
+    /// The result without its sign, and above it the element of a list that is wrong, counted from 1.
+    code: NonZeroU32,
+    detail: usize,
+    #[cfg(feature = "error-text")]
+    text: Error,
 }
+
+/// Where the element begins.
+const ELEMENT: u32 = 8;
 
 impl Fault {
     pub(crate) const fn new(
@@ -87,7 +95,24 @@ impl Fault {
         field: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { result, element: 0, error: Error::new(ErrorKind::Invalid, field, help) }
+        Self::of(result, Error::new(ErrorKind::Invalid, field, help))
+    }
+
+    #[cfg_attr(not(feature = "error-text"), expect(unused_variables))]
+    const fn of(result: cloudauth_result, error: Error) -> Self {
+        Self {
+            code: match NonZeroU32::new(result.unsigned_abs()) {
+                Some(code) => code,
+                None => NonZeroU32::MAX,
+            },
+            detail: 0,
+            #[cfg(feature = "error-text")]
+            text: error,
+        }
+    }
+
+    pub(crate) const fn result(&self) -> cloudauth_result {
+        -(self.code.get() & ((1 << ELEMENT) - 1)).cast_signed()
     }
 
     pub(crate) const fn null(field: &'static str) -> Self {
@@ -117,29 +142,38 @@ impl Fault {
 
     /// The same of the element at an index, counted from 0, of a list.
     pub(crate) fn of_element(mut self, index: usize) -> Self {
-        self.element = u32::try_from(index).map_or(0, |index| index.saturating_add(1));
+        // No list of this interface is as long as there is room for.
+        let element = u32::try_from(index).map_or(0, |index| index.saturating_add(1));
+        self.code |= element << ELEMENT;
         self
     }
 
     pub(crate) const fn needed(&self) -> Option<usize> {
-        self.error.needed()
+        match self.result() {
+            CLOUDAUTH_ERR_BUFFER_TOO_SMALL => Some(self.detail),
+            _ => None,
+        }
     }
 
     /// What goes into `cloudauth_error`.
     pub(crate) fn describe(&self) -> cloudauth_error {
-        let text = |text: &'static str| cloudauth_bytes::of(text.as_bytes());
+        #[cfg(feature = "error-text")]
+        let (field, help) = (self.text.field(), self.text.help());
+        #[cfg(not(feature = "error-text"))]
+        let (field, help) = ("", "");
         cloudauth_error {
             size: 0,
-            result: self.result,
-            element: self.element,
-            field: text(self.error.field()),
-            help: text(self.error.help()),
-            detail: self.error.needed().or(self.error.position()).unwrap_or(0),
+            result: self.result(),
+            element: self.code.get() >> ELEMENT,
+            field: cloudauth_bytes::text(field),
+            help: cloudauth_bytes::text(help),
+            detail: self.detail,
         }
     }
 }
 
 impl From<Error> for Fault {
+    #[inline(never)]
     fn from(error: Error) -> Self {
         let result = match error.kind() {
             ErrorKind::BufferTooSmall => CLOUDAUTH_ERR_BUFFER_TOO_SMALL,
@@ -152,7 +186,8 @@ impl From<Error> for Fault {
             ErrorKind::Verification => CLOUDAUTH_ERR_VERIFICATION,
             _ => CLOUDAUTH_ERR_INTERNAL,
         };
-        Self { result, element: 0, error }
+        let detail = error.needed().or(error.position()).unwrap_or(0);
+        Self { detail, ..Self::of(result, error) }
     }
 }
 

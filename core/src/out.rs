@@ -82,9 +82,18 @@ impl Sink for Out<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(to) = self.buf.get_mut(self.len..end) {
-            to.copy_from_slice(bytes);
+            copy(bytes, to);
         }
         self.len = end;
+    }
+}
+
+/// Copies as many octets as both have. The library's own way panics where they differ, and the compiler
+/// does not always see that they do not.
+#[inline]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }
 

@@ -94,7 +94,7 @@ impl<'a> ToSign<'a> {
         if scheme == Scheme::EcdsaP384Sha384 {
             digest = Digest { bytes: sha384(self.message), len: 48 };
         } else if let Some(to) = digest.bytes.get_mut(..32) {
-            to.copy_from_slice(&sha256(self.message));
+            crate::out::copy(&sha256(self.message), to);
         }
         digest
     }
@@ -334,7 +334,7 @@ pub fn ecdsa_raw_from_parts<'o>(
     for (part, half) in [r, s].into_iter().zip(to.chunks_exact_mut(size.max(1))) {
         let part = magnitude(part).ok_or(BAD)?;
         let gap = half.len().checked_sub(part.len()).ok_or(BAD)?;
-        half.get_mut(gap..).ok_or(BAD)?.copy_from_slice(part);
+        crate::out::copy(part, half.get_mut(gap..).ok_or(BAD)?);
     }
     Ok(to)
 }

@@ -34,9 +34,9 @@ impl SecretAccessKey {
                 "expected up to 128 printable characters without spaces",
             ));
         };
-        let (prefix, rest) = filled.split_at_mut(PREFIX.len().min(end));
-        prefix.copy_from_slice(PREFIX);
-        rest.copy_from_slice(secret.as_bytes());
+        for (to, octet) in filled.iter_mut().zip(PREFIX.iter().chain(secret.as_bytes())) {
+            *to = *octet;
+        }
         let states = KeyStates::new(filled);
         key = [0; _];
         optimization_barrier(&key);

@@ -95,7 +95,9 @@ static int gcp_token(void) {
                                         &error) != CLOUDAUTH_OK ||
       cloudauth_prepared_to_sign(&prepared, &to_sign, &error) != CLOUDAUTH_OK)
     return failed("Google token");
-  if (!secure_element_sign(to_sign.digest, signature)) return failed("secure element");
+  const int signs = secure_element_sign(to_sign.digest, signature);
+  cloudauth_wipe(&to_sign, sizeof to_sign);
+  if (!signs) return failed("secure element");
   const cloudauth_bytes signed_by_element = {signature, sizeof signature};
   if (cloudauth_prepared_jws_finish(&prepared, signed_by_element, &token, &error) != CLOUDAUTH_OK)
     return failed("Google token");

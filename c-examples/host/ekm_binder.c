@@ -51,7 +51,7 @@ static int compute(SSL *end, X509 *server_certificate, const uint8_t *challenge,
                                        .request = cloudauth_text(texts[1])};
   size_t len;
   const cloudauth_result result = cloudauth_ekm_nonce(&binder, nonce, 43, &len, &error);
-  OPENSSL_cleanse(exported, sizeof exported);
+  cloudauth_wipe(exported, sizeof exported);
   OPENSSL_free(spki);
   return result == CLOUDAUTH_OK ? 0 : failed("nonce", result, &error);
 }

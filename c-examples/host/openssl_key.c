@@ -88,6 +88,7 @@ cloudauth_result openssl_key_sign(openssl_key *key, cloudauth_scheme scheme, clo
 cloudauth_signer openssl_signer(openssl_key *key) {
   cloudauth_signer signer = {.size = sizeof signer,
                              .ctx = key,
+                             .ctx_size = sizeof *key,
                              .public_key = public_key,
                              .supports = supports,
                              .max_signature_len = max_signature_len,

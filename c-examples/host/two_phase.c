@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
 
   uint8_t signature[CLOUDAUTH_MAX_SIGNATURE_LEN];
   const size_t signature_len = key_service(argv[1], &to_sign, signature, sizeof signature);
+  cloudauth_wipe(&to_sign, sizeof to_sign);
   if (signature_len == 0) {
     fputs("the key did not sign\n", stderr);
     cloudauth_prepared_wipe(&prepared);

@@ -131,10 +131,8 @@ func (c *call) toSign(s *SigV4, request *http.Request) toSign {
 	if made.host == "" {
 		made.host = changed.Host
 	}
-	for _, c1 := range made.host {
-		if c1 <= ' ' || c1 >= 0x7f {
-			c.fail(ErrInvalid, "host", "expected ASCII; package net/http would send another name")
-		}
+	if made.host == "" || strings.ContainsFunc(made.host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		c.fail(ErrInvalid, "host", "expected one in ASCII; of others package net/http sends another form")
 	}
 	changed.RawQuery = strings.ReplaceAll(changed.RawQuery, "+", "%20")
 	if s != nil && s.settings&EncodeOnce != 0 && changed.Opaque == "" {

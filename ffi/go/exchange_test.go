@@ -150,12 +150,20 @@ func TestRefusals(t *testing.T) {
 			t.Error("a line of its own in", err)
 		}
 	}
-	for name, body := range map[string]string{"empty": "", "other": "<html>", "half": session[:200], "long": strings.Repeat(" ", maxAnswer+1)} {
+	read := func(body string) error {
 		_, err := flow.Response(&http.Response{StatusCode: 201, Body: io.NopCloser(strings.NewReader(body))})
-		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrCapacity) {
+		return err
+	}
+	for name, body := range map[string]string{"empty": "", "other": "<html>", "half": session[:200]} {
+		if err := read(body); !errors.Is(err, ErrMalformed) {
 			t.Error(name, err)
 		}
 	}
+	long := session + strings.Repeat(" ", maxAnswer-len(session))
+	if err := read(long); err != nil {
+		t.Error(err)
+	}
+	refused(t, read(long+" "), ErrCapacity, "body of the answer")
 	for name, answer := range map[string]*http.Response{"nil": nil, "empty": {}, "no body": {StatusCode: 201}, "status": {StatusCode: -1}, "large": {StatusCode: 1 << 40}} {
 		if _, err := flow.Response(answer); err == nil {
 			t.Error(name, "is an answer")
@@ -314,6 +322,13 @@ func TestSTS(t *testing.T) {
 	flow.Signer = nil
 	_, err = flow.Request(ctx, at)
 	refused(t, err, ErrInvalid, "signer")
+
+	// A device that fails while an answer is read must not make it an empty identity.
+	d := &inDevice{fail: errors.New("no device")}
+	flow.Signer = must(NewSigV4(SigV4Options{Credentials: AWSCredentials{AccessKeyID: "AKID"}, MAC: d, Region: "eu-central-1", Service: "sts"}))
+	defer flow.Signer.Close()
+	_, err = flow.Response(&http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("<a/>"))})
+	refused(t, err, ErrSigner, "MAC")
 }
 
 func TestAzureToken(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,41 @@ func TestAzureClientAssertion(t *testing.T) {
 	flow.Certificates, flow.Authority = id.chain, 99
 	_, err = flow.Sign(at)
 	refused(t, err, ErrUnknownNumber, "authority")
+}
+
+// Outputs that are larger than the first buffer.
+func TestLarge(t *testing.T) {
+	id := who(t, "P-256")
+	scopes := slices.Repeat([]string{"https://www.googleapis.com/auth/" + strings.Repeat("a", 1000)}, 32)
+	token, err := (&GCPSelfSigned{Signer: id.signer, Email: "a@b.example", Scopes: scopes}).Sign(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, claims := opened(t, token, id.key.Public(), ES256)
+	equal(t, "scope", claims["scope"], any(strings.Join(scopes, " ")))
+
+	set := must(NewKeySet(VerificationKey{Key: id.key.Public()}))
+	expect := Expect{Schemes: []Scheme{ES256}, AnyIssuer: true, AnyAudience: true}
+	report, err := set.Verify(string(token), expect, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "claims", len(report.Claims) > 32_000, true)
+
+	s := must(NewSigV4(SigV4Options{
+		Credentials: AWSCredentials{AccessKeyID: "AKID", SecretAccessKey: "x", SessionToken: Secret(strings.Repeat("t", 20_000))},
+		Region:      "us-east-1", Service: "s3",
+	}))
+	defer s.Close()
+	request := must(http.NewRequest("GET", "https://a.example/"+strings.Repeat("p", 20_000), nil))
+	signed, err := s.Presign(request, at, time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sign(request, at, ""); err != nil {
+		t.Error(err)
+	}
+	equal(t, "presigned", len(signed.String()) > 40_000, true)
 }
 
 // A key somewhere else, as it may be or may fail.

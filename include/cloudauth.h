@@ -35,8 +35,13 @@
  *
  *   cloudauth_gcp_self_signed_params params = { .size = sizeof params, .email = ... };
  *
- * Output structures need their size too. Except for it, they are zeroed on every failure after their
- * size was found right.
+ * The size may be that of an older header, down to the first one of this CLOUDAUTH_ABI_VERSION: what
+ * such a program does not know is as if it were zero, and is not written to. It may be that of a newer
+ * header, up to 4096, if everything that this library does not know is zero. All else is
+ * CLOUDAUTH_ERR_STRUCT_SIZE. Members called `reserved` must be 0.
+ *
+ * Output structures need their size too. Except for it, they are zeroed on every failure, unless their
+ * size is wrong or they overlap something.
  *
  * Texts are cloudauth_bytes with UTF-8 and without a NUL at the end: cloudauth_text("...") makes
  * one. An empty one stands for "not given". Numbers with names are uint32_t; others than those named
@@ -47,8 +52,9 @@
  * Outputs of no fixed size go to (out, cap, len): `cap` is the size of `out`, `*len` becomes the
  * size of the output. If the buffer is too small, the result is CLOUDAUTH_ERR_BUFFER_TOO_SMALL,
  * `*len` says what is needed, nothing is written and no key has been asked; with `cap` 0, `out` may
- * be NULL. On other failures `out` is zeroed and `*len` is 0. The needed size can depend on the time
- * and the key, and a little more is never wrong.
+ * be NULL. On other failures `out` is zeroed and `*len` is 0, whatever else is wrong; but on
+ * CLOUDAUTH_ERR_OVERLAP `out` is left alone, since it may be an input. The needed size can depend on
+ * the time and the key, and a little more is never wrong.
  *
  * Ownership
  * ---------
@@ -57,18 +63,19 @@
  * key set, the body of an answer as long as you use what points there. Opaque structures (`reserved`)
  * lie in your memory; their size is part of the binary interface. Those with a ..._wipe function hold
  * secrets: call it when you are done. There is nothing to free. Requests and answers hold secrets
- * too: wiping those buffers is up to you.
+ * too, as do cloudauth_attempt and cloudauth_to_sign: cloudauth_wipe does for all of them.
  *
  * Aliasing
  * --------
- * What a function writes must not overlap anything else that it is given. Where that is found, the
- * result is CLOUDAUTH_ERR_OVERLAP. NULL is allowed for a pointer whose length is 0, and where it is
+ * What a function writes must not overlap anything else that it is given, nor what stands behind that:
+ * the buffer of what is prepared, the text of a key set or of claims, the key behind a signer (as far
+ * as its `ctx_size` says). That is CLOUDAUTH_ERR_OVERLAP. NULL is allowed for a pointer whose length is 0, and where it is
  * said. No length may exceed PTRDIFF_MAX. Opaque structures must be aligned as their type is.
  *
  * Threads
  * -------
  * There are no globals and nothing to initialise. Functions may run at the same time, as long as
- * none writes to what another one uses. Keys and sets that are const in a function may be shared. A
+ * none writes to what another one uses. What is const in a function may be shared. A
  * cloudauth_signer may be shared if its functions may be called from several threads at once.
  *
  * Builds
@@ -512,6 +519,10 @@ typedef struct {
      */
     cloudauth_result result;
     /**
+     * Which element of a list is wrong, counted from 1; 0 if it is no list, or not known.
+     */
+    uint32_t element;
+    /**
      * The input that is wrong ("profile ARN").
      */
     cloudauth_bytes field;
@@ -548,6 +559,11 @@ typedef struct {
      * Handed to each function.
      */
     void *ctx;
+    /**
+     * How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+     * `ctx` is no address, or to leave it unchecked.
+     */
+    size_t ctx_size;
     /**
      * The public key: a SubjectPublicKeyInfo in DER, that stays while the signer is used. May be
      * NULL for flows without a certificate.
@@ -739,6 +755,11 @@ typedef struct {
      */
     void *ctx;
     /**
+     * How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+     * `ctx` is no address, or to leave it unchecked.
+     */
+    size_t ctx_size;
+    /**
      * Writes the tag of `message`, 32 octets, to `tag`. Gives CLOUDAUTH_OK, or any other number,
      * which becomes CLOUDAUTH_ERR_SIGNER.
      */
@@ -769,6 +790,10 @@ typedef struct {
      * CLOUDAUTH_SIGV4_S3 for S3, 0 for every other service, or a sum of CLOUDAUTH_SIGV4_*.
      */
     uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_sigv4_params;
 
 /**
@@ -807,6 +832,10 @@ typedef struct {
      * CLOUDAUTH_SIGV4_PAYLOAD_*.
      */
     uint32_t payload_kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_sigv4_request;
 
 /**
@@ -1026,9 +1055,37 @@ typedef struct {
      */
     size_t size;
     /**
-     * The role's credentials and session. Its member `size` is 0.
+     * The access key id.
      */
-    cloudauth_sts_role role;
+    cloudauth_bytes access_key_id;
+    /**
+     * The secret access key.
+     */
+    cloudauth_bytes secret_access_key;
+    /**
+     * The session token: a secret.
+     */
+    cloudauth_bytes session_token;
+    /**
+     * When the credentials end, in seconds since 1970.
+     */
+    int64_t expiration;
+    /**
+     * The ARN of the role session; empty if the service gave none.
+     */
+    cloudauth_bytes assumed_role_arn;
+    /**
+     * The role's unique id and the session's name; may be empty.
+     */
+    cloudauth_bytes assumed_role_id;
+    /**
+     * The source identity of the session; may be empty.
+     */
+    cloudauth_bytes source_identity;
+    /**
+     * How much of the room for policies and tags is used, in percent; -1 if that is not said.
+     */
+    int64_t packed_policy_size;
     /**
      * Whom the token is about (sub); may be empty.
      */
@@ -1125,6 +1182,10 @@ typedef struct {
      * 1 to ask for JSON, 0 for XML. Answers of both kinds are read either way.
      */
     uint32_t accept_json;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_sts_get_caller_identity_params;
 
 /**
@@ -1194,6 +1255,10 @@ typedef struct {
      * 0, or a sum of CLOUDAUTH_AZURE_SEND_CHAIN and CLOUDAUTH_AZURE_SHA1_THUMBPRINT.
      */
     uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_azure_client_assertion_params;
 
 /**
@@ -1469,6 +1534,10 @@ typedef struct {
      * How long the new token is to be valid, in seconds: 1 to 43200; 0 for 3600.
      */
     uint32_t lifetime;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_gcp_generate_access_token_params;
 
 /**
@@ -1525,6 +1594,10 @@ typedef struct {
      * 1 to leave the service account's e-mail out of the ID token, 0 to have it there.
      */
     uint32_t without_email;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_gcp_generate_id_token_params;
 
 /**
@@ -1670,7 +1743,7 @@ typedef struct {
     /**
      * Opaque.
      */
-    uint64_t reserved[3];
+    uint64_t reserved[6];
 } cloudauth_json;
 
 /**
@@ -1681,7 +1754,7 @@ typedef struct {
     /**
      * Opaque.
      */
-    uint64_t reserved[4];
+    uint64_t reserved[8];
 } cloudauth_jwks;
 
 /**
@@ -1729,6 +1802,10 @@ typedef struct {
      * 0, or a sum of CLOUDAUTH_JWS_ANY_ISSUER and CLOUDAUTH_JWS_ANY_AUDIENCE.
      */
     uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_jws_expect;
 
 /**
@@ -1748,6 +1825,10 @@ typedef struct {
      * The one scheme it is for; 0 for any that suits its type.
      */
     cloudauth_scheme scheme;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_jws_key;
 
 /**
@@ -1782,10 +1863,6 @@ typedef struct {
      */
     size_t size;
     /**
-     * By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
-     */
-    cloudauth_jws_check checks[CLOUDAUTH_JWS_CHECK_COUNT];
-    /**
      * The header. Only if the token is verified.
      */
     cloudauth_json header;
@@ -1793,10 +1870,14 @@ typedef struct {
      * The claims. Only if the token is verified.
      */
     cloudauth_json claims;
+    /**
+     * By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
+     */
+    cloudauth_jws_check checks[CLOUDAUTH_JWS_CHECK_COUNT];
 } cloudauth_jws_report;
 
 /**
- * What to sign.
+ * What to sign. It holds a secret: cloudauth_wipe it when the signature is there.
  */
 typedef struct {
     /**
@@ -1875,6 +1956,10 @@ typedef struct {
      * 1 if the subject is a certification authority, else 0.
      */
     uint32_t is_ca;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } cloudauth_certificate;
 
 /**
@@ -2452,6 +2537,12 @@ cloudauth_result cloudauth_azure_token_response(const cloudauth_azure_token_para
                                                 cloudauth_azure_access_token *output,
                                                 cloudauth_refusal *refusal,
                                                 cloudauth_error *error);
+
+/**
+ * Overwrites `len` octets at `ptr` with zeros, and is not optimised away: for buffers that held
+ * requests, answers, tokens or random octets. NULL is allowed.
+ */
+void cloudauth_wipe(void *ptr, size_t len);
 
 /**
  * Gives the label to export with: a static text, not ended by NUL.
@@ -3071,8 +3162,8 @@ cloudauth_result cloudauth_json_write(const cloudauth_json *json,
  * set is used. Keys for other purposes are passed over; a set with a damaged, weak, private or
  * repeated key is refused.
  *
- * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY
- * for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED (`element` of the error says which key);
+ * CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_jwks_parse(cloudauth_jwks *jwks,
                                       uint8_t *text,
@@ -3119,7 +3210,7 @@ cloudauth_result cloudauth_jws_verify_jwks(cloudauth_bytes token,
                                            cloudauth_error *error);
 
 /**
- * Tells what to sign.
+ * Tells what to sign. Changes nothing: it may be asked again, and by several threads at once.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND if this request needs no signature (finish it with
  * an empty one); CLOUDAUTH_ERR_STATE if nothing is prepared; CLOUDAUTH_ERR_NULL,

@@ -1,6 +1,7 @@
 //! AWS: Signature Version 4, and the exchanges that give AWS credentials.
 
 mod canonical;
+mod class;
 mod endpoint;
 mod error;
 pub mod rolesanywhere;

@@ -12,9 +12,29 @@ pub type Result<T> = core::result::Result<T, Error>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
-    field: &'static str,
-    help: &'static str,
+    text: Text,
     detail: usize,
+}
+
+/// The two texts of an error; nothing without the feature `error-text`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    #[cfg(feature = "error-text")]
+    field: &'static str,
+    #[cfg(feature = "error-text")]
+    help: &'static str,
+}
+
+impl Text {
+    #[cfg_attr(not(feature = "error-text"), expect(unused_variables))]
+    pub(crate) const fn new(field: &'static str, help: &'static str) -> Self {
+        Self {
+            #[cfg(feature = "error-text")]
+            field,
+            #[cfg(feature = "error-text")]
+            help,
+        }
+    }
 }
 
 /// The classes of failure, for programs to act on.
@@ -43,7 +63,7 @@ impl Error {
     /// An error of `kind` about `field`; `help` says what is expected. Both are sentence fragments.
     #[must_use]
     pub const fn new(kind: ErrorKind, field: &'static str, help: &'static str) -> Self {
-        Self { kind, field, help, detail: 0 }
+        Self { kind, text: Text::new(field, help), detail: 0 }
     }
 
     /// [`ErrorKind::Invalid`].
@@ -79,12 +99,8 @@ impl Error {
     /// [`ErrorKind::BufferTooSmall`]; `needed` is the size that would do, in octets.
     #[must_use]
     pub const fn too_small(field: &'static str, needed: usize) -> Self {
-        Self {
-            kind: ErrorKind::BufferTooSmall,
-            field,
-            help: "give a buffer of at least the needed size",
-            detail: needed,
-        }
+        let help = "give a buffer of at least the needed size";
+        Self::new(ErrorKind::BufferTooSmall, field, help).at(needed)
     }
 
     /// The same error at an octet of the input (counted from 0), or with a device's return code.
@@ -100,16 +116,28 @@ impl Error {
         self.kind
     }
 
-    /// The input that is wrong, in the field's own terms ("profile ARN").
-    #[must_use]
-    pub const fn field(&self) -> &'static str {
-        self.field
+    /// An error of `kind` with these texts.
+    pub(crate) const fn of(kind: ErrorKind, text: Text) -> Self {
+        Self { kind, text, detail: 0 }
     }
 
-    /// What is expected instead, or what to do.
+    /// The input that is wrong, in the field's own terms ("profile ARN"). Empty without the feature
+    /// `error-text`.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        #[cfg(feature = "error-text")]
+        return self.text.field;
+        #[cfg(not(feature = "error-text"))]
+        ""
+    }
+
+    /// What is expected instead, or what to do. Empty without the feature `error-text`.
     #[must_use]
     pub const fn help(&self) -> &'static str {
-        self.help
+        #[cfg(feature = "error-text")]
+        return self.text.help;
+        #[cfg(not(feature = "error-text"))]
+        ""
     }
 
     /// The buffer size that would do, for [`ErrorKind::BufferTooSmall`].
@@ -133,9 +161,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.field)?;
+        f.write_str(self.field())?;
         f.write_str(": ")?;
-        f.write_str(self.help)?;
+        f.write_str(self.help())?;
         match self.kind {
             ErrorKind::BufferTooSmall => write!(f, " ({} octets)", self.detail),
             ErrorKind::Malformed if self.detail != 0 => write!(f, " (at octet {})", self.detail),

@@ -5,13 +5,14 @@ use core::fmt;
 use crate::out::{Out, Sink, decimal};
 use crate::{Error, Result};
 
-/// A request, ready to send. Everything but the method points into the buffer it was built in.
+/// A request, ready to send. Everything but the method, which is static, points into the buffer it was
+/// built in.
 ///
 /// `Host` and `Content-Length` are not among [`headers`](Self::headers): HTTP libraries write them by
 /// themselves, and [`write_http1`](Self::write_http1) adds them.
 #[derive(Clone, Copy)]
 pub struct HttpRequest<'b> {
-    pub(crate) method: &'static str,
+    pub(crate) method: &'b str,
     pub(crate) host: &'b str,
     pub(crate) target: &'b str,
     pub(crate) head: &'b str,
@@ -19,9 +20,43 @@ pub struct HttpRequest<'b> {
 }
 
 impl<'b> HttpRequest<'b> {
+    /// A request out of parts that were kept apart, as the C interface does.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when method, host or target is empty or has other characters
+    /// than printable ones, or when `head` is not lines with CR LF between them, none of them empty: nothing
+    /// gets into a request that would end a line before its time.
+    pub fn from_parts(
+        method: &'b str,
+        host: &'b str,
+        target: &'b str,
+        head: &'b str,
+        body: &'b [u8],
+    ) -> Result<Self> {
+        for (part, field) in [(method, "method"), (host, "host"), (target, "target")] {
+            if part.is_empty() || part.bytes().any(|c| !c.is_ascii_graphic()) {
+                return Err(Error::invalid(field, "expected printable characters without spaces"));
+            }
+        }
+        // A CR LF is taken for the end of a line, and every other one of them for what must not be there.
+        let mut line_len = 0_usize;
+        let mut rest = head.as_bytes();
+        while let [c, after @ ..] = rest {
+            (line_len, rest) = match (c, after) {
+                (b'\r', [b'\n', next @ ..]) if line_len > 0 && !next.is_empty() => (0, next),
+                (b'\r' | b'\n', _) => {
+                    let help = "expected lines with CR LF between them, none of them empty";
+                    return Err(Error::invalid("headers", help));
+                }
+                _ => (line_len + 1, after),
+            };
+        }
+        Ok(Self { method, host, target, head, body })
+    }
+
     /// `GET`, `POST`, `PUT`.
     #[must_use]
-    pub const fn method(&self) -> &'static str {
+    pub const fn method(&self) -> &'b str {
         self.method
     }
 
@@ -155,6 +190,32 @@ pub(crate) fn check_host(text: &str, field: &'static str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts() {
+        let make = |method, host, target, head| {
+            HttpRequest::from_parts(method, host, target, head, b"body").map(|request| {
+                let mut buf = [0; 128];
+                String::from_utf8(request.write_http1(&mut buf).unwrap().to_vec()).unwrap()
+            })
+        };
+        let whole = "POST / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(make("POST", "a", "/", "A: b\r\nC: d").as_deref(), Ok(whole));
+        assert!(make("POST", "a", "/", "").is_ok());
+        for (method, host, target) in
+            [("", "a", "/"), ("P T", "a", "/"), ("GET", "", "/"), ("GET", "a\r\nX: y", "/")]
+        {
+            assert!(make(method, host, target, "").is_err());
+        }
+        for target in ["", "/ HTTP/1.0", "/\n", "/ä"] {
+            assert!(make("GET", "a", target, "").is_err(), "{target}");
+        }
+        for head in
+            ["\r\n", "A: b\r\n", "\r\nA: b", "A\r\n\r\nB", "A\nB", "A\rB", "A\r", "A\n", "A\r\n\nB"]
+        {
+            assert!(make("GET", "a", "/", head).is_err(), "{head:?}");
+        }
+    }
 
     #[test]
     fn hosts() {

@@ -25,6 +25,9 @@ pub mod verifier;
 pub mod x509;
 pub mod xml;
 
+/// Whether this is a build for a microcontroller, where small comes before fast.
+const SMALL: bool = cfg!(all(target_os = "none", target_pointer_width = "32"));
+
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::{
     Assertion, Attempt, Detached, DetachedJws, Draft, Exchange, Failure, Prepared, PreparedJws,

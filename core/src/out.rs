@@ -1,6 +1,6 @@
 //! Writing into the caller's buffer, or into a hash, with the same code.
 
-use crate::{Error, Result};
+use crate::{Error, Result, SMALL};
 
 /// Where octets go: a buffer ([`Out`]), a hash, or a MAC. Writing cannot fail; a full buffer shows when
 /// it is finished.
@@ -77,13 +77,23 @@ impl<'a> Out<'a> {
 }
 
 impl Sink for Out<'_> {
-    #[inline]
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(to) = self.buf.get_mut(self.len..end) {
-            to.copy_from_slice(bytes);
+            copy(bytes, to);
         }
         self.len = end;
+    }
+}
+
+/// Copies as many octets as both have. The library's own way panics where they differ, and the compiler
+/// does not always see that they do not.
+#[inline]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }
 
@@ -93,14 +103,30 @@ pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
     let mut rest = n;
     let mut used = 0;
     for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
+        let digit;
+        (rest, digit) = by_ten(rest);
+        *slot = b'0' + digit;
         used += 1;
         if rest == 0 {
             break;
         }
     }
     out.put(digits.get(digits.len().wrapping_sub(used)..).unwrap_or_default());
+}
+
+/// A tenth and the remainder.
+fn by_ten(n: u64) -> (u64, u8) {
+    if !SMALL {
+        return (n / 10, (n % 10) as u8);
+    }
+    // A microcontroller divides 32 bits: 16 more of them at a time.
+    let (mut tenth, mut rest) = (0, 0);
+    for shift in [48, 32, 16, 0] {
+        let part = rest << 16 | (n >> shift) as u32 & 0xffff;
+        tenth = tenth << 16 | u64::from(part / 10);
+        rest = part % 10;
+    }
+    (tenth, rest as u8)
 }
 
 #[cfg(test)]

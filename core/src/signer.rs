@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::digest::{sha256, sha384};
+use crate::error::Text;
 use crate::{Error, ErrorKind, Result};
 
 /// A signature scheme: key type, padding and hash in one name. The numbers are frozen for the C ABI.
@@ -93,7 +94,7 @@ impl<'a> ToSign<'a> {
         if scheme == Scheme::EcdsaP384Sha384 {
             digest = Digest { bytes: sha384(self.message), len: 48 };
         } else if let Some(to) = digest.bytes.get_mut(..32) {
-            to.copy_from_slice(&sha256(self.message));
+            crate::out::copy(&sha256(self.message), to);
         }
         digest
     }
@@ -197,8 +198,7 @@ impl<T: Mac + ?Sized> Mac for &T {
 /// Why a key did not sign. Like [`Error`], it holds no data of the user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignError {
-    operation: &'static str,
-    help: &'static str,
+    text: Text,
     code: u32,
 }
 
@@ -213,7 +213,7 @@ impl SignError {
     /// `operation` failed (the device's own name for it, such as `C_Sign`); `help` says what to do.
     #[must_use]
     pub const fn new(operation: &'static str, help: &'static str) -> Self {
-        Self { operation, help, code: 0 }
+        Self { text: Text::new(operation, help), code: 0 }
     }
 
     /// The same error with the device's return code.
@@ -232,7 +232,7 @@ impl SignError {
 
 impl From<SignError> for Error {
     fn from(e: SignError) -> Self {
-        Self::new(ErrorKind::Signer, e.operation, e.help).at(e.code as usize)
+        Self::of(ErrorKind::Signer, e.text).at(e.code as usize)
     }
 }
 
@@ -334,7 +334,7 @@ pub fn ecdsa_raw_from_parts<'o>(
     for (part, half) in [r, s].into_iter().zip(to.chunks_exact_mut(size.max(1))) {
         let part = magnitude(part).ok_or(BAD)?;
         let gap = half.len().checked_sub(part.len()).ok_or(BAD)?;
-        half.get_mut(gap..).ok_or(BAD)?.copy_from_slice(part);
+        crate::out::copy(part, half.get_mut(gap..).ok_or(BAD)?);
     }
     Ok(to)
 }

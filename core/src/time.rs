@@ -53,14 +53,17 @@ impl UnixTime {
     /// `YYYYMMDDTHHMMSSZ` (ISO 8601 basic), as AWS writes it in `X-Amz-Date`.
     #[must_use]
     pub fn basic(self) -> [u8; 16] {
-        // A day number fits in 32 bits, in which a microcontroller divides.
-        let (year, month, day) = civil(u32::try_from(self.0 / DAY).unwrap_or_default());
-        let [y1, y2] = two(year / 100);
-        let [y3, y4] = two(year % 100);
-        let [m1, m2] = two(month);
-        let [d1, d2] = two(day);
-        let [[h1, h2], [n1, n2], [s1, s2]] = self.clock();
-        [y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2, b'Z']
+        let (day, seconds) = self.day_and_seconds();
+        let (year, month, day) = civil(day);
+        let (minutes, hours) = (seconds / 60, seconds / 3600);
+        let fields = [year / 100, year % 100, month, day, hours, minutes % 60, seconds % 60];
+        let mut text = *b"________T______Z";
+        let (date, clock) = text.split_at_mut(9);
+        let places = date.as_chunks_mut::<2>().0.iter_mut().chain(clock.as_chunks_mut().0);
+        for (to, n) in places.zip(fields) {
+            *to = two(n);
+        }
+        text
     }
 
     /// `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339, section 5.6).
@@ -131,9 +134,13 @@ impl UnixTime {
         utc.and_then(|secs| Self::new(secs).ok()).ok_or(BAD)
     }
 
-    fn clock(self) -> [[u8; 2]; 3] {
-        let s = u32::try_from(self.0 % DAY).unwrap_or_default();
-        [two(s / 3600), two(s / 60 % 60), two(s % 60)]
+    /// The day since the epoch, and the seconds of the day, with divisions of 32 bits: a microcontroller
+    /// has no others.
+    fn day_and_seconds(self) -> (u32, u32) {
+        // A day has 675 times 128 seconds.
+        let count = u32::try_from(self.0 >> 7).unwrap_or_default();
+        let (day, rest) = (count / 675, count % 675);
+        (day, rest << 7 | (self.0 & 127) as u32)
     }
 }
 

@@ -7,7 +7,7 @@ use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Error, Scheme, Secret};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct};
+use crate::call::{Cx, InPlace, Outcome, Output, unused};
 use crate::exchange::{
     Answer, Parameters, cloudauth_attempt, cloudauth_refusal, jws_needed, jws_prepare, needed,
     prepare, request, response, sign,
@@ -63,10 +63,9 @@ pub struct cloudauth_azure_client_assertion_params {
     pub authority_host: cloudauth_bytes,
     /// 0, or a sum of CLOUDAUTH_AZURE_SEND_CHAIN and CLOUDAUTH_AZURE_SHA1_THUMBPRINT.
     pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_azure_client_assertion_params {}
 
 fn authority<'a>(cx: &'a Cx, number: u32, host: cloudauth_bytes) -> Outcome<Authority<'a>> {
     let host = cx.optional(host, "authority host")?;
@@ -87,6 +86,7 @@ impl Parameters for cloudauth_azure_client_assertion_params {
     type Flow<'a> = ClientAssertion<'a>;
 
     fn with(&self, cx: &Cx, then: &mut dyn FnMut(&ClientAssertion<'_>) -> Outcome) -> Outcome {
+        unused(self.reserved)?;
         if self.flags > CLOUDAUTH_AZURE_SEND_CHAIN + CLOUDAUTH_AZURE_SHA1_THUMBPRINT {
             return Err(Fault::number("flags"));
         }
@@ -140,9 +140,6 @@ pub struct cloudauth_azure_token_params {
     /// The secret or the federated token: a secret either way.
     pub secret: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_azure_token_params {}
 
 impl Parameters for cloudauth_azure_token_params {
     type Flow<'a> = TokenRequest<'a>;
@@ -201,9 +198,6 @@ pub struct cloudauth_azure_access_token {
     /// When a new token should be asked for, in seconds; 0 if that is not said.
     pub refresh_in: i64,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_azure_access_token {}
 
 impl Answer for cloudauth_azure_token_params {
     type Output = cloudauth_azure_access_token;

@@ -1,6 +1,7 @@
 //! Borrowed octets.
 
-use core::ptr;
+use core::ffi::c_void;
+use core::{ptr, slice};
 
 /// Octets that belong to someone else, or a text in UTF-8 (not ended by NUL). `ptr` may be NULL
 /// only if `len` is 0. As a parameter, an empty value means "not given" where that is possible.
@@ -44,4 +45,24 @@ pub struct cloudauth_pair {
     pub name: cloudauth_bytes,
     /// The value.
     pub value: cloudauth_bytes,
+}
+
+/// Overwrites `len` octets at `ptr` with zeros, and is not optimised away: for buffers that held
+/// requests, answers, tokens or random octets. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloudauth_wipe(ptr: *mut c_void, len: usize) {
+    if !ptr.is_null() && isize::try_from(len).is_ok() {
+        // SAFETY: the caller keeps the header's rules.
+        unsafe { wipe(ptr.cast(), len) };
+    }
+}
+
+/// # Safety
+/// There are `len` octets at `ptr`, that nobody else uses.
+pub(crate) unsafe fn wipe(ptr: *mut u8, len: usize) {
+    // SAFETY: the caller's promise is passed on.
+    unsafe {
+        ptr.write_bytes(0, len);
+        zeroize::optimization_barrier(slice::from_raw_parts(ptr, len));
+    }
 }

@@ -10,29 +10,31 @@ use zeroize::Zeroize;
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
 use crate::exchange::cloudauth_attempt;
+use crate::layout::Struct;
 use crate::result::{
-    CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_OK, Fault,
-    cloudauth_error, cloudauth_result,
+    CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_OK, Fault, cloudauth_error,
+    cloudauth_result,
 };
 
 /// The largest structure that is looked at: one of a later version of this library may be longer
 /// than ours, as long as the rest is zero.
 const MAX_STRUCT_LEN: usize = 4096;
 
-/// A structure of the header.
-///
-/// # Safety
-/// It is `repr(C)`, begins with `size: usize`, and all zeros are a value of it.
-pub(crate) unsafe trait Struct: Copy + 'static {}
-
 /// The memory of one call. Whoever makes one vouches for every pointer that is read through it: it
 /// is null, or points to as much as the structure or length beside it says, for the time of the
 /// call.
+///
+/// A function first claims its outputs, all of them, and then looks at its inputs. What is wrong with
+/// the arguments that all functions have (`early`) is told only then, so that outputs are zeroed
+/// whatever is wrong.
 pub(crate) struct Cx {
     /// The size of the caller's buffer.
     cap: usize,
     /// What this call writes to, as addresses from and to: nothing else may lie there.
-    outputs: Cell<[(usize, usize); MAX_OUTPUTS]>,
+    outputs: [Cell<(usize, usize)>; MAX_OUTPUTS],
+    /// How many of these there are.
+    claimed: Cell<usize>,
+    early: Outcome,
 }
 
 /// The most outputs of one function.
@@ -43,51 +45,70 @@ pub(crate) type Outcome<T = ()> = Result<T, Fault>;
 impl Cx {
     /// # Safety
     /// All pointers that are read through it are as the type says.
-    unsafe fn new(out: *mut u8, cap: usize) -> Self {
-        let mut outputs = [(0, 0); MAX_OUTPUTS];
-        outputs[0] = (out.addr(), out.addr().saturating_add(cap));
-        Self { cap, outputs: Cell::new(outputs) }
+    const unsafe fn new(cap: usize) -> Self {
+        let outputs = [const { Cell::new((0, 0)) }; MAX_OUTPUTS];
+        Self { cap, outputs, claimed: Cell::new(0), early: Ok(()) }
     }
 
     /// How much the caller's buffer holds.
-    pub(crate) fn cap(&self) -> usize {
+    pub(crate) const fn cap(&self) -> usize {
         self.cap
     }
 
-    fn disjoint(&self, from: usize, len: usize, field: &'static str) -> Outcome {
-        let to = from.saturating_add(len);
-        let meets = |(start, end): (usize, usize)| start < end && from < end && start < to;
-        match len != 0 && self.outputs.get().into_iter().any(meets) {
-            true => Err(Fault::overlap(field)),
-            false => Ok(()),
+    /// Fails if the arguments that all functions have are wrong. Looking at an input does so too.
+    pub(crate) const fn ready(&self) -> Outcome {
+        self.early
+    }
+
+    /// Looks at `count` times `size` octets, whatever is in them.
+    #[inline(never)]
+    fn area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome<usize> {
+        let len = count.checked_mul(size).filter(|len| isize::try_from(*len).is_ok());
+        let len = len.ok_or(Fault::length(field))?;
+        if len == 0 {
+            return Ok(from);
         }
+        if from == 0 {
+            return Err(Fault::null(field));
+        }
+        let to = from.saturating_add(len);
+        let meets = |output: &Cell<(usize, usize)>| {
+            let (start, end) = output.get();
+            from < end && start < to
+        };
+        if self.outputs.iter().any(meets) { Err(Fault::overlap(field)) } else { Ok(to) }
     }
 
     /// Looks at memory that this call will write to, and keeps everything else out of it from here
     /// on.
     pub(crate) fn claim<T>(&self, ptr: *mut T, count: usize, field: &'static str) -> Outcome {
-        self.check(ptr, count, field)?;
-        let from = ptr.addr();
-        let mut outputs = self.outputs.get();
-        let free = outputs.iter_mut().find(|(start, end)| start >= end);
-        *free.ok_or(Fault::internal())? =
-            (from, from.saturating_add(count.saturating_mul(size_of::<T>())));
-        self.outputs.set(outputs);
+        self.claim_area(ptr.addr(), count, size_of::<T>(), field)
+    }
+
+    #[inline(never)]
+    fn claim_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
+        let to = self.area(from, count, size, field)?;
+        let index = self.claimed.get();
+        self.outputs.get(index).ok_or(Fault::internal())?.set((from, to));
+        self.claimed.set(index + 1);
         Ok(())
     }
 
-    fn check<T>(&self, ptr: *const T, count: usize, field: &'static str) -> Outcome {
-        let len = count.checked_mul(size_of::<T>()).filter(|len| isize::try_from(*len).is_ok());
-        let len = len.ok_or(Fault::length(field))?;
-        if ptr.is_null() && len != 0 {
-            return Err(Fault::null(field));
-        }
-        self.disjoint(ptr.addr(), len, field)
+    /// Gives up all but the first `count` claims.
+    fn release(&self, count: usize) {
+        self.outputs.iter().skip(count).for_each(|output| output.set((0, 0)));
+        self.claimed.set(count);
     }
 
-    /// Looks at memory for one `T`, whatever is in it.
-    pub(crate) fn room<T>(&self, ptr: *const T, field: &'static str) -> Outcome {
-        self.check(ptr, 1, field)
+    /// Looks at memory for `count` of `T` that is read.
+    pub(crate) fn check<T>(&self, ptr: *const T, count: usize, field: &'static str) -> Outcome {
+        self.check_area(ptr.addr(), count, size_of::<T>(), field)
+    }
+
+    #[inline(never)]
+    fn check_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
+        self.ready()?;
+        self.area(from, count, size, field).map(|_| ())
     }
 
     pub(crate) fn bytes<'a>(
@@ -151,7 +172,7 @@ impl Cx {
             "has more entries than this library has room for",
         ))?;
         for (index, slot) in into.iter_mut().enumerate() {
-            *slot = read(self.element(ptr, index))?;
+            *slot = read(self.element(ptr, index)).map_err(|fault| fault.of_element(index))?;
         }
         Ok(into)
     }
@@ -194,7 +215,9 @@ impl Cx {
         look: &mut dyn FnMut(T) -> Outcome,
     ) -> Outcome {
         self.check(ptr, count, field)?;
-        (0..count).try_for_each(|index| look(self.element(ptr, index)))
+        (0..count).try_for_each(|index| {
+            look(self.element(ptr, index)).map_err(|fault| fault.of_element(index))
+        })
     }
 
     #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
@@ -203,46 +226,66 @@ impl Cx {
         (index < count).then(|| self.element(ptr, index))
     }
 
-    /// A copy of the caller's structure, which may be of a later version if the rest of it is zero.
+    /// A copy of the caller's structure, which may be of another version: what it does not have is
+    /// zero, and what we do not have must be.
     pub(crate) fn read<T: Struct>(&self, ptr: *const T, field: &'static str) -> Outcome<T> {
-        self.check(ptr.cast::<usize>(), 1, field)?;
-        let size = self.element(ptr.cast::<usize>(), 0);
-        const WRONG: &str = "expected sizeof of the structure in its member size";
-        let wrong = Fault::new(CLOUDAUTH_ERR_STRUCT_SIZE, field, WRONG);
-        if !(size_of::<T>()..=MAX_STRUCT_LEN).contains(&size) {
-            return Err(wrong);
-        }
-        self.check(ptr.cast::<u8>(), size, field)?;
-        let more = size_of::<T>()..size;
-        if more.into_iter().any(|at| self.element(ptr.cast::<u8>(), at) != 0) {
-            return Err(wrong);
-        }
-        Ok(self.element(ptr, 0))
+        let mut value = zeroed::<T>();
+        self.copy(ptr.cast(), (&raw mut value).cast(), T::FIRST, size_of::<T>(), field)?;
+        Ok(value)
     }
 
-    /// Looks at an output structure and zeroes all of it but its size.
-    pub(crate) fn clear<T: Struct>(&self, ptr: *mut T, field: &'static str) -> Outcome {
-        self.check(ptr.cast::<usize>(), 1, field)?;
-        let size = self.element(ptr.cast::<usize>(), 0);
-        if !(size_of::<T>()..=MAX_STRUCT_LEN).contains(&size) {
-            let help = "expected sizeof of the structure in its member size";
-            return Err(Fault::new(CLOUDAUTH_ERR_STRUCT_SIZE, field, help));
+    fn copy(
+        &self,
+        from: *const u8,
+        to: *mut u8,
+        first: usize,
+        known: usize,
+        field: &'static str,
+    ) -> Outcome {
+        self.ready()?;
+        let size = self.size(from, first, field)?;
+        self.area(from.addr(), size, 1, field)?;
+        // SAFETY: the caller's structure has `size` octets, and ours has `known`.
+        unsafe { to.copy_from_nonoverlapping(from, size.min(known)) };
+        match (known..size).all(|at| self.element(from, at) == 0) {
+            true => Ok(()),
+            false => Err(Fault::size(field)),
         }
-        self.claim(ptr.cast::<u8>(), size, field)?;
+    }
+
+    /// The size of a structure, according to itself.
+    fn size(&self, ptr: *const u8, first: usize, field: &'static str) -> Outcome<usize> {
+        self.area(ptr.addr(), 1, size_of::<usize>(), field)?;
+        let size = self.element(ptr.cast::<usize>(), 0);
+        match (first..=MAX_STRUCT_LEN).contains(&size) {
+            true => Ok(size),
+            false => Err(Fault::size(field)),
+        }
+    }
+
+    /// Claims an output structure and zeroes all of it but its size.
+    pub(crate) fn clear<T: Struct>(&self, ptr: *mut T, field: &'static str) -> Outcome {
+        self.clear_from(ptr.cast(), T::FIRST, field)
+    }
+
+    fn clear_from(&self, ptr: *mut u8, first: usize, field: &'static str) -> Outcome {
+        let size = self.size(ptr, first, field)?;
+        self.claim(ptr, size, field)?;
+        let rest = size_of::<usize>();
         // SAFETY: within what `size` says; see `Cx`.
-        unsafe {
-            ptr.cast::<u8>().add(size_of::<usize>()).write_bytes(0, size - size_of::<usize>())
-        };
+        unsafe { ptr.add(rest).write_bytes(0, size.saturating_sub(rest)) };
         Ok(())
     }
 
-    /// Writes an output structure that `clear` has looked at; its size stays.
-    pub(crate) fn write<T: Struct>(&self, ptr: *mut T, value: T) {
-        let size = self.element(ptr.cast::<usize>(), 0);
+    /// Writes an output structure that `clear` has looked at: its size stays, and members that the
+    /// caller does not know are left out.
+    pub(crate) fn write<T: Struct>(&self, ptr: *mut T, value: &T) {
+        let rest = size_of::<usize>();
+        let known = self.element(ptr.cast::<usize>(), 0).min(size_of::<T>()).saturating_sub(rest);
         // SAFETY: as in `clear`.
         unsafe {
-            ptr.write_unaligned(value);
-            ptr.cast::<usize>().write_unaligned(size);
+            let from = (&raw const *value).cast::<u8>().add(rest);
+            ptr.cast::<u8>().add(rest).copy_from_nonoverlapping(from, known);
         }
     }
 
@@ -282,22 +325,25 @@ impl Cx {
     }
 }
 
-/// Ends a call: fills in the caller's `cloudauth_error`.
-///
-/// # Safety
-/// `error` is null, or points to a `cloudauth_error`.
-unsafe fn report(error: *mut cloudauth_error, outcome: Outcome) -> cloudauth_result {
-    // SAFETY: the caller's promise is passed on.
-    let cx = unsafe { Cx::new(core::ptr::null_mut(), 0) };
-    let described = match (&outcome, error.is_null()) {
-        (_, true) => Ok(()),
-        (Ok(()), false) => cx.clear(error, "error"),
-        (Err(fault), false) => cx.clear(error, "error").map(|()| cx.write(error, fault.describe())),
-    };
-    match (outcome, described) {
-        (Err(fault), _) => fault.result,
-        // The work is done; that nobody can be told what went wrong is then no failure.
-        (Ok(()), _) => CLOUDAUTH_OK,
+impl Cx {
+    /// Begins a call: claims and zeroes the caller's `cloudauth_error`, too.
+    fn begin(&mut self, claimed: Outcome, error: *mut cloudauth_error) -> bool {
+        let told = if error.is_null() { Ok(()) } else { self.clear(error, "error") };
+        self.early = claimed.and(told);
+        told.is_ok() && !error.is_null()
+    }
+
+    /// Ends a call: fills in the `cloudauth_error`, if `begin` found it to be one.
+    fn end(&self, outcome: Outcome, tell: bool, error: *mut cloudauth_error) -> cloudauth_result {
+        match outcome.and(self.early) {
+            Ok(()) => CLOUDAUTH_OK,
+            Err(fault) => {
+                if tell {
+                    self.write(error, &fault.describe());
+                }
+                fault.result()
+            }
+        }
     }
 }
 
@@ -310,15 +356,10 @@ pub(crate) unsafe fn run(
     body: &mut dyn FnMut(&Cx) -> Outcome,
 ) -> cloudauth_result {
     // SAFETY: the caller's promise is passed on.
-    let cx = unsafe { Cx::new(core::ptr::null_mut(), 0) };
-    let outcome = check_error(&cx, error).and_then(|()| body(&cx));
-    // SAFETY: the caller's promise is passed on.
-    unsafe { report(error, outcome) }
-}
-
-/// A wrong `cloudauth_error` is a mistake like any other, found before anything is done.
-fn check_error(cx: &Cx, error: *mut cloudauth_error) -> Outcome {
-    if error.is_null() { Ok(()) } else { cx.clear(error, "error") }
+    let mut cx = unsafe { Cx::new(0) };
+    let tell = cx.begin(Ok(()), error);
+    let outcome = body(&cx);
+    cx.end(outcome, tell, error)
 }
 
 /// A buffer of the caller's that is changed in place.
@@ -338,20 +379,16 @@ pub(crate) unsafe fn run_in_place<'b>(
 ) -> cloudauth_result {
     let InPlace { ptr, len } = buffer;
     // SAFETY: the caller's promise is passed on.
-    let cx = unsafe { Cx::new(ptr, len) };
-    let outcome = check_error(&cx, error).and_then(|()| {
-        // Without the range, or it would overlap itself.
-        // SAFETY: the caller's promise is passed on.
-        unsafe { Cx::new(core::ptr::null_mut(), 0) }.check(ptr, len, "body")?;
-        let bytes = match len {
-            0 => &mut [],
-            // SAFETY: not null, at most isize::MAX, and nothing else is read that overlaps it.
-            _ => unsafe { slice::from_raw_parts_mut(ptr, len) },
-        };
-        body(&cx, bytes)
-    });
-    // SAFETY: the caller's promise is passed on.
-    unsafe { report(error, outcome) }
+    let mut cx = unsafe { Cx::new(0) };
+    let claimed = cx.claim(ptr, len, "body");
+    let tell = cx.begin(claimed, error);
+    let bytes = match (claimed, len) {
+        (Err(_), _) | (_, 0) => &mut [],
+        // SAFETY: not null, at most isize::MAX, and nothing else is read that overlaps it.
+        _ => unsafe { slice::from_raw_parts_mut(ptr, len) },
+    };
+    let outcome = body(&cx, bytes);
+    cx.end(outcome, tell, error)
 }
 
 /// The output of a call.
@@ -366,72 +403,75 @@ pub(crate) struct Output {
 /// tells the needed size, then with one of just that size, if there is so much; nothing is signed
 /// before.
 ///
-/// # Safety As [`run`].
+/// # Safety
+/// As [`run`].
 pub(crate) unsafe fn fill(
     output: Output,
     error: *mut cloudauth_error,
     body: &mut dyn FnMut(&Cx, &mut [u8]) -> Outcome<usize>,
 ) -> cloudauth_result {
-    // SAFETY: the caller's promise is passed on.
-    let outcome = unsafe { fill_checked(output, error, body) };
-    // SAFETY: the caller's promise is passed on.
-    unsafe { report(error, outcome) }
-}
-
-/// # Safety
-/// As [`run`].
-unsafe fn fill_checked(
-    output: Output,
-    error: *mut cloudauth_error,
-    body: &mut dyn FnMut(&Cx, &mut [u8]) -> Outcome<usize>,
-) -> Outcome {
     let Output { ptr, cap, len } = output;
     // SAFETY: the caller's promise is passed on.
-    let outside = unsafe { Cx::new(core::ptr::null_mut(), 0) };
-    let start = || -> Outcome<Cx> {
-        // SAFETY: the caller's promise is passed on.
-        let cx = unsafe { Cx::new(ptr, cap) };
-        cx.claim(len, 1, "len")?;
-        check_error(&cx, error)?;
-        Ok(cx)
-    };
-    outside.check(len, 1, "len")?;
-    outside.check(ptr, cap, "out")?;
-    start()?;
-    outside.update(len, 0);
-    let zero = |fault: Fault| {
-        if fault.result != CLOUDAUTH_ERR_OVERLAP && cap != 0 {
-            // SAFETY: not null, and as long as the caller says.
-            unsafe { ptr.write_bytes(0, cap) };
-        }
-        fault
-    };
-    let need = match body(&start()?, &mut []) {
+    let mut cx = unsafe { Cx::new(cap) };
+    // Each for itself, so that one that is wrong keeps none of the others from being zeroed.
+    let count = cx.claim(len, 1, "len");
+    let out = cx.claim(ptr, cap, "out");
+    let tell = cx.begin(count.and(out), error);
+    let mut written = 0;
+    let outcome = fill_claimed(&cx, ptr, body, &mut written);
+    if count.is_ok() {
+        cx.update(len, written);
+    }
+    if let (Err(fault), Ok(())) = (&outcome, out)
+        && fault.needed().is_none()
+        && fault.result() != CLOUDAUTH_ERR_OVERLAP
+        && cap != 0
+    {
+        // SAFETY: not null, and as long as the caller says.
+        unsafe { ptr.write_bytes(0, cap) };
+    }
+    cx.end(outcome, tell, error)
+}
+
+/// Sets `written` to what the caller is to be told of the length.
+fn fill_claimed(
+    cx: &Cx,
+    ptr: *mut u8,
+    body: &mut dyn FnMut(&Cx, &mut [u8]) -> Outcome<usize>,
+    written: &mut usize,
+) -> Outcome {
+    let claimed = cx.claimed.get();
+    let need = match body(cx, &mut []).and_then(|len| cx.ready().map(|()| len)) {
         Ok(0) => return Ok(()),
         Ok(_) => return Err(Fault::internal()),
-        Err(fault) => match fault.needed() {
-            Some(need) if need <= cap => need,
-            Some(need) => {
-                outside.update(len, need);
+        Err(fault) => match fault.needed().ok_or(fault)? {
+            need if need > cx.cap => {
+                *written = need;
                 return Err(fault);
             }
-            None => return Err(zero(fault)),
+            need => need,
         },
     };
+    cx.release(claimed);
     // It may never have been written to, which a slice must have been.
     // SAFETY: not null, and as long as the caller says; nothing else overlaps it.
     let buf = unsafe {
         ptr.write_bytes(0, need);
         slice::from_raw_parts_mut(ptr, need)
     };
-    match body(&start()?, buf) {
-        Ok(written) => {
-            outside.update(len, written);
+    match body(cx, buf) {
+        Ok(len) => {
+            *written = len;
             Ok(())
         }
-        Err(fault) if fault.needed().is_some() => Err(zero(Fault::internal())),
-        Err(fault) => Err(zero(fault)),
+        Err(fault) if fault.needed().is_some() => Err(Fault::internal()),
+        Err(fault) => Err(fault),
     }
+}
+
+/// Members called `reserved` must be 0, so that a later version can use them.
+pub(crate) const fn unused(reserved: u32) -> Outcome {
+    if reserved == 0 { Ok(()) } else { Err(Fault::number("reserved")) }
 }
 
 /// All zeros.

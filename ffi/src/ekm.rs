@@ -4,7 +4,7 @@ use cloudauth_core::ekm::{Binder, Compat, Exported, Nonce, Prover};
 use cloudauth_core::{Error, Result};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, Output, Struct, fill, run};
+use crate::call::{Cx, Outcome, Output, fill, run, unused};
 use crate::result::{Fault, cloudauth_error, cloudauth_result};
 
 /// The TLS client attests: a workload that asks a broker.
@@ -46,9 +46,6 @@ pub struct cloudauth_ekm_binder {
     pub request: cloudauth_bytes,
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_ekm_binder {}
-
 fn prover(number: u32) -> Outcome<Prover> {
     match number {
         CLOUDAUTH_EKM_CLIENT => Ok(Prover::Client),
@@ -71,9 +68,7 @@ fn with_binder(
     then: &mut dyn FnMut(&Binder<'_>) -> Outcome,
 ) -> Outcome {
     let binder = cx.read(binder, "binder")?;
-    if binder.reserved != 0 {
-        return Err(Fault::number("reserved"));
-    }
+    unused(binder.reserved)?;
     let exported = Exported::new(prover(binder.prover)?, *cx.array(binder.exported, "exported")?)?;
     let client = cx.bytes(binder.client_spki, "client public key")?;
     then(&Binder {
@@ -106,6 +101,7 @@ pub unsafe extern "C" fn cloudauth_ekm_label(
     unsafe {
         run(error, &mut |cx| {
             cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.ready()?;
             cx.update(label, cloudauth_bytes::text(self::prover(prover)?.label()));
             Ok(())
         })
@@ -172,6 +168,7 @@ pub unsafe extern "C" fn cloudauth_ekm_compat_label(
     unsafe {
         run(error, &mut |cx| {
             cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.ready()?;
             cx.update(label, cloudauth_bytes::text(compat(scheme)?.label()));
             Ok(())
         })

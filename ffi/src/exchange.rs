@@ -1,12 +1,15 @@
 //! The shape of all flows: parameters in, request or token out, answer in, output out. Each
 //! exported function of a flow is one line that calls one of these.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::{Assertion, Exchange, Failure, HttpRequest, ResponseHead, ServiceError};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct, fill, run, run_in_place};
+use crate::call::{Cx, InPlace, Outcome, Output, fill, run, run_in_place};
 use crate::handle;
 use crate::http::{cloudauth_request, cloudauth_response_head, with_head};
+use crate::layout::Struct;
 use crate::prepared::{State, cloudauth_prepared};
 use crate::result::{CLOUDAUTH_ERR_SERVICE, Fault, cloudauth_error, cloudauth_result};
 use crate::signer::{External, cloudauth_signer};
@@ -24,9 +27,6 @@ pub struct cloudauth_attempt {
     pub random: [u8; 32],
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_attempt {}
-
 /// A service's refusal, in its own words. The texts point into the body or the headers of the answer.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -42,9 +42,6 @@ pub struct cloudauth_refusal {
     /// The service's text for people; empty if there is none.
     pub message: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_refusal {}
 
 impl cloudauth_refusal {
     fn of(error: &ServiceError<'_>) -> Self {
@@ -206,7 +203,7 @@ where
                     Some(signer) => flow.request(signer, &at, buf)?,
                     None => flow.build(&at, buf)?,
                 };
-                cx.write(request, cloudauth_request::of(&made));
+                cx.write(request, &cloudauth_request::of(&made));
                 Ok(())
             })?;
             Ok(len)
@@ -275,9 +272,8 @@ where
             let mut buf = Some(buf);
             params.with(cx, &mut |flow| {
                 let buf = buf.take().ok_or(Fault::internal())?;
-                let state = State::request(flow.prepare(&at, buf)?, output.ptr, len);
-                handle::set(cx, prepared, state);
-                Ok(())
+                let made = flow.prepare(&at, buf).map(|made| State::request(made, output.ptr, len));
+                handle::set(cx, prepared, &mut ManuallyDrop::new(made))
             })?;
             Ok(len)
         })
@@ -308,9 +304,8 @@ where
             let mut buf = Some(buf);
             params.with(cx, &mut |flow| {
                 let buf = buf.take().ok_or(Fault::internal())?;
-                let state = State::jws(flow.prepare(&at, buf)?, output.ptr, len);
-                handle::set(cx, prepared, state);
-                Ok(())
+                let made = flow.prepare(&at, buf).map(|made| State::jws(made, output.ptr, len));
+                handle::set(cx, prepared, &mut ManuallyDrop::new(made))
             })?;
             Ok(len)
         })
@@ -367,10 +362,11 @@ where
     // SAFETY: the caller's promise is passed on.
     unsafe {
         run_in_place(body, error, &mut |cx, body| {
-            cx.clear(output, "output")?;
+            let claimed = cx.clear(output, "output");
             if !refusal.is_null() {
                 cx.clear(refusal, "refusal")?;
             }
+            claimed?;
             let params = cx.read(params, "params")?;
             let mut body = Some(body);
             with_head(cx, head, &mut |head: &ResponseHead<'_>| {
@@ -378,13 +374,13 @@ where
                     let body = body.take().ok_or(Fault::internal())?;
                     match flow.response(head, body) {
                         Ok(answer) => {
-                            cx.write(output, P::output(answer));
+                            cx.write(output, &P::output(answer));
                             Ok(())
                         }
                         Err(Failure::Answer(error)) => Err(error.into()),
                         Err(Failure::Service(error)) => {
                             if !refusal.is_null() {
-                                cx.write(refusal, cloudauth_refusal::of(&error));
+                                cx.write(refusal, &cloudauth_refusal::of(&error));
                             }
                             let help = "refused; its own words are in the refusal";
                             Err(Fault::new(CLOUDAUTH_ERR_SERVICE, "service", help))

@@ -1,10 +1,9 @@
 //! Objects that lie in the caller's memory and hold a Rust value.
 
-use core::mem::{align_of, size_of};
+use core::mem::{ManuallyDrop, align_of, size_of};
 use core::ptr;
 
-use zeroize::Zeroize;
-
+use crate::bytes;
 use crate::call::{Cx, Outcome};
 use crate::result::{CLOUDAUTH_ERR_STATE, Fault};
 
@@ -24,10 +23,9 @@ pub(crate) const fn fits<H: Handle>() -> bool {
         && align_of::<H>() == align_of::<u64>()
 }
 
-fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
-    let words = handle.cast::<u64>();
+fn aligned(words: *const u64, field: &'static str) -> Outcome {
     match words.is_aligned() {
-        true => Ok(words),
+        true => Ok(()),
         false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not aligned")),
     }
 }
@@ -35,25 +33,55 @@ fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
 /// Makes sure that `set` will do. What was there is not dropped: the memory may never have been
 /// written to.
 pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> Outcome {
-    cx.claim(handle, 1, field)?;
-    let words = aligned(handle, field)?.cast_mut();
+    clear_words(cx, handle.cast(), size_of::<H>() / size_of::<u64>(), field)
+}
+
+fn clear_words(cx: &Cx, words: *mut u64, count: usize, field: &'static str) -> Outcome {
+    cx.claim(words, count, field)?;
+    aligned(words, field)?;
     // SAFETY: not null, aligned, as long as the caller's structure; see `Cx`.
-    unsafe { words.write_bytes(0, size_of::<H>() / size_of::<u64>()) };
+    unsafe { words.write_bytes(0, count) };
     Ok(())
 }
 
-/// Puts a value into what `clear` has looked at.
-pub(crate) fn set<H: Handle>(_: &Cx, handle: *mut H, value: H::Value) {
-    // SAFETY: as in `clear`, which has written to all of it.
-    fill_in(unsafe { &mut *handle }, value);
+/// Puts a value into what `clear` has looked at. It is taken from where it was made, and nothing of it
+/// is left there.
+pub(crate) fn set<H: Handle, E>(
+    _: &Cx,
+    handle: *mut H,
+    made: &mut ManuallyDrop<Result<H::Value, E>>,
+) -> Outcome
+where
+    Fault: From<E>,
+    E: Copy,
+{
+    let set = match &**made {
+        // SAFETY: as in `clear`, which has written to all of it. The value is not used again.
+        Ok(value) => unsafe {
+            move_in(&mut *handle, value);
+            Ok(())
+        },
+        Err(error) => Err(Fault::from(*error)),
+    };
+    // SAFETY: it is not looked at again, and not dropped.
+    unsafe { bytes::wipe((&raw mut *made).cast(), size_of_val(made)) };
+    set
 }
 
 /// Puts a value into a handle of our own.
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
+    // SAFETY: the value is not used again.
+    unsafe { move_in(handle, &ManuallyDrop::new(value)) };
+}
+
+/// # Safety
+/// `value` is neither used nor dropped again.
+unsafe fn move_in<H: Handle>(handle: &mut H, value: &H::Value) {
     let words = (&raw mut *handle).cast::<u64>();
     // SAFETY: that the value fits behind the tag is asserted for every handle.
     unsafe {
-        words.add(1).cast::<H::Value>().write(value);
+        words.add(1).cast::<H::Value>().copy_from_nonoverlapping(value, 1);
         words.write(H::TAG);
     }
 }
@@ -64,15 +92,21 @@ pub(crate) fn get<'a, H: Handle>(
     handle: *const H,
     field: &'static str,
 ) -> Outcome<&'a H::Value> {
-    cx.room(handle, field)?;
-    let words = aligned(handle, field)?;
-    // SAFETY: not null, aligned, as long as the caller's structure, and not written to in this
-    // call. The value is there if the tag is.
-    unsafe {
-        match words.read() == H::TAG {
-            true => Ok(&*words.add(1).cast::<H::Value>()),
-            false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not initialised")),
-        }
+    let words = handle.cast();
+    tagged(cx, words, size_of::<H>() / size_of::<u64>(), H::TAG, field)?;
+    // SAFETY: aligned, as long as the caller's structure, and not written to in this call. The value is
+    // there since the tag is.
+    Ok(unsafe { &*words.add(1).cast::<H::Value>() })
+}
+
+#[inline(never)]
+fn tagged(cx: &Cx, words: *const u64, count: usize, tag: u64, field: &'static str) -> Outcome {
+    cx.check(words, count, field)?;
+    aligned(words, field)?;
+    // SAFETY: not null, aligned, and not written to in this call; see `Cx`.
+    match unsafe { words.read() } == tag {
+        true => Ok(()),
+        false => Err(Fault::new(CLOUDAUTH_ERR_STATE, field, "is not initialised")),
     }
 }
 
@@ -90,6 +124,6 @@ pub(crate) unsafe fn wipe<H: Handle>(handle: *mut H) {
         if words.read() == H::TAG {
             ptr::drop_in_place(words.add(1).cast::<H::Value>());
         }
-        core::slice::from_raw_parts_mut(words, size_of::<H>() / size_of::<u64>()).zeroize();
+        bytes::wipe(words.cast(), size_of::<H>());
     }
 }

@@ -1,9 +1,9 @@
 //! Requests to send and the heads of answers.
 
-use cloudauth_core::{HttpRequest, Out, ResponseHead, Sink};
+use cloudauth_core::{HttpRequest, ResponseHead};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, Outcome, Output, Struct, fill, run};
+use crate::call::{Cx, Outcome, Output, fill, run};
 use crate::result::{CLOUDAUTH_ERR_NOT_FOUND, Fault, cloudauth_error, cloudauth_result};
 
 /// A request, ready to send over TLS to `host`. Everything points into the buffer it was built in,
@@ -28,9 +28,6 @@ pub struct cloudauth_request {
     /// The body; empty for a GET.
     pub body: cloudauth_bytes,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_request {}
 
 impl cloudauth_request {
     pub(crate) fn of(request: &HttpRequest<'_>) -> Self {
@@ -58,9 +55,6 @@ pub struct cloudauth_response_head {
     /// How many there are: at most CLOUDAUTH_MAX_HEADERS.
     pub header_count: usize,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_response_head {}
 
 /// The most headers of an answer, and of a request that is signed with Signature Version 4.
 pub const CLOUDAUTH_MAX_HEADERS: u32 = 128;
@@ -144,7 +138,7 @@ pub unsafe extern "C" fn cloudauth_header_at(
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_INVALID for a request
 /// without method, host or target, or with a line end where none may be; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_http1_write(
     request: *const cloudauth_request,
@@ -157,59 +151,14 @@ pub unsafe extern "C" fn cloudauth_http1_write(
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
             let request = cx.read(request, "request")?;
-            let method = cx.bytes(request.method, "method")?;
-            let host = cx.bytes(request.host, "host")?;
-            let target = cx.bytes(request.target, "target")?;
-            let headers = cx.bytes(request.headers, "headers")?;
-            let body = cx.bytes(request.body, "body")?;
-            for (part, field) in [(method, "method"), (host, "host"), (target, "target")] {
-                if part.is_empty() || part.iter().any(|c| !c.is_ascii_graphic()) {
-                    let help = "expected printable characters without spaces";
-                    return Err(cloudauth_core::Error::invalid(field, help).into());
-                }
-            }
-            // Lines with CR LF between them, none empty.
-            let lines = headers.split(|c| *c == b'\n').enumerate();
-            let last = headers.iter().filter(|c| **c == b'\n').count();
-            for (i, line) in lines {
-                let line = if i < last { line.strip_suffix(b"\r") } else { Some(line) };
-                let good = line.is_some_and(|l| !l.is_empty() && !l.contains(&b'\r'));
-                if !good && !headers.is_empty() {
-                    let help = "expected lines with CR LF between them, none of them empty";
-                    return Err(cloudauth_core::Error::invalid("headers", help).into());
-                }
-            }
-            let mut out = Out::new(buf);
-            for part in [method, b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n"] {
-                out.put(part);
-            }
-            if !headers.is_empty() {
-                out.put(headers);
-                out.put(b"\r\n");
-            }
-            if method != b"GET" {
-                out.put(b"Content-Length: ");
-                decimal(body.len(), &mut out);
-                out.put(b"\r\n");
-            }
-            out.put(b"\r\n");
-            out.put(body);
-            Ok(out.finish()?.len())
+            let request = HttpRequest::from_parts(
+                cx.text(request.method, "method")?,
+                cx.text(request.host, "host")?,
+                cx.text(request.target, "target")?,
+                cx.text(request.headers, "headers")?,
+                cx.bytes(request.body, "body")?,
+            )?;
+            Ok(request.write_http1(buf)?.len())
         })
     }
-}
-
-fn decimal(number: usize, out: &mut Out<'_>) {
-    let mut digits = [0u8; 20];
-    let mut rest = number;
-    let mut unused = digits.len();
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        unused -= 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.put(digits.get(unused..).unwrap_or_default());
 }

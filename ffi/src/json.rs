@@ -16,12 +16,19 @@ use crate::result::{
 #[derive(Clone, Copy)]
 pub struct cloudauth_json {
     /// Opaque.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 6],
+}
+
+/// A value, and the buffer it points into.
+pub(crate) struct Decoded {
+    value: Value<'static>,
+    buf: *const u8,
+    len: usize,
 }
 
 // SAFETY: nothing but an array, and a tag of its own.
 unsafe impl Handle for cloudauth_json {
-    type Value = Value<'static>;
+    type Value = Decoded;
     const TAG: u64 = u64::from_le_bytes(*b"jsonvalu");
 }
 
@@ -41,11 +48,11 @@ pub const CLOUDAUTH_JSON_OBJECT: u32 = 5;
 pub const CLOUDAUTH_JSON_STRING: u32 = 6;
 
 /// Puts a value into a handle, that nothing keeps from outliving it but the header's rules.
-pub(crate) fn handle_of(value: Value<'_>) -> cloudauth_json {
-    let mut json = cloudauth_json { reserved: [0; 3] };
+pub(crate) fn handle_of(value: Value<'_>, buf: *const u8, len: usize) -> cloudauth_json {
+    let mut json = cloudauth_json { reserved: [0; 6] };
     // SAFETY: the same type but for the lifetime.
     let value = unsafe { core::mem::transmute::<Value<'_>, Value<'static>>(value) };
-    handle::fill_in(&mut json, value);
+    handle::fill_in(&mut json, Decoded { value, buf, len });
     json
 }
 
@@ -55,7 +62,8 @@ fn find<'a>(
     json: *const cloudauth_json,
     pointer: cloudauth_bytes,
 ) -> Outcome<Value<'a>> {
-    let value = *handle::get(cx, json, "json")?;
+    let Decoded { value, buf, len } = handle::get(cx, json, "json")?;
+    cx.check(*buf, *len, "buffer of the claims")?;
     let found = value.pointer(cx.text(pointer, "pointer")?);
     found.ok_or(Fault::new(CLOUDAUTH_ERR_NOT_FOUND, "pointer", "there is no such value"))
 }

@@ -1,12 +1,14 @@
 //! Verifying tokens.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::jws::{Check, Expect, Jwks, Key, KeySet, Outcome as Checked, Report, Token};
 use cloudauth_core::soft::SoftVerifier;
 use cloudauth_core::verifier::{MAX_SPKI_LEN, Verifier};
 use cloudauth_core::{Error, ErrorKind, Scheme};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct, fill, run_in_place, zeroed};
+use crate::call::{Cx, InPlace, Outcome, Output, fill, run_in_place, unused, zeroed};
 use crate::handle::{self, Handle};
 use crate::json::{cloudauth_json, handle_of};
 use crate::result::{CLOUDAUTH_OK, Fault, cloudauth_error, cloudauth_result};
@@ -18,12 +20,19 @@ use crate::signer::{cloudauth_scheme, scheme};
 #[derive(Clone, Copy)]
 pub struct cloudauth_jwks {
     /// Opaque.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 8],
+}
+
+/// A set, and the text it points into.
+pub(crate) struct Set {
+    set: Jwks<'static>,
+    text: *const u8,
+    len: usize,
 }
 
 // SAFETY: nothing but an array, and a tag of its own.
 unsafe impl Handle for cloudauth_jwks {
-    type Value = Jwks<'static>;
+    type Value = Set;
     const TAG: u64 = u64::from_le_bytes(*b"jwks set");
 }
 
@@ -33,8 +42,8 @@ const _: () = assert!(handle::fits::<cloudauth_jwks>());
 /// set is used. Keys for other purposes are passed over; a set with a damaged, weak, private or
 /// repeated key is refused.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY
-/// for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED (`element` of the error says which key);
+/// CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_jwks_parse(
     jwks: *mut cloudauth_jwks,
@@ -47,10 +56,11 @@ pub unsafe extern "C" fn cloudauth_jwks_parse(
         run_in_place(
             InPlace { ptr: text, len: text_len },
             error,
-            &mut |cx, text: &'static mut [u8]| {
+            &mut |cx, octets: &'static mut [u8]| {
                 handle::clear(cx, jwks, "jwks")?;
-                handle::set(cx, jwks, Jwks::parse(text).map_err(Error::from)?);
-                Ok(())
+                cx.ready()?;
+                let set = Jwks::parse(octets).map(|set| Set { set, text, len: text_len });
+                handle::set(cx, jwks, &mut ManuallyDrop::new(set))
             },
         )
     }
@@ -67,6 +77,8 @@ pub struct cloudauth_jws_key {
     pub spki: cloudauth_bytes,
     /// The one scheme it is for; 0 for any that suits its type.
     pub scheme: cloudauth_scheme,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Accept every issuer.
@@ -99,10 +111,9 @@ pub struct cloudauth_jws_expect {
     pub max_age: u32,
     /// 0, or a sum of CLOUDAUTH_JWS_ANY_ISSUER and CLOUDAUTH_JWS_ANY_AUDIENCE.
     pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_jws_expect {}
 
 /// The signature algorithm is one of those expected.
 pub const CLOUDAUTH_JWS_CHECK_ALG: u32 = 0;
@@ -159,16 +170,14 @@ pub struct cloudauth_jws_check {
 pub struct cloudauth_jws_report {
     /// sizeof(cloudauth_jws_report)
     pub size: usize,
-    /// By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
-    pub checks: [cloudauth_jws_check; CLOUDAUTH_JWS_CHECK_COUNT],
     /// The header. Only if the token is verified.
     pub header: cloudauth_json,
     /// The claims. Only if the token is verified.
     pub claims: cloudauth_json,
+    /// By CLOUDAUTH_JWS_CHECK_*. Also filled in where the token is refused.
+    // Last, so that later versions can add checks.
+    pub checks: [cloudauth_jws_check; CLOUDAUTH_JWS_CHECK_COUNT],
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_jws_report {}
 
 /// Name and scheme of the key at an index.
 type Names<'n> = &'n dyn Fn(usize) -> Option<(Option<&'n str>, Option<Scheme>)>;
@@ -204,7 +213,12 @@ impl Verifier for CannotVerify {
 }
 
 /// Writes every outcome, and header and claims if all hold.
-fn tell(cx: &Cx, report: *mut cloudauth_jws_report, of: &Report<'_>) -> Outcome {
+fn tell(
+    cx: &Cx,
+    report: *mut cloudauth_jws_report,
+    of: &Report<'_>,
+    (buf, len): (*const u8, usize),
+) -> Outcome {
     let mut value: cloudauth_jws_report = zeroed();
     for ((_, outcome), slot) in of.outcomes().zip(&mut value.checks) {
         slot.outcome = match outcome {
@@ -222,10 +236,10 @@ fn tell(cx: &Cx, report: *mut cloudauth_jws_report, of: &Report<'_>) -> Outcome 
     }
     let verdict = of.verdict();
     if let Ok(verified) = &verdict {
-        value.header = handle_of(verified.header());
-        value.claims = handle_of(verified.claims());
+        value.header = handle_of(verified.header(), buf, len);
+        value.claims = handle_of(verified.claims(), buf, len);
     }
-    cx.write(report, value);
+    cx.write(report, &value);
     Ok(verdict.map(|_| ())?)
 }
 
@@ -242,6 +256,7 @@ fn verify(
     report: *mut cloudauth_jws_report,
 ) -> Outcome {
     let expect = cx.read(expect, "expect")?;
+    unused(expect.reserved)?;
     if expect.flags & !(CLOUDAUTH_JWS_ANY_ISSUER | CLOUDAUTH_JWS_ANY_AUDIENCE) != 0 {
         return Err(Fault::number("flags"));
     }
@@ -268,6 +283,7 @@ fn verify(
             cx.time(expect.time)?,
         )
     };
+    let decoded = (buf.as_ptr(), buf.len());
     let token = Token::parse(cx.text(token, "token")?, buf)?;
     // The rules of `KeySet` choose again, and refuse what is ambiguous; this spares the others.
     let kid = token.header().get("kid").and_then(|kid| kid.as_str());
@@ -289,7 +305,7 @@ fn verify(
         None => &CannotVerify,
     };
     let keys = Keys { names, chosen: chosen.unwrap_or(usize::MAX), verifier };
-    tell(cx, report, &token.verify(&expected, &keys))
+    tell(cx, report, &token.verify(&expected, &keys), decoded)
 }
 
 /// Verifies a token (a compact JWS with JWT claims) with keys that the caller has. What it says is
@@ -326,6 +342,7 @@ pub unsafe extern "C" fn cloudauth_jws_verify(
                 return Err(full.into());
             }
             let read = |key: cloudauth_jws_key| {
+                unused(key.reserved)?;
                 let only = match key.scheme {
                     0 => None,
                     number => Some(scheme(number, "scheme of a key")?),
@@ -371,7 +388,8 @@ pub unsafe extern "C" fn cloudauth_jws_verify_jwks(
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
             cx.clear(report, "report")?;
-            let jwks = handle::get(cx, jwks, "jwks")?;
+            let Set { set: jwks, text, len } = handle::get(cx, jwks, "jwks")?;
+            cx.check(*text, *len, "text of the keys")?;
             let written = buf.len();
             verify(
                 cx,

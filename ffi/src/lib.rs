@@ -31,6 +31,9 @@ mod http;
 mod json;
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 mod jws;
+mod layout;
+#[cfg(thumb2)]
+mod memory;
 mod prepared;
 mod result;
 mod signer;

@@ -3,9 +3,10 @@
 use core::slice;
 
 use cloudauth_core::{Detached, DetachedJws, Prepared, PreparedJws, Scheme, ToSign};
+use zeroize::Zeroize;
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, Struct, run};
+use crate::call::{Cx, Outcome, run};
 use crate::handle::{self, Handle};
 use crate::http::cloudauth_request;
 use crate::result::{
@@ -31,7 +32,7 @@ unsafe impl Handle for cloudauth_prepared {
 
 const _: () = assert!(handle::fits::<cloudauth_prepared>());
 
-/// What to sign.
+/// What to sign. It holds a secret: cloudauth_wipe it when the signature is there.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct cloudauth_to_sign {
@@ -48,9 +49,6 @@ pub struct cloudauth_to_sign {
     /// 32 secret octets for a PSS salt, blinding, or hedged ECDSA.
     pub entropy: [u8; 32],
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_to_sign {}
 
 #[derive(Clone)]
 enum Kind {
@@ -75,17 +73,33 @@ impl State {
         Self { kind: Kind::Jws(prepared.detach()), buf, len }
     }
 
-    /// The buffer.
+    /// The buffer, to look at.
+    ///
+    /// # Safety
+    /// It is still there, and nobody writes to it during this call.
+    unsafe fn octets(&self) -> &[u8] {
+        // SAFETY: it was not null and as long as this when it was prepared.
+        unsafe { slice::from_raw_parts(self.buf, self.len) }
+    }
+
+    /// The buffer, to finish what is in it.
     ///
     /// # Safety
     /// It is still there, and nobody else uses it during this call.
     unsafe fn buffer<'b>(&self) -> &'b mut [u8] {
-        // SAFETY: it was not null and as long as this when it was prepared.
+        // SAFETY: as in `octets`.
         unsafe { slice::from_raw_parts_mut(self.buf, self.len) }
+    }
+
+    fn to_sign<'a>(&'a self, octets: &'a [u8]) -> Option<(Scheme, ToSign<'a>)> {
+        match &self.kind {
+            Kind::Request(detached) => detached.to_sign(octets),
+            Kind::Jws(detached) => Some(detached.to_sign(octets)),
+        }
     }
 }
 
-/// Tells what to sign.
+/// Tells what to sign. Changes nothing: it may be asked again, and by several threads at once.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND if this request needs no signature (finish it with
 /// an empty one); CLOUDAUTH_ERR_STATE if nothing is prepared; CLOUDAUTH_ERR_NULL,
@@ -101,52 +115,38 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
         run(error, &mut |cx| {
             cx.clear(to_sign, "to_sign")?;
             let state = handle::get(cx, prepared, "prepared")?;
-            let put = |scheme: Scheme, what: &ToSign<'_>| {
-                let digest = what.digest(scheme);
-                let mut value: cloudauth_to_sign = crate::call::zeroed();
-                value.scheme = scheme as u32;
-                value.message = cloudauth_bytes::of(what.message());
-                value.digest_len = if digest.as_ref().len() == 48 { 48 } else { 32 };
-                for (to, from) in value.digest.iter_mut().zip(digest.as_ref()) {
-                    *to = *from;
-                }
-                value.entropy = what.entropy();
-                cx.write(to_sign, value);
-            };
-            match state.clone().kind {
-                Kind::Request(detached) => {
-                    let prepared = detached.attach(state.buffer());
-                    let (scheme, what) = prepared.to_sign().ok_or(Fault::new(
-                        CLOUDAUTH_ERR_NOT_FOUND,
-                        "signature",
-                        "this request needs none; finish it with an empty one",
-                    ))?;
-                    put(scheme, &what);
-                }
-                Kind::Jws(detached) => {
-                    let prepared = detached.attach(state.buffer());
-                    let (scheme, what) = prepared.to_sign();
-                    put(scheme, &what);
-                }
+            cx.check(state.buf, state.len, "prepared buffer")?;
+            let (scheme, what) = state.to_sign(state.octets()).ok_or(Fault::new(
+                CLOUDAUTH_ERR_NOT_FOUND,
+                "signature",
+                "this request needs none; finish it with an empty one",
+            ))?;
+            let digest = what.digest(scheme);
+            let mut value: cloudauth_to_sign = crate::call::zeroed();
+            value.scheme = scheme as u32;
+            value.message = cloudauth_bytes::of(what.message());
+            value.digest_len = if digest.as_ref().len() == 48 { 48 } else { 32 };
+            for (to, from) in value.digest.iter_mut().zip(digest.as_ref()) {
+                *to = *from;
             }
+            value.entropy = what.entropy();
+            cx.write(to_sign, &value);
+            value.entropy.zeroize();
             Ok(())
         })
     }
 }
 
-/// The signature, and the state that it is for.
+/// The signature, and the state that it is for. Both the state and its buffer are written to.
 fn signature(
     cx: &Cx,
-    prepared: *const cloudauth_prepared,
+    prepared: *mut cloudauth_prepared,
     signature: cloudauth_bytes,
 ) -> Outcome<(State, &[u8])> {
     let state = handle::get(cx, prepared, "prepared")?.clone();
-    let signature = cx.bytes(signature, "signature")?;
-    let (from, at) = (state.buf.addr(), signature.as_ptr().addr());
-    let apart = signature.is_empty()
-        || at >= from.saturating_add(state.len)
-        || at.saturating_add(signature.len()) <= from;
-    if apart { Ok((state, signature)) } else { Err(Fault::overlap("signature")) }
+    cx.claim(prepared, 1, "prepared")?;
+    cx.claim(state.buf, state.len, "prepared buffer")?;
+    Ok((state, cx.bytes(signature, "signature")?))
 }
 
 /// The second step of a request: puts the signature (ECDSA: r||s; empty where nothing is signed) in
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn cloudauth_prepared_finish(
                 return Err(OTHER_KIND);
             };
             let made = detached.clone().attach(state.buffer()).finish(signature)?;
-            cx.write(request, cloudauth_request::of(&made));
+            cx.write(request, &cloudauth_request::of(&made));
             handle::wipe(prepared);
             Ok(())
         })

@@ -1,11 +1,13 @@
 //! Results: frozen numbers, their texts, and what goes into `cloudauth_error`.
 
 use core::ffi::c_char;
+use core::num::NonZeroU32;
 
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
+use cloudauth_core::jws::JwksError;
 use cloudauth_core::{Error, ErrorKind};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::Struct;
 
 /// What every function that can fail gives: CLOUDAUTH_OK, or a negative number. -1 to -99 are
 /// mistakes in the calling program, -100 and below are found at run time. The numbers never change.
@@ -60,6 +62,8 @@ pub struct cloudauth_error {
     pub size: usize,
     /// The result, again.
     pub result: cloudauth_result,
+    /// Which element of a list is wrong, counted from 1; 0 if it is no list, or not known.
+    pub element: u32,
     /// The input that is wrong ("profile ARN").
     pub field: cloudauth_bytes,
     /// What is expected instead, or what to do.
@@ -69,15 +73,21 @@ pub struct cloudauth_error {
     pub detail: usize,
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_error {}
-
-/// A failure on its way to the caller.
+/// A failure on its way to the caller. Without texts it fits two registers, and so does an [`Outcome`]
+/// that holds a pointer.
+///
+/// [`Outcome`]: crate::call::Outcome
 #[derive(Clone, Copy)]
 pub(crate) struct Fault {
-    pub(crate) result: cloudauth_result,
-    error: Error,
+    /// The result without its sign, and above it the element of a list that is wrong, counted from 1.
+    code: NonZeroU32,
+    detail: usize,
+    #[cfg(feature = "error-text")]
+    text: Error,
 }
+
+/// Where the element begins.
+const ELEMENT: u32 = 8;
 
 impl Fault {
     pub(crate) const fn new(
@@ -85,7 +95,24 @@ impl Fault {
         field: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { result, error: Error::new(ErrorKind::Invalid, field, help) }
+        Self::of(result, Error::new(ErrorKind::Invalid, field, help))
+    }
+
+    #[cfg_attr(not(feature = "error-text"), expect(unused_variables))]
+    const fn of(result: cloudauth_result, error: Error) -> Self {
+        Self {
+            code: match NonZeroU32::new(result.unsigned_abs()) {
+                Some(code) => code,
+                None => NonZeroU32::MAX,
+            },
+            detail: 0,
+            #[cfg(feature = "error-text")]
+            text: error,
+        }
+    }
+
+    pub(crate) const fn result(&self) -> cloudauth_result {
+        -(self.code.get() & ((1 << ELEMENT) - 1)).cast_signed()
     }
 
     pub(crate) const fn null(field: &'static str) -> Self {
@@ -94,6 +121,11 @@ impl Fault {
 
     pub(crate) const fn length(field: &'static str) -> Self {
         Self::new(CLOUDAUTH_ERR_LENGTH, field, "has a length that cannot be right")
+    }
+
+    pub(crate) const fn size(field: &'static str) -> Self {
+        let help = "expected sizeof of the structure in its member size";
+        Self::new(CLOUDAUTH_ERR_STRUCT_SIZE, field, help)
     }
 
     pub(crate) const fn number(field: &'static str) -> Self {
@@ -108,27 +140,40 @@ impl Fault {
         Self::new(CLOUDAUTH_ERR_INTERNAL, "library", "please report this")
     }
 
+    /// The same of the element at an index, counted from 0, of a list.
+    pub(crate) fn of_element(mut self, index: usize) -> Self {
+        // No list of this interface is as long as there is room for.
+        let element = u32::try_from(index).map_or(0, |index| index.saturating_add(1));
+        self.code |= element << ELEMENT;
+        self
+    }
+
     pub(crate) const fn needed(&self) -> Option<usize> {
-        self.error.needed()
+        match self.result() {
+            CLOUDAUTH_ERR_BUFFER_TOO_SMALL => Some(self.detail),
+            _ => None,
+        }
     }
 
     /// What goes into `cloudauth_error`.
     pub(crate) fn describe(&self) -> cloudauth_error {
-        let text = |text: &'static str| match cfg!(feature = "error-text") {
-            true => cloudauth_bytes::of(text.as_bytes()),
-            false => cloudauth_bytes::EMPTY,
-        };
+        #[cfg(feature = "error-text")]
+        let (field, help) = (self.text.field(), self.text.help());
+        #[cfg(not(feature = "error-text"))]
+        let (field, help) = ("", "");
         cloudauth_error {
             size: 0,
-            result: self.result,
-            field: text(self.error.field()),
-            help: text(self.error.help()),
-            detail: self.error.needed().or(self.error.position()).unwrap_or(0),
+            result: self.result(),
+            element: self.code.get() >> ELEMENT,
+            field: cloudauth_bytes::text(field),
+            help: cloudauth_bytes::text(help),
+            detail: self.detail,
         }
     }
 }
 
 impl From<Error> for Fault {
+    #[inline(never)]
     fn from(error: Error) -> Self {
         let result = match error.kind() {
             ErrorKind::BufferTooSmall => CLOUDAUTH_ERR_BUFFER_TOO_SMALL,
@@ -141,7 +186,16 @@ impl From<Error> for Fault {
             ErrorKind::Verification => CLOUDAUTH_ERR_VERIFICATION,
             _ => CLOUDAUTH_ERR_INTERNAL,
         };
-        Self { result, error }
+        let detail = error.needed().or(error.position()).unwrap_or(0);
+        Self { detail, ..Self::of(result, error) }
+    }
+}
+
+#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
+impl From<JwksError> for Fault {
+    fn from(error: JwksError) -> Self {
+        let fault = Self::from(error.error());
+        error.key().map_or(fault, |key| fault.of_element(key))
     }
 }
 

@@ -6,7 +6,7 @@ use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
 use zeroize::Zeroizing;
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, Struct};
+use crate::call::{Cx, Outcome};
 use crate::result::{CLOUDAUTH_OK, Fault, cloudauth_result};
 
 /// A signature scheme: one of CLOUDAUTH_SCHEME_*.
@@ -39,6 +39,9 @@ pub struct cloudauth_signer {
     pub size: usize,
     /// Handed to each function.
     pub ctx: *mut c_void,
+    /// How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+    /// `ctx` is no address, or to leave it unchecked.
+    pub ctx_size: usize,
     /// The public key: a SubjectPublicKeyInfo in DER, that stays while the signer is used. May be
     /// NULL for flows without a certificate.
     pub public_key: Option<unsafe extern "C" fn(ctx: *mut c_void) -> cloudauth_bytes>,
@@ -53,7 +56,7 @@ pub struct cloudauth_signer {
     /// the device wants. `entropy` is 32 secret octets for a PSS salt, blinding, or hedged ECDSA.
     /// An ECDSA signature is r||s, each padded on the left to the size of the curve. Gives
     /// CLOUDAUTH_OK, or any other number, which becomes CLOUDAUTH_ERR_SIGNER; so does a `*len`
-    /// above `cap`.
+    /// that no signature of the scheme has, and one of zeros.
     pub sign: Option<
         unsafe extern "C" fn(
             ctx: *mut c_void,
@@ -68,9 +71,6 @@ pub struct cloudauth_signer {
     >,
 }
 
-// SAFETY: repr(C), begins with its size, and all zeros (null functions) are a value.
-unsafe impl Struct for cloudauth_signer {}
-
 /// A key that makes HMAC-SHA256 tags: the AWS secret inside a device (the key is then "AWS4" and
 /// the secret access key). As with cloudauth_signer, it may lie in ROM.
 #[repr(C)]
@@ -80,8 +80,11 @@ pub struct cloudauth_mac {
     pub size: usize,
     /// Handed to the function.
     pub ctx: *mut c_void,
+    /// How many octets at `ctx` the functions use, so that an output that lies there is refused; 0 if
+    /// `ctx` is no address, or to leave it unchecked.
+    pub ctx_size: usize,
     /// Writes the tag of `message`, 32 octets, to `tag`. Gives CLOUDAUTH_OK, or any other number,
-    /// which becomes CLOUDAUTH_ERR_SIGNER.
+    /// which becomes CLOUDAUTH_ERR_SIGNER; so does a tag of zeros.
     pub hmac_sha256: Option<
         unsafe extern "C" fn(
             ctx: *mut c_void,
@@ -90,9 +93,6 @@ pub struct cloudauth_mac {
         ) -> cloudauth_result,
     >,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_mac {}
 
 /// The scheme of a number.
 pub(crate) fn scheme(number: cloudauth_scheme, field: &'static str) -> Outcome<Scheme> {
@@ -118,6 +118,7 @@ impl<'a> External<'a> {
         {
             return Err(Fault::null("signer function"));
         }
+        cx.check(signer.ctx.cast::<u8>(), signer.ctx_size, "signer's ctx")?;
         let public_key = match signer.public_key {
             Some(public_key) => {
                 // SAFETY: the caller's function with the caller's ctx.
@@ -128,6 +129,16 @@ impl<'a> External<'a> {
         };
         Ok(Self { signer, public_key })
     }
+}
+
+/// Whether it can be one, by its length, and by being there at all.
+fn is_signature(scheme: Scheme, written: Option<&[u8]>) -> bool {
+    let written = written.unwrap_or_default();
+    let good_len = match scheme.coordinate_len() {
+        Some(size) => written.len() == 2 * size,
+        None => written.len() >= 256,
+    };
+    good_len && written.iter().any(|octet| *octet != 0)
 }
 
 impl Signer for External<'_> {
@@ -170,6 +181,9 @@ impl Signer for External<'_> {
             )
         };
         match result {
+            CLOUDAUTH_OK if len <= out.len() && !is_signature(scheme, out.get(..len)) => {
+                Err(SignError::new("sign", "what the signer's function wrote is no signature"))
+            }
             CLOUDAUTH_OK => Ok(len),
             code => {
                 Err(SignError::new("sign", "the signer's function failed")
@@ -185,6 +199,7 @@ pub(crate) struct ExternalMac(cloudauth_mac);
 impl ExternalMac {
     pub(crate) fn new(cx: &Cx, mac: *const cloudauth_mac) -> Outcome<Self> {
         let mac = cx.read(mac, "mac")?;
+        cx.check(mac.ctx.cast::<u8>(), mac.ctx_size, "mac's ctx")?;
         match mac.hmac_sha256 {
             Some(_) => Ok(Self(mac)),
             None => Err(Fault::null("mac function")),
@@ -195,12 +210,15 @@ impl ExternalMac {
 impl Mac for ExternalMac {
     fn hmac_sha256(&self, message: &[u8]) -> Result<[u8; 32], SignError> {
         let hmac = self.0.hmac_sha256.ok_or(SignError::UNSUPPORTED)?;
-        let mut tag = [0; 32];
+        let mut tag = Zeroizing::new([0; 32]);
         // SAFETY: the caller's function with the caller's ctx; all that it is given is there
         // while it runs.
         let result = unsafe { hmac(self.0.ctx, cloudauth_bytes::of(message), tag.as_mut_ptr()) };
         match result {
-            CLOUDAUTH_OK => Ok(tag),
+            CLOUDAUTH_OK if *tag == [0; 32] => {
+                Err(SignError::new("HMAC-SHA256", "the mac's function wrote no tag"))
+            }
+            CLOUDAUTH_OK => Ok(*tag),
             code => {
                 let failed = SignError::new("HMAC-SHA256", "the mac's function failed");
                 Err(failed.code(code.unsigned_abs()))

@@ -1,25 +1,30 @@
 //! Keys in memory.
 
 #[cfg(any(feature = "hmac", feature = "p256"))]
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::ManuallyDrop};
 
 #[cfg(feature = "hmac")]
 use cloudauth_core::soft::HmacKey;
 #[cfg(feature = "p256")]
 use cloudauth_core::soft::P256Key;
 #[cfg(feature = "hmac")]
-use cloudauth_core::{Mac as _, aws::SecretAccessKey};
+use cloudauth_core::{Error, Mac, aws::SecretAccessKey};
 #[cfg(feature = "p256")]
 use cloudauth_core::{Scheme, Signer as _};
-
 #[cfg(feature = "hmac")]
-use crate::signer::cloudauth_mac;
+use zeroize::Zeroize;
+
 #[cfg(any(feature = "hmac", feature = "p256"))]
 use crate::{
     bytes::cloudauth_bytes,
     call::run,
     handle::{self, Handle},
     result::{cloudauth_error, cloudauth_result},
+};
+#[cfg(feature = "hmac")]
+use crate::{
+    call::{Cx, Outcome},
+    signer::cloudauth_mac,
 };
 #[cfg(feature = "p256")]
 use crate::{
@@ -62,8 +67,8 @@ pub unsafe extern "C" fn cloudauth_p256_key_init(
     unsafe {
         run(error, &mut |cx| {
             handle::clear(cx, key, "key")?;
-            handle::set(cx, key, P256Key::from_bytes(cx.array(scalar, "scalar")?)?);
-            Ok(())
+            let scalar = cx.array(scalar, "scalar")?;
+            handle::set(cx, key, &mut ManuallyDrop::new(P256Key::from_bytes(scalar)))
         })
     }
 }
@@ -87,12 +92,13 @@ pub unsafe extern "C" fn cloudauth_p256_signer(
             let value = cloudauth_signer {
                 size: 0,
                 ctx: key.cast_mut().cast(),
+                ctx_size: size_of::<cloudauth_p256_key>(),
                 public_key: Some(p256_public_key),
                 supports: Some(p256_supports),
                 max_signature_len: Some(p256_max_signature_len),
                 sign: Some(p256_sign),
             };
-            cx.write(signer, value);
+            cx.write(signer, &value);
             Ok(())
         })
     }
@@ -173,25 +179,40 @@ pub struct cloudauth_hmac_key {
     pub reserved: [u64; 40],
 }
 
-/// Either way the key is kept as states of the hash.
-#[cfg(feature = "hmac")]
-#[expect(clippy::large_enum_variant, reason = "there is no heap to put the larger one on")]
-pub(crate) enum HmacState {
-    /// Any key.
-    Plain(HmacKey),
-    /// An AWS secret access key.
-    Aws(SecretAccessKey),
-}
-
 #[cfg(feature = "hmac")]
 // SAFETY: nothing but an array, and a tag of its own.
 unsafe impl Handle for cloudauth_hmac_key {
-    type Value = HmacState;
+    type Value = HmacKey;
     const TAG: u64 = u64::from_le_bytes(*b"hmac key");
 }
 
+/// One that holds an AWS secret access key.
 #[cfg(feature = "hmac")]
-const _: () = assert!(handle::fits::<cloudauth_hmac_key>());
+#[repr(transparent)]
+struct AwsKey(cloudauth_hmac_key);
+
+#[cfg(feature = "hmac")]
+// SAFETY: as above.
+unsafe impl Handle for AwsKey {
+    type Value = SecretAccessKey;
+    const TAG: u64 = u64::from_le_bytes(*b"aws4 key");
+}
+
+#[cfg(feature = "hmac")]
+const _: () = assert!(handle::fits::<cloudauth_hmac_key>() && handle::fits::<AwsKey>());
+
+/// Looks for a key of either kind.
+#[cfg(feature = "hmac")]
+fn with_hmac<T>(
+    cx: &Cx,
+    key: *const cloudauth_hmac_key,
+    then: impl FnOnce(&dyn Mac) -> T,
+) -> Outcome<T> {
+    match handle::get(cx, key, "key") {
+        Ok(key) => Ok(then(key)),
+        Err(_) => Ok(then(handle::get(cx, key.cast::<AwsKey>(), "key")?)),
+    }
+}
 
 /// Makes a key of any length but 0.
 ///
@@ -210,10 +231,10 @@ pub unsafe extern "C" fn cloudauth_hmac_key_init(
             handle::clear(cx, key, "key")?;
             let secret = cx.bytes(secret, "secret")?;
             if secret.is_empty() {
-                return Err(cloudauth_core::Error::invalid("secret", "must not be empty").into());
+                return Err(Error::invalid("secret", "must not be empty").into());
             }
-            handle::set(cx, key, HmacState::Plain(HmacKey::new(secret)));
-            Ok(())
+            let mut made = ManuallyDrop::new(Ok::<_, Error>(HmacKey::new(secret)));
+            handle::set(cx, key, &mut made)
         })
     }
 }
@@ -235,8 +256,8 @@ pub unsafe extern "C" fn cloudauth_hmac_key_init_aws(
         run(error, &mut |cx| {
             handle::clear(cx, key, "key")?;
             let secret = cx.text(secret, "secret access key")?;
-            handle::set(cx, key, HmacState::Aws(SecretAccessKey::new(secret)?));
-            Ok(())
+            let mut made = ManuallyDrop::new(SecretAccessKey::new(secret));
+            handle::set(cx, key.cast::<AwsKey>(), &mut made)
         })
     }
 }
@@ -256,9 +277,14 @@ pub unsafe extern "C" fn cloudauth_hmac_mac(
     unsafe {
         run(error, &mut |cx| {
             cx.clear(mac, "mac")?;
-            handle::get(cx, key, "key")?;
-            let ctx = key.cast_mut().cast();
-            cx.write(mac, cloudauth_mac { size: 0, ctx, hmac_sha256: Some(hmac_sha256) });
+            with_hmac(cx, key, |_| ())?;
+            let value = cloudauth_mac {
+                size: 0,
+                ctx: key.cast_mut().cast(),
+                ctx_size: size_of::<cloudauth_hmac_key>(),
+                hmac_sha256: Some(hmac_sha256),
+            };
+            cx.write(mac, &value);
             Ok(())
         })
     }
@@ -282,12 +308,13 @@ unsafe extern "C" fn hmac_sha256(
     unsafe {
         run(core::ptr::null_mut(), &mut |cx| {
             let message = cx.bytes(message, "message")?;
-            let made = match handle::get(cx, ctx.cast::<cloudauth_hmac_key>(), "key")? {
-                HmacState::Plain(key) => key.hmac_sha256(message),
-                HmacState::Aws(key) => key.hmac_sha256(message),
-            };
-            let made = made.map_err(cloudauth_core::Error::from)?;
-            tag.cast::<[u8; 32]>().write_unaligned(made);
+            // The tag of a secret access key is a key: of everything on its day.
+            let mut made = with_hmac(cx, ctx.cast(), |key| key.hmac_sha256(message))?;
+            if let Ok(made) = &mut made {
+                tag.cast::<[u8; 32]>().write_unaligned(*made);
+                made.zeroize();
+            }
+            made.map_err(Error::from)?;
             Ok(())
         })
     }

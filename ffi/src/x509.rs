@@ -4,7 +4,7 @@ use cloudauth_core::Out;
 use cloudauth_core::x509::Certificate;
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, Output, Struct, fill, run};
+use crate::call::{Cx, Outcome, Output, fill, run};
 use crate::result::{cloudauth_error, cloudauth_result};
 
 /// What a certificate says. It is read, not verified. All octets point into its DER.
@@ -23,10 +23,9 @@ pub struct cloudauth_certificate {
     pub not_after: i64,
     /// 1 if the subject is a certification authority, else 0.
     pub is_ca: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_certificate {}
 
 fn parse<'a>(cx: &'a Cx, der: cloudauth_bytes) -> Outcome<Certificate<'a>> {
     Ok(Certificate::parse(cx.bytes(der, "certificate")?)?)
@@ -53,7 +52,7 @@ pub unsafe extern "C" fn cloudauth_x509_parse(
             value.not_before = read.not_before().as_secs().cast_signed();
             value.not_after = read.not_after().as_secs().cast_signed();
             value.is_ca = read.is_ca().into();
-            cx.write(certificate, value);
+            cx.write(certificate, &value);
             Ok(())
         })
     }

@@ -350,7 +350,7 @@ impl Written<'_> {
             normalize_path: false,
             double_encode: true,
             query,
-            pairs: &[],
+            pairs: &(),
             headers: headers.get(..count).unwrap_or_default(),
             added: &[],
             unsigned: &[],

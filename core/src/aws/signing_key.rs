@@ -6,9 +6,9 @@ use core::fmt;
 
 use zeroize::optimization_barrier;
 
-use super::canonical::any;
+use super::class::{NO_GRAPHIC, RESERVED, has};
 use super::endpoint::check_region;
-use crate::digest::{ChainStep, HmacSha256, KeyStates};
+use crate::digest::{Chain, HmacSha256, KeyStates};
 use crate::signer::Mac;
 use crate::{Error, ErrorKind, Out, Result, SignError, Sink, UnixTime};
 
@@ -27,16 +27,16 @@ impl SecretAccessKey {
         const PREFIX: &[u8] = b"AWS4";
         let mut key = [0u8; PREFIX.len() + 128];
         let end = PREFIX.len() + secret.len();
-        let good = !secret.is_empty() && !any(secret, |c| !c.is_ascii_graphic());
+        let good = !secret.is_empty() && !has::<NO_GRAPHIC>(secret);
         let (Some(filled), true) = (key.get_mut(..end), good) else {
             return Err(Error::invalid(
                 "secret access key",
                 "expected up to 128 printable characters without spaces",
             ));
         };
-        let (prefix, rest) = filled.split_at_mut(PREFIX.len().min(end));
-        prefix.copy_from_slice(PREFIX);
-        rest.copy_from_slice(secret.as_bytes());
+        for (to, octet) in filled.iter_mut().zip(PREFIX.iter().chain(secret.as_bytes())) {
+            *to = *octet;
+        }
         let states = KeyStates::new(filled);
         key = [0; _];
         optimization_barrier(&key);
@@ -82,8 +82,8 @@ impl SigningKey {
     /// [`Signer`](ErrorKind::Signer) when the device fails.
     pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
         check_region(region)?;
-        let ok = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-        if service.is_empty() || !service.bytes().all(ok) {
+        // Letters, digits, `-`, `_` and `.`.
+        if service.is_empty() || has::<RESERVED>(service) || service.bytes().any(|c| c == b'~') {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
         let mut scope = [0u8; MAX_SCOPE_LEN];
@@ -94,11 +94,8 @@ impl SigningKey {
             out.text(part);
         }
         let scope_len = out.len();
-        // Made ready ahead of the compressions: what was written in pieces cannot be read as a block at once.
-        let step = |part: &str| ChainStep::new(part.as_bytes());
-        let (Some(mut of_region), Some(mut of_service), Some(mut of_end), true) =
-            (step(region), step(service), step(END), scope_len <= MAX_SCOPE_LEN)
-        else {
+        let chain = Chain::new([region, service, END].map(str::as_bytes));
+        let (Some(chain), true) = (chain, scope_len <= MAX_SCOPE_LEN) else {
             return Err(Error::new(
                 ErrorKind::Capacity,
                 "credential scope",
@@ -110,9 +107,7 @@ impl SigningKey {
             Ok(link) => link,
             Err(error) => return Err((*error).into()),
         };
-        for step in [&mut of_region, &mut of_service, &mut of_end] {
-            step.tag(link);
-        }
+        chain.run(link);
         let key = KeyStates::new(link);
         answer = Ok([0; 32]);
         optimization_barrier(&answer);
@@ -122,11 +117,7 @@ impl SigningKey {
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
     #[must_use]
     pub fn scope(&self) -> &str {
-        core::str::from_utf8(self.scope_octets()).unwrap_or_default()
-    }
-
-    pub(crate) fn scope_octets(&self) -> &[u8] {
-        self.scope.get(..self.scope_len).unwrap_or_default()
+        core::str::from_utf8(self.scope.get(..self.scope_len).unwrap_or_default()).unwrap_or_default()
     }
 
     /// The region it is good for.

@@ -26,10 +26,11 @@
 
 use core::fmt;
 
-use super::canonical::{Canonical, Header, HeaderOrder, Pair, PairValue, any, query_has};
+use super::canonical::{AddedPairs, Canonical, Header, HeaderOrder, query_has, same};
+use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
-use crate::encode::hex;
+use crate::encode::{hex, percent};
 use crate::out::decimal;
 use crate::{Error, Out, Result, Sink, UnixTime};
 
@@ -195,29 +196,32 @@ impl<'a> SigV4<'a> {
         time: UnixTime,
         out: &mut Out<'_>,
     ) -> Result<()> {
-        self.with_canonical(request, time, Form::Headers, |canonical, order, date| {
+        self.in_headers(request, time, |canonical, order, date| {
             self.key.check_day(date)?;
-            let signature = self.signature(canonical, order, date);
             for (name, value) in canonical.added {
-                out.text(name);
-                out.text(": ");
-                out.text(value);
-                out.text("\r\n");
+                put_all(out, &[name, ": ", value, "\r\n"]);
             }
             if self.settings.session_token_after_signing
                 && let Some(token) = self.session_token
             {
-                for part in ["x-amz-security-token: ", token, "\r\n"] {
-                    out.text(part);
-                }
+                put_all(out, &["x-amz-security-token: ", token, "\r\n"]);
             }
-            out.text("Authorization: AWS4-HMAC-SHA256 Credential=");
-            out.text(self.access_key_id);
-            out.text("/");
-            out.put(self.key.scope_octets());
-            out.text(", SignedHeaders=");
+            let prefix = "Authorization: AWS4-HMAC-SHA256 Credential=";
+            put_all(out, &[prefix, self.access_key_id, "/", self.key.scope(), ", SignedHeaders="]);
+            let from = out.len();
             canonical.write_signed_headers(order, out);
+            let to = out.len();
             out.text(", Signature=");
+            // Where they did not fit nothing is signed: the size that is needed is all that is asked for.
+            let names = out.written(from, to);
+            let mut signature = [0; 64];
+            if !names.is_empty() {
+                let mut hash = Sha256::new();
+                canonical.write_headers(order, &mut hash);
+                hash.put(names);
+                canonical.write_payload(&mut hash);
+                signature = self.signature(&hash.finish(), date);
+            }
             out.put(&signature);
             Ok(())
         })
@@ -235,9 +239,11 @@ impl<'a> SigV4<'a> {
         expires: u32,
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
-        self.with_canonical(request, time, Form::Query { expires }, |canonical, order, date| {
+        self.in_query(request, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
-            let signature = self.signature(canonical, order, date);
+            let mut hash = Sha256::new();
+            canonical.write(order, &mut hash);
+            let signature = self.signature(&hash.finish(), date);
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -246,18 +252,18 @@ impl<'a> SigV4<'a> {
                 out.text(request.query);
                 separator = "&";
             }
-            for pair in canonical.pairs {
-                for part in [separator, pair.name, "="] {
-                    out.text(part);
-                }
+            let mut number = 0;
+            while let Some(name) = canonical.pairs.name(number) {
+                put_all(&mut out, &[separator, name, "="]);
                 separator = "&";
-                canonical.write_pair_value(pair.value, order, &mut out);
+                canonical.pairs.write_value(number, canonical, order, &mut out);
+                number += 1;
             }
             if self.settings.session_token_after_signing
                 && let Some(token) = self.session_token
             {
                 out.text("&X-Amz-Security-Token=");
-                crate::encode::percent::encode(token.as_bytes(), &mut out);
+                percent::encode(token.as_bytes(), &mut out);
             }
             out.text("&X-Amz-Signature=");
             out.put(&signature);
@@ -295,14 +301,16 @@ impl<'a> SigV4<'a> {
         out: &mut impl Sink,
     ) -> Result<()> {
         self.with_canonical(request, time, form, |canonical, order, date| {
-            write_string_to_sign(date, self.key, canonical, order, out);
+            let mut hash = Sha256::new();
+            canonical.write(order, &mut hash);
+            write_string_to_sign(date, self.key, &hash.finish(), out);
             Ok(())
         })
     }
 
-    fn signature(&self, canonical: &Canonical<'_>, order: &HeaderOrder, date: &str) -> [u8; 64] {
+    fn signature(&self, canonical_hash: &[u8; 32], date: &str) -> [u8; 64] {
         let mut mac = self.key.mac();
-        write_string_to_sign(date, self.key, canonical, order, &mut mac);
+        write_string_to_sign(date, self.key, canonical_hash, &mut mac);
         hex::digest(&mac.finish())
     }
 
@@ -313,115 +321,192 @@ impl<'a> SigV4<'a> {
         form: Form,
         then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
     ) -> Result<T> {
-        let plain =
-            |s: &str, but: u8| !s.is_empty() && !any(s, |c| !c.is_ascii_graphic() | (c == but));
-        if !plain(self.access_key_id, b'/') {
+        match form {
+            Form::Headers => self.in_headers(request, time, then),
+            Form::Query { expires } => self.in_query(request, time, expires, then),
+        }
+    }
+
+    /// Calls `then` with the canonical form of a request that is signed in its headers.
+    #[inline(always)]
+    fn in_headers<T>(
+        &self,
+        request: &Request<'_>,
+        time: UnixTime,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
+    ) -> Result<T> {
+        let (date, mut hash) = (time.basic(), [0; 64]);
+        let date = ascii(&date);
+        let mut canonical =
+            self.canonical(request, &mut hash, self.settings.content_sha256_header)?;
+        let mut added: [Header<'_>; 3] = [("x-amz-date", date); 3];
+        let mut slots = added.iter_mut().skip(1);
+        let mut count = 1;
+        if let Some(token) = self.signed_token()
+            && let Some(slot) = slots.next()
+        {
+            *slot = ("x-amz-security-token", token);
+            count += 1;
+        }
+        if self.settings.content_sha256_header
+            && let Some(slot) = slots.next()
+        {
+            *slot = ("x-amz-content-sha256", ascii(canonical.payload));
+            count += 1;
+        }
+        canonical.added = added.get(..count).unwrap_or_default();
+        if self.settings.session_token_after_signing {
+            canonical.unsigned = &["x-amz-security-token"];
+        }
+        let order = canonical.header_order(canonical.check()?);
+        then(&canonical, &order, date)
+    }
+
+    /// Calls `then` with the canonical form of a request that is signed in its query.
+    #[inline(always)]
+    fn in_query<T>(
+        &self,
+        request: &Request<'_>,
+        time: UnixTime,
+        expires: u32,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
+    ) -> Result<T> {
+        let (date, mut hash) = (time.basic(), [0; 64]);
+        let date = ascii(&date);
+        let mut canonical = self.canonical(request, &mut hash, false)?;
+        if !(1..=604_800).contains(&expires) {
+            return Err(Error::invalid("expires", "must be 1 to 604800 seconds"));
+        }
+        let mut digits = [0u8; 6];
+        let mut out = Out::new(&mut digits);
+        decimal(&mut out, u64::from(expires));
+        let expires = ascii(out.finish()?);
+        let pairs = Presigned { by: self, date, expires };
+        let taken = |name: &&str| query_has(request.query, name);
+        if Presigned::NAMES.iter().any(taken) || query_has(request.query, "X-Amz-Signature") {
+            return Err(Error::invalid("query", "is already signed; remove the X-Amz- parameters"));
+        }
+        canonical.pairs = &pairs;
+        // A presigned URL is used by whoever holds it, with headers of their own.
+        canonical.unsigned = &["x-amz-user-agent", "x-amz-checksum-mode"];
+        let order = canonical.header_order(canonical.check()?);
+        then(&canonical, &order, date)
+    }
+
+    /// The session token, if it is signed.
+    fn signed_token(&self) -> Option<&'a str> {
+        self.session_token.filter(|_| !self.settings.session_token_after_signing)
+    }
+
+    /// What the canonical forms have in common. `hash` is room for the payload's; `replaced` says that its
+    /// header is one that signing adds.
+    fn canonical<'c>(
+        &self,
+        request: &Request<'c>,
+        hash: &'c mut [u8; 64],
+        replaced: bool,
+    ) -> Result<Canonical<'c>> {
+        let id = self.access_key_id;
+        if id.is_empty() || has::<NO_GRAPHIC>(id) || id.bytes().any(|c| c == b'/') {
             return Err(Error::invalid("access key id", "expected printable characters, no slash"));
         }
-        if !self.session_token.is_none_or(|token| plain(token, b' ')) {
+        if let Some(token) = self.session_token
+            && (token.is_empty() || has::<NO_GRAPHIC>(token))
+        {
             return Err(Error::invalid(
                 "session token",
                 "expected printable characters, no spaces",
             ));
         }
-        let hash;
-        let payload: &[u8] = match request.payload {
-            Payload::Bytes([]) => EMPTY_SHA256.as_bytes(),
-            Payload::Bytes(bytes) => {
-                hash = hex::digest(&sha256(bytes));
-                &hash
-            }
-            Payload::Sha256(digest) => {
-                hash = hex::digest(&digest);
-                &hash
-            }
-            Payload::Unsigned => b"UNSIGNED-PAYLOAD",
-            Payload::StreamingUnsignedTrailer => b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        let digest = match request.payload {
+            Payload::Bytes([]) => Err(EMPTY_SHA256),
+            Payload::Bytes(bytes) => Ok(sha256(bytes)),
+            Payload::Sha256(digest) => Ok(digest),
+            Payload::Unsigned => Err("UNSIGNED-PAYLOAD"),
+            Payload::StreamingUnsignedTrailer => Err("STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
         };
-        let date = time.basic();
-        let date = ascii(&date);
-        let token = self.session_token.filter(|_| !self.settings.session_token_after_signing);
-        let mut canonical = Canonical {
-            method: request.method,
-            path: request.path,
-            normalize_path: self.settings.normalize_path,
-            double_encode: self.settings.double_encode,
-            query: request.query,
-            pairs: &[],
-            headers: request.headers,
-            added: &[],
-            unsigned: &[],
-            payload,
+        let payload = match digest {
+            Ok(digest) => {
+                *hash = hex::digest(&digest);
+                hash.as_slice()
+            }
+            Err(text) => text.as_bytes(),
         };
         // The service takes the payload's hash from this header where there is one.
         let stated = |(name, value): &Header<'_>| {
-            name.eq_ignore_ascii_case("x-amz-content-sha256") && value.trim().as_bytes() != payload
+            same(name, "x-amz-content-sha256") && value.as_bytes().trim_ascii() != payload
         };
-        let replaced = self.settings.content_sha256_header && form == Form::Headers;
         if !replaced && request.headers.iter().any(stated) {
             return Err(Error::mismatch(
                 "X-Amz-Content-Sha256",
                 "the request's own header is not the payload's; leave it out, or give that payload",
             ));
         }
-        match form {
-            Form::Headers => {
-                let mut added: [Header<'_>; 3] = [("x-amz-date", date); 3];
-                let mut extra = added.iter_mut().skip(1);
-                let optional = [
-                    token.map(|token| ("x-amz-security-token", token)),
-                    self.settings
-                        .content_sha256_header
-                        .then(|| ("x-amz-content-sha256", ascii(payload))),
-                ];
-                let mut count = 1;
-                for (header, slot) in optional.into_iter().flatten().zip(&mut extra) {
-                    *slot = header;
-                    count += 1;
+        Ok(Canonical {
+            method: request.method,
+            path: request.path,
+            normalize_path: self.settings.normalize_path,
+            double_encode: self.settings.double_encode,
+            query: request.query,
+            pairs: &(),
+            headers: request.headers,
+            added: &[],
+            unsigned: &[],
+            payload,
+        })
+    }
+}
+
+/// What a presigned URL says in its query.
+struct Presigned<'a> {
+    by: &'a SigV4<'a>,
+    date: &'a str,
+    expires: &'a str,
+}
+
+impl Presigned<'_> {
+    /// In the order of AWS's examples; the token is last so that it can be left out.
+    const NAMES: [&'static str; 6] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Security-Token",
+    ];
+}
+
+impl AddedPairs for Presigned<'_> {
+    fn name(&self, number: usize) -> Option<&'static str> {
+        Self::NAMES.get(number).copied().filter(|_| number < 5 || self.by.signed_token().is_some())
+    }
+
+    fn write_value(
+        &self,
+        number: usize,
+        canonical: &Canonical<'_>,
+        order: &HeaderOrder,
+        out: &mut dyn Sink,
+    ) {
+        let mut encode = |text: &str| percent::encode(text.as_bytes(), out);
+        match number {
+            0 => encode(ALGORITHM),
+            1 => {
+                for part in [self.by.access_key_id, "/", self.by.key.scope()] {
+                    encode(part);
                 }
-                canonical.added = added.get(..count).unwrap_or_default();
-                if self.settings.session_token_after_signing {
-                    canonical.unsigned = &["x-amz-security-token"];
-                }
-                let order = canonical.header_order(canonical.check()?);
-                then(&canonical, &order, date)
             }
-            Form::Query { expires } => {
-                if !(1..=604_800).contains(&expires) {
-                    return Err(Error::invalid("expires", "must be 1 to 604800 seconds"));
+            2 => encode(self.date),
+            3 => encode(self.expires),
+            4 => canonical.signed_names(order, |name, first| {
+                if !first {
+                    out.put(b"%3B");
                 }
-                let mut digits = [0u8; 6];
-                let mut out = Out::new(&mut digits);
-                decimal(&mut out, u64::from(expires));
-                let expires = ascii(out.finish()?);
-                let credential = PairValue::Credential {
-                    access_key_id: self.access_key_id,
-                    scope: self.key.scope(),
-                };
-                let pair = |name, value| Pair { name, value };
-                // In the order of AWS's examples; a token is last so that it can be left out.
-                let pairs = [
-                    pair("X-Amz-Algorithm", PairValue::Text(ALGORITHM)),
-                    pair("X-Amz-Credential", credential),
-                    pair("X-Amz-Date", PairValue::Text(date)),
-                    pair("X-Amz-Expires", PairValue::Text(expires)),
-                    pair("X-Amz-SignedHeaders", PairValue::SignedHeaders),
-                    pair("X-Amz-Security-Token", PairValue::Text(token.unwrap_or_default())),
-                ];
-                let taken = |pair: &Pair<'_>| query_has(request.query, pair.name);
-                if pairs.iter().any(taken) || query_has(request.query, "X-Amz-Signature") {
-                    return Err(Error::invalid(
-                        "query",
-                        "is already signed; remove the X-Amz- parameters",
-                    ));
+                for c in name.bytes() {
+                    percent::encode(&[c.to_ascii_lowercase()], out);
                 }
-                let count = pairs.len() - usize::from(token.is_none());
-                canonical.pairs = pairs.get(..count).unwrap_or_default();
-                // A presigned URL is used by whoever holds it, with headers of their own.
-                canonical.unsigned = &["x-amz-user-agent", "x-amz-checksum-mode"];
-                let order = canonical.header_order(canonical.check()?);
-                then(&canonical, &order, date)
-            }
+            }),
+            _ => encode(self.by.signed_token().unwrap_or_default()),
         }
     }
 }
@@ -429,23 +514,23 @@ impl<'a> SigV4<'a> {
 /// The SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Writes the string to sign: the canonical request goes straight into its hash.
+/// Writes the string to sign.
 fn write_string_to_sign(
     date: &str,
     key: &SigningKey,
-    canonical: &Canonical<'_>,
-    order: &HeaderOrder,
+    canonical_hash: &[u8; 32],
     out: &mut impl Sink,
 ) {
-    out.text(ALGORITHM);
-    out.text("\n");
-    out.text(date);
-    out.text("\n");
-    out.put(key.scope_octets());
-    out.text("\n");
-    let mut hash = Sha256::new();
-    canonical.write(order, &mut hash);
-    out.put(&hex::digest(&hash.finish()));
+    for part in [ALGORITHM, "\n", date, "\n", key.scope(), "\n"] {
+        out.text(part);
+    }
+    out.put(&hex::digest(canonical_hash));
+}
+
+fn put_all(out: &mut Out<'_>, parts: &[&str]) {
+    for part in parts {
+        out.text(part);
+    }
 }
 
 fn ascii(bytes: &[u8]) -> &str {

@@ -4,7 +4,7 @@
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 
-use crate::out::Sink;
+use crate::out::{Sink, copy};
 use crate::{Error, Result};
 
 /// Length of the base64url form without padding of `n` octets.
@@ -198,7 +198,7 @@ impl<S: Sink> Sink for UrlEncoder<'_, S> {
     fn put(&mut self, bytes: &[u8]) {
         match self.pending.get_mut(self.len..self.len + bytes.len()) {
             Some(to) => {
-                to.copy_from_slice(bytes);
+                copy(bytes, to);
                 self.len += bytes.len();
             }
             None => self.overflow(bytes),
@@ -214,7 +214,7 @@ impl<S: Sink> UrlEncoder<'_, S> {
             let n = free.len().min(bytes.len());
             let (now, later) = bytes.split_at_checked(n).unwrap_or((bytes, &[]));
             if let Some(to) = free.get_mut(..now.len()) {
-                to.copy_from_slice(now);
+                copy(now, to);
             }
             self.len += n;
             bytes = later;

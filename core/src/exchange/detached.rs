@@ -1,27 +1,29 @@
 //! The first of two steps set apart from its buffer, for callers whose language keeps the two apart.
 
-use super::{Layout, Prepared, PreparedJws, Signing};
-use crate::{Attempt, Scheme};
+use super::draft::{Layout, Prepared, PreparedJws, Signing};
+use crate::{Attempt, Scheme, ToSign};
 
 /// All that [`Prepared`] knows but for the octets: it can be kept without borrowing the buffer, as the C
 /// interface does. The buffer must not change in between.
 #[derive(Clone, Debug)]
 pub struct Detached {
-    layout: Layout,
-    at: Attempt,
+    pub(super) layout: Layout,
+    pub(super) at: Attempt,
 }
 
 impl Detached {
-    /// The scheme to sign with; `None` where nothing is signed.
+    /// What [`Prepared::to_sign`] gives, out of the buffer it was taken from, whole.
     #[must_use]
-    pub fn scheme(&self) -> Option<Scheme> {
-        self.layout.signing.map(|Signing { scheme, .. }| scheme)
+    pub fn to_sign<'a>(&'a self, buf: &'a [u8]) -> Option<(Scheme, ToSign<'a>)> {
+        let Signing { scheme, message, .. } = self.layout.signing?;
+        let message = buf.get(message.from..message.to).unwrap_or_default();
+        Some((scheme, self.at.to_sign(message)))
     }
 
     /// Back to the buffer it was taken from, whole.
     #[must_use]
-    pub fn attach(self, buf: &mut [u8]) -> Prepared<'_> {
-        Prepared { buf, layout: self.layout, at: self.at }
+    pub const fn attach(self, buf: &mut [u8]) -> Prepared<'_> {
+        Prepared { buf, rest: self }
     }
 }
 
@@ -29,23 +31,29 @@ impl Prepared<'_> {
     /// Lets go of the buffer.
     #[must_use]
     pub fn detach(self) -> Detached {
-        Detached { layout: self.layout, at: self.at }
+        self.rest
     }
 }
 
 /// The same of a [`PreparedJws`].
 #[derive(Clone, Debug)]
 pub struct DetachedJws {
-    len: usize,
-    scheme: Scheme,
-    at: Attempt,
+    pub(super) len: usize,
+    pub(super) scheme: Scheme,
+    pub(super) at: Attempt,
 }
 
 impl DetachedJws {
+    /// What [`PreparedJws::to_sign`] gives, out of the buffer it was taken from, whole.
+    #[must_use]
+    pub fn to_sign<'a>(&'a self, buf: &'a [u8]) -> (Scheme, ToSign<'a>) {
+        (self.scheme, self.at.to_sign(buf.get(..self.len).unwrap_or_default()))
+    }
+
     /// Back to the buffer it was taken from, whole.
     #[must_use]
-    pub fn attach(self, buf: &mut [u8]) -> PreparedJws<'_> {
-        PreparedJws { buf, len: self.len, scheme: self.scheme, at: self.at }
+    pub const fn attach(self, buf: &mut [u8]) -> PreparedJws<'_> {
+        PreparedJws { buf, rest: self }
     }
 }
 
@@ -53,7 +61,7 @@ impl PreparedJws<'_> {
     /// Lets go of the buffer.
     #[must_use]
     pub fn detach(self) -> DetachedJws {
-        DetachedJws { len: self.len, scheme: self.scheme, at: self.at }
+        self.rest
     }
 }
 
@@ -106,7 +114,8 @@ mod tests {
         let prepared = Exchange::prepare(&Flow, &at, &mut detour).unwrap();
         let message = prepared.to_sign().unwrap().1.message().to_vec();
         let detached = prepared.detach();
-        assert_eq!(detached.scheme(), Some(Scheme::EcdsaP256Sha256));
+        let (scheme, what) = detached.to_sign(&detour).unwrap();
+        assert_eq!((scheme, what.message()), (Scheme::EcdsaP256Sha256, &*message));
         let prepared = detached.attach(&mut detour);
         assert_eq!(prepared.to_sign().unwrap().1.message(), message);
         assert_eq!(message, b"header.claims");
@@ -115,6 +124,7 @@ mod tests {
 
         let token = Assertion::prepare(&Flow, &at, &mut straight).unwrap().finish(&[5; 64]);
         let detached = Assertion::prepare(&Flow, &at, &mut detour).unwrap().detach();
+        assert_eq!(detached.to_sign(&detour).1.message(), b"header.claims");
         assert_eq!(detached.attach(&mut detour).finish(&[5; 64]), token);
         assert!(token.unwrap().starts_with("header.claims.BQUF"));
     }

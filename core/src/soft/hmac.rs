@@ -2,27 +2,25 @@
 
 use core::fmt;
 
-use crate::digest::HmacSha256;
+use crate::digest::KeyStates;
 use crate::signer::{Mac, SignError};
 
 /// An HMAC-SHA256 key (RFC 2104), kept as the keyed state of the hash: the key itself is not stored. It
 /// wipes itself.
 #[derive(Clone)]
-pub struct HmacKey(HmacSha256);
+pub struct HmacKey(KeyStates);
 
 impl HmacKey {
     /// A key of any length.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
-        Self(HmacSha256::new(key))
+        Self(KeyStates::new(key))
     }
 }
 
 impl Mac for HmacKey {
     fn hmac_sha256(&self, message: &[u8]) -> Result<[u8; 32], SignError> {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        Ok(mac.finish())
+        Ok(self.0.tag(message))
     }
 }
 

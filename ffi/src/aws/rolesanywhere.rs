@@ -7,7 +7,7 @@ use cloudauth_core::x509::Certificate;
 use super::sts::cloudauth_aws_credentials;
 use crate::azure::MAX_CHAIN;
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, InPlace, Outcome, Output, Struct};
+use crate::call::{Cx, InPlace, Outcome, Output};
 use crate::exchange::{
     Answer, Parameters, cloudauth_attempt, cloudauth_refusal, needed, prepare, request_signed,
     response,
@@ -54,9 +54,6 @@ pub struct cloudauth_rolesanywhere_create_session_params {
     /// 1 to send the certificate in the body too, else 0.
     pub certificate_in_body: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_rolesanywhere_create_session_params {}
 
 impl Parameters for cloudauth_rolesanywhere_create_session_params {
     type Flow<'a> = CreateSession<'a>;
@@ -108,9 +105,6 @@ pub struct cloudauth_rolesanywhere_session {
     /// The source identity of the session; may be empty.
     pub source_identity: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_rolesanywhere_session {}
 
 impl Answer for cloudauth_rolesanywhere_create_session_params {
     type Output = cloudauth_rolesanywhere_session;

@@ -1,11 +1,13 @@
 //! Signature Version 4.
 
+use core::mem::ManuallyDrop;
+
 use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{Payload, Request, Settings, SigV4};
 use cloudauth_core::{Error, UnixTime};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, Outcome, Output, Struct, fill, run};
+use crate::call::{Cx, Outcome, Output, fill, run, unused};
 use crate::handle::{self, Handle};
 use crate::http::with_headers;
 use crate::result::{Fault, cloudauth_error, cloudauth_result};
@@ -51,8 +53,9 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_derive(
             handle::clear(cx, key, "key")?;
             let mac = ExternalMac::new(cx, mac)?;
             let (region, service) = (cx.text(region, "region")?, cx.text(service, "service")?);
-            handle::set(cx, key, SigningKey::derive(&mac, cx.time(time)?, region, service)?);
-            Ok(())
+            let time = cx.time(time)?;
+            let mut made = ManuallyDrop::new(SigningKey::derive(&mac, time, region, service));
+            handle::set(cx, key, &mut made)
         })
     }
 }
@@ -111,13 +114,13 @@ pub struct cloudauth_sigv4_params {
     pub key: *const cloudauth_sigv4_key,
     /// CLOUDAUTH_SIGV4_S3 for S3, 0 for every other service, or a sum of CLOUDAUTH_SIGV4_*.
     pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_sigv4_params {}
 
 impl cloudauth_sigv4_params {
     pub(super) fn read<'a>(&self, cx: &'a Cx) -> Outcome<SigV4<'a>> {
+        unused(self.reserved)?;
         const ALL: u32 = CLOUDAUTH_SIGV4_S3 | CLOUDAUTH_SIGV4_TOKEN_AFTER_SIGNING;
         if self.flags & !ALL != 0 {
             return Err(Fault::number("flags"));
@@ -168,10 +171,9 @@ pub struct cloudauth_sigv4_request {
     pub payload: cloudauth_bytes,
     /// CLOUDAUTH_SIGV4_PAYLOAD_*.
     pub payload_kind: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sigv4_request {}
 
 /// The headers to add to a request that was signed. They replace the request's headers of these
 /// names.
@@ -189,9 +191,6 @@ pub struct cloudauth_sigv4_signed {
     pub signature: cloudauth_bytes,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sigv4_signed {}
-
 /// Reads the parameters, and calls `then` with the core's form of them.
 fn with(
     cx: &Cx,
@@ -202,6 +201,7 @@ fn with(
 ) -> Outcome {
     let params = cx.read(params, "params")?;
     let request = cx.read(request, "request")?;
+    unused(request.reserved)?;
     let payload = cx.bytes(request.payload, "payload")?;
     let payload = match (request.payload_kind, payload) {
         (CLOUDAUTH_SIGV4_PAYLOAD_BYTES, bytes) => Payload::Bytes(bytes),
@@ -282,7 +282,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_sign(
                     authorization: cloudauth_bytes::of(value.unwrap_or_default()),
                     signature: cloudauth_bytes::text(made.signature()),
                 };
-                cx.write(signed, value);
+                cx.write(signed, &value);
                 Ok(())
             })?;
             Ok(written)

@@ -9,7 +9,7 @@ use cloudauth_core::aws::{
 
 use super::sigv4::cloudauth_sigv4_params;
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, Outcome, Struct};
+use crate::call::{Cx, Outcome, unused};
 use crate::exchange::{Answer, Parameters};
 use crate::result::Fault;
 
@@ -79,9 +79,6 @@ pub struct cloudauth_sts_assume_role_params {
     /// 1 to ask for JSON, 0 for XML. Answers of both kinds are read either way.
     pub accept_json: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_sts_assume_role_params {}
 
 impl Parameters for cloudauth_sts_assume_role_params {
     type Flow<'a> = AssumeRole<'a>;
@@ -157,9 +154,6 @@ pub struct cloudauth_sts_assume_role_with_web_identity_params {
     pub accept_json: u32,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_assume_role_with_web_identity_params {}
-
 impl Parameters for cloudauth_sts_assume_role_with_web_identity_params {
     type Flow<'a> = AssumeRoleWithWebIdentity<'a>;
 
@@ -209,9 +203,6 @@ pub struct cloudauth_sts_get_session_token_params {
     pub accept_json: u32,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_get_session_token_params {}
-
 impl Parameters for cloudauth_sts_get_session_token_params {
     type Flow<'a> = GetSessionToken<'a>;
 
@@ -240,15 +231,15 @@ pub struct cloudauth_sts_get_caller_identity_params {
     pub endpoint: cloudauth_bytes,
     /// 1 to ask for JSON, 0 for XML. Answers of both kinds are read either way.
     pub accept_json: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_get_caller_identity_params {}
 
 impl Parameters for cloudauth_sts_get_caller_identity_params {
     type Flow<'a> = GetCallerIdentity<'a>;
 
     fn with(&self, cx: &Cx, then: &mut dyn FnMut(&GetCallerIdentity<'_>) -> Outcome) -> Outcome {
+        unused(self.reserved)?;
         then(&GetCallerIdentity {
             endpoint: cx.optional(self.endpoint, "endpoint")?,
             accept_json: switch(self.accept_json, "accept_json")?,
@@ -272,9 +263,6 @@ pub struct cloudauth_aws_credentials {
     /// When they end, in seconds since 1970.
     pub expiration: i64,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_aws_credentials {}
 
 impl cloudauth_aws_credentials {
     pub(super) fn of(credentials: &Credentials<'_>) -> Self {
@@ -312,9 +300,6 @@ pub struct cloudauth_sts_role {
     pub packed_policy_size: i64,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_role {}
-
 impl cloudauth_sts_role {
     fn of(role: &AssumedRole<'_>) -> Self {
         let credentials = cloudauth_aws_credentials::of(&role.credentials);
@@ -346,8 +331,22 @@ impl Answer for cloudauth_sts_assume_role_params {
 pub struct cloudauth_sts_federated_role {
     /// sizeof(cloudauth_sts_federated_role)
     pub size: usize,
-    /// The role's credentials and session. Its member `size` is 0.
-    pub role: cloudauth_sts_role,
+    /// The access key id.
+    pub access_key_id: cloudauth_bytes,
+    /// The secret access key.
+    pub secret_access_key: cloudauth_bytes,
+    /// The session token: a secret.
+    pub session_token: cloudauth_bytes,
+    /// When the credentials end, in seconds since 1970.
+    pub expiration: i64,
+    /// The ARN of the role session; empty if the service gave none.
+    pub assumed_role_arn: cloudauth_bytes,
+    /// The role's unique id and the session's name; may be empty.
+    pub assumed_role_id: cloudauth_bytes,
+    /// The source identity of the session; may be empty.
+    pub source_identity: cloudauth_bytes,
+    /// How much of the room for policies and tags is used, in percent; -1 if that is not said.
+    pub packed_policy_size: i64,
     /// Whom the token is about (sub); may be empty.
     pub subject: cloudauth_bytes,
     /// Whom the token is for (aud); may be empty.
@@ -356,16 +355,21 @@ pub struct cloudauth_sts_federated_role {
     pub provider: cloudauth_bytes,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_federated_role {}
-
 impl Answer for cloudauth_sts_assume_role_with_web_identity_params {
     type Output = cloudauth_sts_federated_role;
 
     fn output(answer: FederatedRole<'_>) -> cloudauth_sts_federated_role {
+        let role = cloudauth_sts_role::of(&answer.role);
         cloudauth_sts_federated_role {
             size: 0,
-            role: cloudauth_sts_role::of(&answer.role),
+            access_key_id: role.access_key_id,
+            secret_access_key: role.secret_access_key,
+            session_token: role.session_token,
+            expiration: role.expiration,
+            assumed_role_arn: role.assumed_role_arn,
+            assumed_role_id: role.assumed_role_id,
+            source_identity: role.source_identity,
+            packed_policy_size: role.packed_policy_size,
             subject: cloudauth_bytes::optional(answer.subject),
             audience: cloudauth_bytes::optional(answer.audience),
             provider: cloudauth_bytes::optional(answer.provider),
@@ -394,9 +398,6 @@ pub struct cloudauth_sts_caller_identity {
     /// The unique id; for a role session with the session's name behind a colon.
     pub user_id: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_sts_caller_identity {}
 
 impl Answer for cloudauth_sts_get_caller_identity_params {
     type Output = cloudauth_sts_caller_identity;

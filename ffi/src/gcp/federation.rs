@@ -7,7 +7,7 @@ use cloudauth_core::{AccessToken, Error, Scheme, Secret};
 
 use super::token::{MAX_SCOPES, cloudauth_access_token};
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct};
+use crate::call::{Cx, InPlace, Outcome, Output, unused};
 use crate::exchange::{
     Answer, Parameters, cloudauth_attempt, cloudauth_refusal, jws_needed, jws_prepare, needed,
     prepare, request, response, sign,
@@ -40,9 +40,6 @@ pub struct cloudauth_gcp_subject_token_params {
     /// CLOUDAUTH_SCHEME_RSA_PKCS1_SHA256 or CLOUDAUTH_SCHEME_ECDSA_P256_SHA256; 0 for the first.
     pub scheme: cloudauth_scheme,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_gcp_subject_token_params {}
 
 impl cloudauth_gcp_subject_token_params {
     fn read<'a>(&self, cx: &'a Cx) -> Outcome<SubjectToken<'a>> {
@@ -103,9 +100,6 @@ pub struct cloudauth_gcp_federation_params {
     pub universe: cloudauth_bytes,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_gcp_federation_params {}
-
 impl cloudauth_gcp_federation_params {
     fn subject<'a>(&self, cx: &'a Cx) -> Outcome<Subject<'a>> {
         let token = cx.optional(self.token, "subject token")?;
@@ -136,9 +130,7 @@ impl Parameters for cloudauth_gcp_federation_params {
     type Flow<'a> = TokenExchange<'a>;
 
     fn with(&self, cx: &Cx, then: &mut dyn FnMut(&TokenExchange<'_>) -> Outcome) -> Outcome {
-        if self.reserved != 0 {
-            return Err(Fault::number("reserved"));
-        }
+        unused(self.reserved)?;
         let mut space = [""; MAX_SCOPES];
         let scopes = cx.texts((self.scopes, self.scope_count), "scope", &mut space)?;
         then(&TokenExchange {

@@ -7,7 +7,7 @@ use cloudauth_core::gcp::{
 
 use super::token::{MAX_SCOPES, cloudauth_id_token};
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct};
+use crate::call::{Cx, InPlace, Outcome, Output, unused};
 use crate::exchange::{
     Answer, Parameters, cloudauth_attempt, cloudauth_refusal, needed, request_unsigned, response,
 };
@@ -36,15 +36,15 @@ pub struct cloudauth_gcp_generate_access_token_params {
     pub universe: cloudauth_bytes,
     /// How long the new token is to be valid, in seconds: 1 to 43200; 0 for 3600.
     pub lifetime: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_gcp_generate_access_token_params {}
 
 impl Parameters for cloudauth_gcp_generate_access_token_params {
     type Flow<'a> = GenerateAccessToken<'a>;
 
     fn with(&self, cx: &Cx, then: &mut dyn FnMut(&GenerateAccessToken<'_>) -> Outcome) -> Outcome {
+        unused(self.reserved)?;
         let (mut space, mut more_space) = ([""; MAX_SCOPES], [""; MAX_SCOPES]);
         let scopes = cx.texts((self.scopes, self.scope_count), "scope", &mut space)?;
         let delegates = (self.delegates, self.delegate_count);
@@ -70,9 +70,6 @@ pub struct cloudauth_gcp_impersonated_token {
     /// When it ends, in seconds since 1970.
     pub expiration: i64,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_gcp_impersonated_token {}
 
 impl Answer for cloudauth_gcp_generate_access_token_params {
     type Output = cloudauth_gcp_impersonated_token;
@@ -106,15 +103,15 @@ pub struct cloudauth_gcp_generate_id_token_params {
     pub universe: cloudauth_bytes,
     /// 1 to leave the service account's e-mail out of the ID token, 0 to have it there.
     pub without_email: u32,
+    /// 0.
+    pub reserved: u32,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_gcp_generate_id_token_params {}
 
 impl Parameters for cloudauth_gcp_generate_id_token_params {
     type Flow<'a> = GenerateIdToken<'a>;
 
     fn with(&self, cx: &Cx, then: &mut dyn FnMut(&GenerateIdToken<'_>) -> Outcome) -> Outcome {
+        unused(self.reserved)?;
         if self.without_email > 1 {
             return Err(Fault::number("without_email"));
         }

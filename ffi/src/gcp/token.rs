@@ -4,7 +4,7 @@ use cloudauth_core::gcp::{AccessTokenRequest, Grant, IdTokenRequest, SelfSigned,
 use cloudauth_core::{AccessToken, Scheme, Secret};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, Struct};
+use crate::call::{Cx, InPlace, Outcome, Output};
 use crate::exchange::{
     Answer, Parameters, cloudauth_attempt, cloudauth_refusal, jws_needed, jws_prepare, needed,
     prepare, request_signed, response, sign,
@@ -44,9 +44,6 @@ pub struct cloudauth_gcp_self_signed_params {
     /// CLOUDAUTH_SCHEME_RSA_PKCS1_SHA256 or CLOUDAUTH_SCHEME_ECDSA_P256_SHA256; 0 for the first.
     pub scheme: cloudauth_scheme,
 }
-
-// SAFETY: repr(C), begins with its size, and all zeros are a value.
-unsafe impl Struct for cloudauth_gcp_self_signed_params {}
 
 impl Parameters for cloudauth_gcp_self_signed_params {
     type Flow<'a> = SelfSigned<'a>;
@@ -103,9 +100,6 @@ pub struct cloudauth_gcp_access_token_params {
     pub scheme: cloudauth_scheme,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_gcp_access_token_params {}
-
 impl Parameters for cloudauth_gcp_access_token_params {
     type Flow<'a> = AccessTokenRequest<'a>;
 
@@ -136,9 +130,6 @@ pub struct cloudauth_access_token {
     /// How long it is good for, in seconds from the moment of the answer: never 0.
     pub expires_in: i64,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_access_token {}
 
 impl cloudauth_access_token {
     pub(crate) fn of(token: &AccessToken<'_>) -> Self {
@@ -180,9 +171,6 @@ pub struct cloudauth_gcp_id_token_params {
     pub scheme: cloudauth_scheme,
 }
 
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_gcp_id_token_params {}
-
 impl Parameters for cloudauth_gcp_id_token_params {
     type Flow<'a> = IdTokenRequest<'a>;
 
@@ -207,9 +195,6 @@ pub struct cloudauth_id_token {
     /// The token: a secret.
     pub token: cloudauth_bytes,
 }
-
-// SAFETY: as above.
-unsafe impl Struct for cloudauth_id_token {}
 
 impl cloudauth_id_token {
     pub(crate) fn of(token: &Secret<'_>) -> Self {

@@ -699,7 +699,7 @@ fn keys(c: &mut Vec<Case>) {
     case!(
         c,
         cloudauth_jwks_parse,
-        |p| p.ptr(crate::probe::leak(cloudauth_jwks { reserved: [0; 4] })),
+        |p| p.ptr(crate::probe::leak(cloudauth_jwks { reserved: [0; 8] })),
         p.ptr(jwks_text().ptr.cast_mut()),
         jwks_text().len,
         p.error

@@ -7,7 +7,7 @@ const HEADER: &str = include_str!("../../../include/cloudauth.h");
 const SYMBOLS: &str = include_str!("../../../include/cloudauth.sym");
 
 /// Functions that cannot fail.
-const INFALLIBLE: [&str; 8] = [
+const INFALLIBLE: [&str; 9] = [
     "cloudauth_abi_version",
     "cloudauth_hmac_key_wipe",
     "cloudauth_p256_key_wipe",
@@ -16,6 +16,7 @@ const INFALLIBLE: [&str; 8] = [
     "cloudauth_strerror",
     "cloudauth_version",
     "cloudauth_version_number",
+    "cloudauth_wipe",
 ];
 
 #[test]

@@ -64,7 +64,7 @@ pub(crate) fn key() -> *mut cloudauth_jws_key {
         let signer = &*p256_signer();
         signer.public_key.unwrap()(signer.ctx)
     };
-    leak(cloudauth_jws_key { kid: text(""), spki, scheme: 0 })
+    leak(cloudauth_jws_key { kid: text(""), spki, scheme: 0, reserved: 0 })
 }
 
 pub(crate) fn jwks_text() -> cloudauth_bytes {
@@ -81,7 +81,7 @@ pub(crate) fn jwks_text() -> cloudauth_bytes {
 }
 
 pub(crate) fn jwks() -> *mut cloudauth_jwks {
-    let (set, text) = (leak(cloudauth_jwks { reserved: [0; 4] }), jwks_text());
+    let (set, text) = (leak(cloudauth_jwks { reserved: [0; 8] }), jwks_text());
     // SAFETY: as the header says.
     let result =
         unsafe { cloudauth_jwks_parse(set, text.ptr.cast_mut(), text.len, std::ptr::null_mut()) };
@@ -193,7 +193,7 @@ fn a_refused_token_tells_every_check_and_no_claims() {
     assert_eq!(at(CLOUDAUTH_JWS_CHECK_ISS), CLOUDAUTH_JWS_PASSED);
     assert_eq!(at(CLOUDAUTH_JWS_CHECK_TYP), CLOUDAUTH_JWS_NOT_ASKED);
     assert_eq!(held(report.checks[CLOUDAUTH_JWS_CHECK_AUD as usize].field), b"aud");
-    assert_eq!(report.claims.reserved, [0; 3]);
+    assert_eq!(report.claims.reserved, [0; 6]);
 }
 
 #[test]
@@ -214,10 +214,10 @@ fn another_key_does_not_verify() {
     let other = cloudauth_core::soft::P256Key::from_bytes(&[6; 32]).unwrap();
     let spki = bytes(cloudauth_core::Signer::public_key(&other));
     let keys = [
-        cloudauth_jws_key { kid: text(""), spki, scheme: 0 },
+        cloudauth_jws_key { kid: text(""), spki, scheme: 0, reserved: 0 },
         // A key for another scheme, and one that is damaged.
         cloudauth_jws_key { scheme: CLOUDAUTH_SCHEME_ECDSA_P384_SHA384, ..unsafe_copy(key()) },
-        cloudauth_jws_key { kid: text(""), spki: text("damaged"), scheme: 0 },
+        cloudauth_jws_key { kid: text(""), spki: text("damaged"), scheme: 0, reserved: 0 },
     ];
     let results = keys.map(|key| {
         let p = Probe::good();

@@ -1,0 +1,126 @@
+//! What single characters mean to a request: one table for every check.
+
+use crate::SMALL;
+
+/// A letter in upper case.
+pub(super) const UPPER: u8 = 1;
+/// Not of a token (RFC 9110, section 5.6.2).
+pub(super) const NO_TOKEN: u8 = 2;
+/// A control character but a tab.
+pub(super) const CONTROL: u8 = 4;
+/// CR, LF.
+pub(super) const LINE_BREAK: u8 = 8;
+/// Not visible ASCII.
+pub(super) const NO_GRAPHIC: u8 = 16;
+/// Percent-encoded by AWS: not unreserved (RFC 3986, section 2.3).
+pub(super) const RESERVED: u8 = 32;
+/// What ends a path: a question mark, a number sign.
+pub(super) const PATH_END: u8 = 64;
+/// A space.
+pub(super) const SPACE: u8 = 128;
+
+/// The classes of a character, without a branch, so that looking for one of them is vectorised.
+const fn work_out(c: u8) -> u8 {
+    let separator =
+        matches!(c, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'{' | b'}');
+    c.is_ascii_uppercase() as u8 * UPPER
+        | (!c.is_ascii_graphic() | separator) as u8 * NO_TOKEN
+        | ((c < 0x20) & (c != b'\t') | (c == 0x7f)) as u8 * CONTROL
+        | ((c == b'\n') | (c == b'\r')) as u8 * LINE_BREAK
+        | !c.is_ascii_graphic() as u8 * NO_GRAPHIC
+        | !crate::encode::percent::unreserved(c) as u8 * RESERVED
+        | ((c == b'?') | (c == b'#')) as u8 * PATH_END
+        | (c == b' ') as u8 * SPACE
+}
+
+/// All that is not ASCII has the same classes.
+const LEN: usize = if SMALL { 128 } else { 256 };
+
+// The loop keeps the index inside the table.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+static CLASSES: [u8; LEN] = {
+    let mut classes = [0; LEN];
+    let mut c = 0;
+    while c < LEN {
+        classes[c] = work_out(c as u8);
+        c += 1;
+    }
+    classes
+};
+
+/// The classes of one character.
+#[inline]
+pub(super) fn of(c: u8) -> u8 {
+    CLASSES.get(usize::from(c)).copied().unwrap_or(const { work_out(0xff) })
+}
+
+/// The classes of all characters of `text`.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+pub(super) fn classes(text: &str) -> u8 {
+    text.bytes().fold(0, |found, c| found | of(c))
+}
+
+/// Whether `text` has a character of one of `CLASSES`.
+#[inline]
+pub(super) fn has<const CLASSES: u8>(text: &str) -> bool {
+    if SMALL {
+        return classes(text) & CLASSES != 0;
+    }
+    // Sixteen at a time and without an early end, so that it is vectorised; the last sixteen may overlap
+    // those before.
+    let among = |found, c: &u8| found | (work_out(*c) & CLASSES);
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk::<16>() else {
+        return bytes.iter().fold(0, among) != 0;
+    };
+    let whole = bytes.as_chunks::<16>().0.iter().chain([last]);
+    whole.fold(0, |found, chunk| chunk.iter().fold(found, among)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_octet_of_a_text_is_looked_at() {
+        for len in 0..70 {
+            let mut text = vec![b'a'; len];
+            assert!(!has::<SPACE>(core::str::from_utf8(&text).unwrap()));
+            for at in 0..len {
+                text[at] = b' ';
+                assert!(has::<SPACE>(core::str::from_utf8(&text).unwrap()));
+                text[at] = b'a';
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_of_looking_agree() {
+        fn agrees<const CLASS: u8>(text: &str) {
+            assert_eq!(has::<CLASS>(text), classes(text) & CLASS != 0, "{text:?}");
+        }
+        for c in '\0'..='\u{100}' {
+            let text = c.to_string();
+            agrees::<UPPER>(&text);
+            agrees::<NO_TOKEN>(&text);
+            agrees::<CONTROL>(&text);
+            agrees::<LINE_BREAK>(&text);
+            agrees::<NO_GRAPHIC>(&text);
+            agrees::<RESERVED>(&text);
+            agrees::<PATH_END>(&text);
+            agrees::<SPACE>(&text);
+        }
+        // What is not ASCII is not told apart: half the table would do.
+        assert!((128..=255).all(|c| of(c) == work_out(0xff)));
+    }
+
+    #[test]
+    fn classes_as_in_rfc_9110() {
+        for c in 0..128u8 {
+            let token = c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+            assert_eq!(of(c) & NO_TOKEN == 0, token, "{c}");
+            assert_eq!(of(c) & UPPER != 0, c.is_ascii_uppercase(), "{c}");
+        }
+        assert_ne!(classes("x-\u{e9}") & NO_TOKEN, 0);
+    }
+}

@@ -1,0 +1,270 @@
+//! The form for microcontrollers: small. The compression function is written here, because the compact form
+//! of the crate `sha2` takes half as many instructions again: it moves every variable in every round, and
+//! works out anew where each word of the message lies.
+
+use zeroize::optimization_barrier;
+
+use super::{INITIAL, octets};
+use crate::out::Sink;
+
+/// The constants of the rounds (FIPS 180-4, section 4.2.2).
+#[rustfmt::skip]
+static ROUNDS: [u32; 64] = [
+    0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
+    0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
+    0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
+    0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967,
+    0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85,
+    0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070,
+    0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
+    0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
+];
+
+/// The compression function (FIPS 180-4, section 6.2.2).
+#[inline(never)]
+fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
+    let mut words = [0u32; 64];
+    for (to, from) in words.iter_mut().zip(block.as_chunks::<4>().0) {
+        *to = u32::from_be_bytes(*from);
+    }
+    // The loop keeps the indices inside.
+    #[allow(clippy::indexing_slicing)]
+    for i in 16..64 {
+        let (early, late) = (words[i - 15], words[i - 2]);
+        let early = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
+        let late = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
+        words[i] =
+            words[i - 16].wrapping_add(early).wrapping_add(words[i - 7]).wrapping_add(late);
+    }
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    for (round, word) in ROUNDS.iter().zip(&words) {
+        h = h.wrapping_add(*round).wrapping_add(*word);
+        h = h.wrapping_add(e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25));
+        h = h.wrapping_add((f ^ g) & e ^ g);
+        d = d.wrapping_add(h);
+        h = h.wrapping_add(a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22));
+        h = h.wrapping_add((a | b) & c | a & b);
+        (a, b, c, d, e, f, g, h) = (h, a, b, c, d, e, f, g);
+    }
+    for (word, add) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *word = word.wrapping_add(add);
+    }
+}
+
+/// Streaming SHA-256 (FIPS 180-4).
+#[derive(Clone)]
+pub struct Sha256 {
+    state: [u32; 8],
+    block: [u8; 64],
+    /// Octets so far; the last of them are in `block`.
+    len: u64,
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sha256 {
+    /// An empty hash.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: INITIAL, block: [0; 64], len: 0 }
+    }
+
+    /// A hash that has taken one block and come to `state`.
+    fn after_block(state: &[u32; 8]) -> Self {
+        Self { state: *state, block: [0; 64], len: 64 }
+    }
+
+    /// Adds `bytes`.
+    // Octet by octet: what a faster copy saves is little beside the compressions.
+    #[inline(never)]
+    pub fn update(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let at = self.len as usize % 64;
+            // The remainder keeps the index inside.
+            #[allow(clippy::indexing_slicing)]
+            {
+                self.block[at] = *byte;
+            }
+            self.len = self.len.wrapping_add(1);
+            if at == 63 {
+                compress(&mut self.state, &self.block);
+            }
+        }
+    }
+
+    /// The digest of all that was added.
+    #[must_use]
+    pub fn finish(mut self) -> [u8; 32] {
+        self.end()
+    }
+
+    /// The digest, leaving nothing behind: what is hashed may be a key.
+    #[inline(never)]
+    fn end(&mut self) -> [u8; 32] {
+        // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
+        let bits = self.len.wrapping_mul(8);
+        self.update(&[0x80]);
+        loop {
+            let at = self.len as usize % 64;
+            self.block.iter_mut().skip(at).for_each(|octet| *octet = 0);
+            if at <= 56 {
+                break;
+            }
+            compress(&mut self.state, &self.block);
+            self.len = 0;
+        }
+        if let Some(to) = self.block.last_chunk_mut() {
+            *to = bits.to_be_bytes();
+        }
+        compress(&mut self.state, &self.block);
+        let digest = octets(&self.state);
+        *self = Self::new();
+        optimization_barrier(self);
+        digest
+    }
+}
+
+impl Sink for Sha256 {
+    fn put(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
+impl core::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Sha256")
+    }
+}
+
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(bytes);
+    hash.end()
+}
+
+/// What a key of HMAC-SHA256 comes to: the states of the inner and the outer hash behind their block of
+/// key. It wipes itself.
+#[derive(Clone)]
+pub(crate) struct KeyStates {
+    inner: [u32; 8],
+    outer: [u32; 8],
+}
+
+impl KeyStates {
+    /// Of `key`, of any length.
+    #[inline(never)]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        // A key longer than the block is hashed first.
+        if key.len() > 64 {
+            let mut hashed = sha256(key);
+            let states = Self::new(&hashed);
+            hashed = [0; 32];
+            optimization_barrier(&hashed);
+            return states;
+        }
+        let mut states = Self { inner: INITIAL, outer: INITIAL };
+        let mut block;
+        for (state, pad) in [(&mut states.inner, 0x36), (&mut states.outer, 0x5c)] {
+            block = [pad; 64];
+            block.iter_mut().zip(key).for_each(|(to, octet)| *to ^= octet);
+            compress(state, &block);
+            block = [0; 64];
+            optimization_barrier(&block);
+        }
+        states
+    }
+
+    /// The tag over `message`.
+    pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(message);
+        mac.finish()
+    }
+
+    /// A MAC under the key.
+    pub(crate) fn mac(&self) -> HmacSha256 {
+        HmacSha256 { inner: Sha256::after_block(&self.inner), outer: self.outer }
+    }
+}
+
+impl Drop for KeyStates {
+    fn drop(&mut self) {
+        self.inner = [0; 8];
+        self.outer = [0; 8];
+        optimization_barrier(self);
+    }
+}
+
+/// A chain of keys: each tag is the key of the next message.
+pub(crate) struct Chain<'m>([&'m [u8]; 3]);
+
+impl<'m> Chain<'m> {
+    /// Always some, unlike the form for hosts.
+    pub(crate) fn new(messages: [&'m [u8]; 3]) -> Option<Self> {
+        Some(Self(messages))
+    }
+
+    /// Puts the last tag in the place of the first key.
+    pub(crate) fn run(self, link: &mut [u8; 32]) {
+        for message in self.0 {
+            *link = KeyStates::new(link).tag(message);
+        }
+    }
+}
+
+/// Streaming HMAC-SHA256 (RFC 2104), already keyed. A clone starts from the keyed state without hashing
+/// the key again; every copy wipes what depends on the key.
+#[derive(Clone)]
+pub struct HmacSha256 {
+    inner: Sha256,
+    outer: [u32; 8],
+}
+
+impl HmacSha256 {
+    /// A MAC under `key`, of any length.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        KeyStates::new(key).mac()
+    }
+
+    /// Adds `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.inner.update(bytes);
+    }
+
+    /// The tag over all that was added.
+    #[must_use]
+    pub fn finish(mut self) -> [u8; 32] {
+        let digest = self.inner.end();
+        self.inner.state = self.outer;
+        self.inner.len = 64;
+        self.inner.update(&digest);
+        self.inner.end()
+    }
+}
+
+impl Drop for HmacSha256 {
+    fn drop(&mut self) {
+        self.inner.state = [0; 8];
+        self.outer = [0; 8];
+        optimization_barrier(self);
+    }
+}
+
+impl Sink for HmacSha256 {
+    fn put(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
+impl core::fmt::Debug for HmacSha256 {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("HmacSha256([key])")
+    }
+}

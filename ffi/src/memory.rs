@@ -1,0 +1,57 @@
+//! What the compiler calls to copy and to fill memory (Arm's run-time ABI, section 4.3.4), for Armv7-M. The
+//! versions that come with Rust are ten times as long, and those of C libraries are not always there.
+//!
+//! They are weak: a definition of the firmware's goes first. C's own memcpy and memset are left alone.
+
+use core::arch::global_asm;
+
+// A word at a time, then what is left; unaligned words are no trouble for Armv7-M.
+global_asm!(
+    ".macro weak_function name",
+    ".weak \\name",
+    ".type \\name, %function",
+    ".thumb_func",
+    "\\name:",
+    ".endm",
+    ".section .text.__aeabi_memcpy, \"ax\", %progbits",
+    "weak_function __aeabi_memcpy",
+    "weak_function __aeabi_memcpy4",
+    "weak_function __aeabi_memcpy8",
+    "subs r2, #4",
+    "blo 2f",
+    "1: ldr r3, [r1], #4",
+    "str r3, [r0], #4",
+    "subs r2, #4",
+    "bhs 1b",
+    "2: adds r2, #4",
+    "beq 4f",
+    "3: ldrb r3, [r1], #1",
+    "strb r3, [r0], #1",
+    "subs r2, #1",
+    "bne 3b",
+    "4: bx lr",
+    ".section .text.__aeabi_memset, \"ax\", %progbits",
+    "weak_function __aeabi_memclr",
+    "weak_function __aeabi_memclr4",
+    "weak_function __aeabi_memclr8",
+    "movs r2, #0",
+    "weak_function __aeabi_memset",
+    "weak_function __aeabi_memset4",
+    "weak_function __aeabi_memset8",
+    "uxtb r2, r2",
+    "orr r2, r2, r2, lsl #8",
+    "orr r2, r2, r2, lsl #16",
+    "subs r1, #4",
+    "blo 2f",
+    "1: str r2, [r0], #4",
+    "subs r1, #4",
+    "bhs 1b",
+    "2: adds r1, #4",
+    "beq 4f",
+    "3: strb r2, [r0], #1",
+    "subs r1, #1",
+    "bne 3b",
+    "4: bx lr",
+    ".text",
+    ".purgem weak_function",
+);

@@ -59,6 +59,8 @@ type Error struct {
 	Code Code
 	// Field is the input that is wrong ("profile ARN"); empty if that cannot be said.
 	Field string
+	// Element is which one of a list is wrong, counted from 1; 0 if it is no list, or if that is not known.
+	Element int
 	// Help is what is expected, or what to do; empty if that cannot be said.
 	Help string
 	// Offset is where parsing stopped, if Code is ErrMalformed and if that is known.
@@ -74,6 +76,9 @@ func (e *Error) Error() string {
 	if e.Field != "" {
 		s.WriteString(": ")
 		s.WriteString(e.Field)
+		if e.Element != 0 {
+			fmt.Fprintf(&s, " %d", e.Element)
+		}
 	}
 	s.WriteString(": ")
 	if e.Help != "" {

@@ -142,7 +142,9 @@ func (c *call) check(result C.cloudauth_result) error {
 	if result == C.CLOUDAUTH_OK {
 		return nil
 	}
-	err := &Error{Op: c.op, Code: Code(result), Field: text(c.err.field), Help: text(c.err.help)}
+	err := &Error{
+		Op: c.op, Code: Code(result), Field: text(c.err.field), Help: text(c.err.help), Element: int(c.err.element),
+	}
 	if err.Code == ErrMalformed {
 		err.Offset = int(c.err.detail)
 	}

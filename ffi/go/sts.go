@@ -97,17 +97,13 @@ func (r *AssumeRole) Response(answer *http.Response) (*AssumedRole, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assumedRole(o), nil
-}
-
-func assumedRole(o *C.cloudauth_sts_role) *AssumedRole {
 	return &AssumedRole{
 		AWSCredentials:   credentials(o.access_key_id, o.secret_access_key, o.session_token, o.expiration),
 		ARN:              text(o.assumed_role_arn),
 		ID:               text(o.assumed_role_id),
 		SourceIdentity:   text(o.source_identity),
 		PackedPolicySize: int64(o.packed_policy_size),
-	}
+	}, nil
 }
 
 // AssumeRoleWithWebIdentity is AWS STS AssumeRoleWithWebIdentity: credentials of a role for a token of
@@ -185,10 +181,16 @@ func (r *AssumeRoleWithWebIdentity) Response(answer *http.Response) (*WebIdentit
 		return nil, err
 	}
 	return &WebIdentityRole{
-		AssumedRole: *assumedRole(&o.role),
-		Subject:     text(o.subject),
-		Audience:    text(o.audience),
-		Provider:    text(o.provider),
+		AssumedRole: AssumedRole{
+			AWSCredentials:   credentials(o.access_key_id, o.secret_access_key, o.session_token, o.expiration),
+			ARN:              text(o.assumed_role_arn),
+			ID:               text(o.assumed_role_id),
+			SourceIdentity:   text(o.source_identity),
+			PackedPolicySize: int64(o.packed_policy_size),
+		},
+		Subject:  text(o.subject),
+		Audience: text(o.audience),
+		Provider: text(o.provider),
 	}, nil
 }
 

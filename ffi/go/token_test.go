@@ -131,6 +131,18 @@ func TestAzureClientAssertion(t *testing.T) {
 	refused(t, err, ErrUnknownNumber, "authority")
 }
 
+// Of a list, the error tells which.
+func TestElement(t *testing.T) {
+	flow := &GCPSelfSigned{Signer: who(t, "P-256").signer, Email: "a@b.example", Scopes: []string{"a", "b", "\xff"}}
+	_, err := flow.Sign(at)
+	var ours *Error
+	if !errors.As(err, &ours) || ours.Code != ErrUTF8 {
+		t.Fatal(err)
+	}
+	equal(t, "element", ours.Element, 3)
+	equal(t, "text", err.Error(), "cloudauth: Google self-signed token: scope 3: expected UTF-8")
+}
+
 // Outputs that are larger than the first buffer.
 func TestLarge(t *testing.T) {
 	id := who(t, "P-256")

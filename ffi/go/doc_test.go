@@ -1,0 +1,9 @@
+package cloudauth
+
+import "testing"
+
+func TestVersion(t *testing.T) {
+	if Version() == "" || !sameABI {
+		t.Fatal(Version(), sameABI)
+	}
+}

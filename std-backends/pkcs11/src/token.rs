@@ -92,6 +92,15 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// Whether it is the same token, perhaps in another slot.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let Self { slot: _, label, serial, model, manufacturer } = self;
+        (label, serial, model, manufacturer)
+            == (&other.label, &other.serial, &other.model, &other.manufacturer)
+    }
+}
+
 /// `Debug` of the texts escapes what a token could put into a log.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +122,8 @@ pub(crate) struct Token {
     login: Mutex<bool>,
     /// Whether its sessions are gone: a new one takes its place.
     lost: AtomicBool,
+    /// Whether they went with the whole module: their numbers may be those of other sessions by now.
+    finalized: AtomicBool,
 }
 
 struct Pool {
@@ -127,8 +138,13 @@ const MAX_SESSIONS: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Token {
-    /// The one token of the module that fits.
-    pub(crate) fn find(module: &Arc<Module>, query: &TokenQuery) -> Result<Arc<Self>> {
+    /// The one token of the module that fits. One that takes the place of `lost` must be the same: the
+    /// URI may fit another one, whose login would then be given the PIN of this one.
+    pub(crate) fn find(
+        module: &Arc<Module>,
+        query: &TokenQuery,
+        lost: Option<&Self>,
+    ) -> Result<Arc<Self>> {
         check_library(module, query)?;
         let mut fitting = Vec::new();
         let mut others = Vec::new();
@@ -151,6 +167,15 @@ impl Token {
             } else {
                 others.push(identity);
             }
+        }
+        if let Some(lost) = lost.map(|lost| &lost.identity) {
+            let (same, other): (Vec<_>, Vec<_>) =
+                fitting.into_iter().partition(|(found, _)| found.is_same_as(lost));
+            if same.is_empty() && !other.is_empty() {
+                let found = list(other.iter().map(|(identity, _)| identity));
+                return Err(Pkcs11Error::Replaced { lost: lost.to_string(), found });
+            }
+            fitting = same;
         }
         let (identity, info) = match fitting.len() {
             1 => fitting.remove(0),
@@ -177,6 +202,7 @@ impl Token {
             returned: Condvar::new(),
             login: Mutex::new(false),
             lost: AtomicBool::new(false),
+            finalized: AtomicBool::new(false),
         });
         tokens.push(token.clone());
         Ok(token)
@@ -186,15 +212,17 @@ impl Token {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Marks the token as lost, and closes the sessions that may be open still.
-    pub(crate) fn retire(self: &Arc<Self>, finalized: bool) {
+    /// Marks the token as lost after `error`, and closes the sessions that may be open still.
+    pub(crate) fn retire(self: &Arc<Self>, error: &CallError) {
+        let _entered = self.module.enter();
+        if error.code() == code::CRYPTOKI_NOT_INITIALIZED {
+            self.finalized.store(true, Ordering::Release);
+        }
         self.lost.store(true, Ordering::Release);
         lock(&self.module.tokens).retain(|t| !Arc::ptr_eq(t, self));
         let idle = core::mem::take(&mut lock(&self.pool).idle);
-        if !finalized {
-            for session in idle {
-                let _ = session.close();
-            }
+        for session in idle {
+            self.discard(session, false);
         }
         self.returned.notify_all();
     }
@@ -218,7 +246,10 @@ impl Token {
         }
         let session = self.session()?;
         let result = self.log_in_to(&session, UserType::User, value.as_deref(), pin);
-        self.put_back(session);
+        match &result {
+            Err(Pkcs11Error::Call(error)) => self.discard(session, error.session_is_gone()),
+            _ => self.put_back(session),
+        }
         result?;
         *done = true;
         Ok(true)
@@ -365,7 +396,7 @@ impl Token {
         let mut pool = lock(&self.pool);
         if self.is_lost() {
             drop(pool);
-            let _ = session.close();
+            self.discard(session, false);
             return;
         }
         pool.idle.push(session);
@@ -375,7 +406,7 @@ impl Token {
 
     /// Gives a session up in which a call failed: an operation may be left open in it.
     pub(crate) fn discard(&self, session: Session, gone: bool) {
-        if !gone {
+        if !gone && !self.finalized.load(Ordering::Acquire) {
             let _ = session.close();
         }
         let mut pool = lock(&self.pool);

@@ -15,7 +15,7 @@ use cryptoki::session::Session;
 use crate::error::{CallError, Pkcs11Error, Result};
 use crate::mechanism::{Mechanism, SHA256_DIGEST_INFO};
 use crate::modules::{Module, ModulePolicy};
-use crate::object::{self, Kind, ObjectQuery};
+use crate::object::{self, KeyClass, ObjectQuery};
 use crate::token::{Pin, PinProvider, Token, TokenQuery};
 
 /// Which key of which token, through which module.
@@ -41,7 +41,7 @@ struct Live {
 struct Handle {
     module: Arc<Module>,
     query: KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     pin: Pin,
     live: RwLock<Arc<Live>>,
     /// How often the key was found.
@@ -67,7 +67,7 @@ struct Found {
 impl Handle {
     fn open(
         query: KeyQuery,
-        kind: Kind,
+        kind: KeyClass,
         pin: Box<PinProvider>,
         policy: &ModulePolicy,
     ) -> Result<Self> {
@@ -136,8 +136,7 @@ impl Handle {
         }
         lost.token.retire(&why);
         self.module.revive(&why)?;
-        let found =
-            find_again(&self.module, &self.query, self.kind, &self.pin, Some(&lost.token))?;
+        let found = find_again(&self.module, &self.query, self.kind, &self.pin, Some(&lost.token))?;
         if found.facts.public_key != self.facts.public_key {
             return Err(Pkcs11Error::Key(
                 "the token has another key in this place now; open the key again".to_owned(),
@@ -165,7 +164,7 @@ impl Handle {
 fn find_again(
     module: &Arc<Module>,
     query: &KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     pin: &Pin,
     lost: Option<&Token>,
 ) -> Result<Found> {
@@ -192,7 +191,7 @@ fn find_again(
 fn find(
     module: &Arc<Module>,
     query: &KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     pin: &Pin,
     lost: Option<&Token>,
 ) -> core::result::Result<Found, (Option<Arc<Token>>, Pkcs11Error)> {
@@ -218,13 +217,13 @@ fn read(
     session: &Session,
     token: &Token,
     query: &KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     logged_in: bool,
 ) -> Result<(ObjectHandle, Facts)> {
     let key = object::find(session, token, kind, &query.object, logged_in)?;
     let public_key = match kind {
-        Kind::Private => object::public_key(session, &key)?,
-        Kind::Secret => {
+        KeyClass::Private => object::public_key(session, &key)?,
+        KeyClass::Secret => {
             object::check_mac(&key)?;
             Vec::new()
         }
@@ -252,7 +251,7 @@ impl TokenKey {
     /// # Errors
     /// [`Pkcs11Error`] names the call, its return code and what to do.
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
-        let handle = Handle::open(query, Kind::Private, pin, policy)?;
+        let handle = Handle::open(query, KeyClass::Private, pin, policy)?;
         let key = PublicKey::from_spki(&handle.facts.public_key)
             .map_err(|e| Pkcs11Error::Key(e.to_string()))?;
         let token = handle.live().token.clone();
@@ -366,7 +365,7 @@ impl TokenMac {
     /// # Errors
     /// [`Pkcs11Error`] names the call, its return code and what to do.
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
-        let handle = Handle::open(query, Kind::Secret, pin, policy)?;
+        let handle = Handle::open(query, KeyClass::Secret, pin, policy)?;
         let token = handle.live().token.clone();
         let entered = handle.module.enter();
         if !handle.signs_with(&token, Mechanism::Sha256Hmac) {

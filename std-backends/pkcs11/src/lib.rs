@@ -20,6 +20,7 @@
 
 mod error;
 mod key;
+pub mod manage;
 mod mechanism;
 mod modules;
 mod object;
@@ -29,5 +30,5 @@ mod token;
 pub use error::{CallError, Pkcs11Error, Result};
 pub use key::{KeyQuery, TokenKey, TokenMac};
 pub use modules::{ALLOWED_MODULES_VARIABLE, MODULE_VARIABLE, ModulePolicy};
-pub use object::ObjectQuery;
+pub use object::{KeyClass, ObjectQuery};
 pub use token::{PinProvider, TokenQuery};

@@ -158,7 +158,9 @@ impl Rights {
             match below {
                 Some(below) if trusted && sticky && own(below.owner) => return None,
                 Some(_) if trusted && sticky => {
-                    return Some("can be filled by every user, and the entry in it is another user's");
+                    return Some(
+                        "can be filled by every user, and the entry in it is another user's",
+                    );
                 }
                 _ => return Some("can be changed by every user"),
             }

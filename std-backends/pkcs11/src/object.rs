@@ -23,7 +23,7 @@ pub struct ObjectQuery {
 }
 
 impl ObjectQuery {
-    pub(crate) fn template(&self, kind: Kind) -> Vec<Attribute> {
+    pub(crate) fn template(&self, kind: KeyClass) -> Vec<Attribute> {
         let mut template = vec![Attribute::Class(kind.class())];
         template.extend(self.label.clone().map(Attribute::Label));
         template.extend(self.id.clone().map(Attribute::Id));
@@ -31,14 +31,17 @@ impl ObjectQuery {
     }
 }
 
-/// What kind of key is looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+/// The class of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyClass {
+    /// A private key: it signs.
     Private,
+    /// A secret key: it makes tags.
     Secret,
 }
 
-impl Kind {
+impl KeyClass {
     pub(crate) fn class(self) -> ObjectClass {
         match self {
             Self::Private => ObjectClass::PRIVATE_KEY,
@@ -137,6 +140,15 @@ impl Attributes {
         })
     }
 
+    /// A number, when the object has it.
+    pub(crate) fn number(&self, kind: AttributeType) -> Option<u64> {
+        self.find(|a| match a {
+            #[allow(clippy::useless_conversion)] // it has 32 bits on some systems
+            Attribute::ValueLen(n) if a.attribute_type() == kind => Some(u64::from(**n)),
+            _ => None,
+        })
+    }
+
     pub(crate) fn key_type(&self) -> Option<KeyType> {
         self.find(|a| match a {
             Attribute::KeyType(t) => Some(*t),
@@ -153,18 +165,18 @@ fn bytes(session: &Session, object: ObjectHandle, kind: AttributeType) -> Result
 /// A key that was found, with what every key has.
 pub(crate) struct Object {
     pub(crate) handle: ObjectHandle,
-    kind: Kind,
+    pub(crate) class: KeyClass,
     pub(crate) attributes: Attributes,
 }
 
 impl Object {
-    pub(crate) fn read(session: &Session, handle: ObjectHandle, kind: Kind) -> Result<Self> {
+    pub(crate) fn read(session: &Session, handle: ObjectHandle, class: KeyClass) -> Result<Self> {
         use AttributeType as A;
 
         let kinds = [A::KeyType, A::Label, A::Id, A::Sign, A::AlwaysAuthenticate];
         // Only private keys have the last one.
-        let kinds = if kind == Kind::Private { &kinds[..] } else { &kinds[..4] };
-        Ok(Self { handle, kind, attributes: Attributes::read(session, handle, kinds)? })
+        let kinds = if class == KeyClass::Private { &kinds[..] } else { &kinds[..4] };
+        Ok(Self { handle, class, attributes: Attributes::read(session, handle, kinds)? })
     }
 
     /// Whether each signature wants a login of its own.
@@ -185,7 +197,7 @@ impl fmt::Display for Object {
             _ => "",
         };
         let label = String::from_utf8_lossy(self.attributes.bytes(AttributeType::Label));
-        write!(f, "{key_type}{} (object {label:?}, id=", self.kind.name())?;
+        write!(f, "{key_type}{} (object {label:?}, id=", self.class.name())?;
         for byte in self.attributes.bytes(AttributeType::Id) {
             write!(f, "%{byte:02x}")?;
         }
@@ -193,7 +205,7 @@ impl fmt::Display for Object {
     }
 }
 
-pub(crate) fn describe_all(session: &Session, objects: &[ObjectHandle], kind: Kind) -> String {
+pub(crate) fn describe_all(session: &Session, objects: &[ObjectHandle], kind: KeyClass) -> String {
     const SHOWN: usize = 20;
     let mut names: Vec<_> = objects
         .iter()
@@ -211,7 +223,7 @@ pub(crate) fn describe_all(session: &Session, objects: &[ObjectHandle], kind: Ki
 pub(crate) fn find(
     session: &Session,
     token: &Token,
-    kind: Kind,
+    kind: KeyClass,
     query: &ObjectQuery,
     logged_in: bool,
 ) -> Result<Object> {
@@ -301,9 +313,8 @@ pub(crate) fn public_key(session: &Session, key: &Object) -> Result<Vec<u8>> {
     };
     let own = match read(key.handle)? {
         Some(own) => Some(own),
-        None => {
-            Some(bytes(session, key.handle, AttributeType::PublicKeyInfo)?).filter(|i| !i.is_empty())
-        }
+        None => Some(bytes(session, key.handle, AttributeType::PublicKeyInfo)?)
+            .filter(|i| !i.is_empty()),
     };
     if let (Some(twin), Some(own)) = (&of_twin, &own)
         && twin != own
@@ -379,7 +390,8 @@ pub(crate) const P256: [&[u8]; 3] = [
     b"\x13\x0asecp256r1",
     b"\x13\x0aprime256v1",
 ];
-pub(crate) const P384: [&[u8]; 2] = [&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22], b"\x13\x09secp384r1"];
+pub(crate) const P384: [&[u8]; 2] =
+    [&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22], b"\x13\x09secp384r1"];
 
 fn ec(object: &Attributes, session: &Session, key: &Object) -> Result<Option<Vec<u8>>> {
     let point = object.bytes(AttributeType::EcPoint);

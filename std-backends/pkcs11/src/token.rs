@@ -343,6 +343,24 @@ impl Token {
         Err(Pkcs11Error::Pin(format!("{}: {fault}", self.identity)))
     }
 
+    pub(crate) fn label(&self) -> &str {
+        &self.identity.label
+    }
+
+    pub(crate) fn serial(&self) -> &str {
+        &self.identity.serial
+    }
+
+    /// A session that reads, outside the pool. It is closed when it is dropped.
+    pub(crate) fn reader(&self) -> Result<Session> {
+        Ok(self.module.context.open_ro_session(self.identity.slot)?)
+    }
+
+    /// A session that may write, outside the pool. It is closed when it is dropped.
+    pub(crate) fn writer(&self) -> Result<Session> {
+        Ok(self.module.context.open_rw_session(self.identity.slot)?)
+    }
+
     /// How errors say that a PIN is needed.
     pub(crate) fn no_pin(&self) -> String {
         no_pin(&self.identity)

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -92,6 +92,14 @@ impl KeyUri {
             _ => return Err(KeyError::uri(format!("unknown scheme; expected {SCHEMES}"))),
         };
         Ok(Self { text: Zeroizing::new(text.to_owned()), target })
+    }
+
+    /// The URI of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse): for an empty path, or one that is too long.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        Self::parse(&format!("file:{}", encode_path(path)))
     }
 
     /// The scheme.
@@ -297,6 +305,22 @@ fn check_characters(rest: &str) -> Result<()> {
     Ok(())
 }
 
+/// A path as it stands in a `file:` URI.
+pub(crate) fn encode_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let encoded: String = bytes
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
+                char::from(*b).to_string()
+            }
+            b => format!("%{b:02X}"),
+        })
+        .collect();
+    // file://x would be a host.
+    let host = if encoded.starts_with("//") { "//" } else { "" };
+    format!("{host}{encoded}")
+}
+
 /// The path of a `file:` URI, for [`SecretRef`] too.
 pub(crate) fn decode_path(path: &str) -> Result<PathBuf> {
     check_characters(path)?;
@@ -411,6 +435,15 @@ mod tests {
             Err(KeyError::Uri { help } | KeyError::SecretReference { help }) => help,
             other => panic!("{text}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn paths_survive_their_uri() {
+        for path in ["key.pem", "/a b/%3f?#ü", "//x", "-", "a\nb", "~"] {
+            let uri = KeyUri::of_file(Path::new(path)).unwrap();
+            assert_eq!(file(&uri.text), Path::new(path));
+        }
+        assert!(KeyUri::of_file(Path::new("")).is_err());
     }
 
     #[test]

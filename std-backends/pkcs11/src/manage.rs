@@ -115,17 +115,16 @@ pub fn generate(
     check_named(&query.object)?;
     with(query, pin, policy, true, |session, token| {
         let name = new_name(session, token, &query.object)?;
-        let (mechanism, key_type, parameters) = match kind {
+        let (mechanism, parameters) = match kind {
             NewKey::Rsa { bits } => (
                 Mechanism::RsaPkcsKeyPairGen,
-                KeyType::RSA,
                 vec![
                     Attribute::ModulusBits(Ulong::from(cryptoki_sys::CK_ULONG::from(bits))),
                     Attribute::PublicExponent(vec![1, 0, 1]),
                 ],
             ),
-            NewKey::P256 => (Mechanism::EccKeyPairGen, KeyType::EC, vec![parameters(P256)]),
-            NewKey::P384 => (Mechanism::EccKeyPairGen, KeyType::EC, vec![parameters(P384)]),
+            NewKey::P256 => (Mechanism::EccKeyPairGen, vec![parameters(P256)]),
+            NewKey::P384 => (Mechanism::EccKeyPairGen, vec![parameters(P384)]),
             NewKey::Hmac => {
                 let mut template = secret_template(&name);
                 template.push(Attribute::ValueLen(Ulong::from(32)));
@@ -133,9 +132,9 @@ pub fn generate(
                 return finish(session, token, KeyClass::Secret, made, None);
             }
         };
-        let mut public = public_template(&name, key_type);
+        let mut public = public_template(&name);
         public.extend(parameters);
-        let private = private_template(&name, key_type);
+        let private = private_template(&name);
         let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
         finish(session, token, KeyClass::Private, private, Some(public))
     })
@@ -173,7 +172,7 @@ pub fn import(
         };
         let class = if public.is_some() { KeyClass::Private } else { KeyClass::Secret };
         let mut template = Wiped(match class {
-            KeyClass::Private => private_template(&name, key_type),
+            KeyClass::Private => private_template(&name),
             KeyClass::Secret => secret_template(&name),
         });
         template.0.extend([Attribute::Class(class.class()), Attribute::KeyType(key_type)]);
@@ -181,7 +180,7 @@ pub fn import(
         let key = session.create_object(&template.0)?;
         drop(template);
         let Some(public) = public else { return finish(session, token, class, key, None) };
-        let mut template = public_template(&name, key_type);
+        let mut template = public_template(&name);
         template.extend([Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(key_type)]);
         template.extend(public);
         match session.create_object(&template) {
@@ -420,30 +419,30 @@ fn finish(
     checked
 }
 
-fn public_template(name: &[Attribute], key_type: KeyType) -> Vec<Attribute> {
+fn public_template(name: &[Attribute]) -> Vec<Attribute> {
     let mut template = name.to_vec();
-    template.extend([Attribute::Private(false), Attribute::Verify(true)]);
-    if key_type == KeyType::RSA {
-        template.extend([Attribute::Encrypt(false), Attribute::Wrap(false)]);
-    }
+    template.extend([
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+    ]);
     template
 }
 
 /// It signs, and does nothing else: what is not said here, some tokens allow.
-fn private_template(name: &[Attribute], key_type: KeyType) -> Vec<Attribute> {
+fn private_template(name: &[Attribute]) -> Vec<Attribute> {
     let mut template = kept(name);
-    if key_type == KeyType::RSA {
-        template.extend([
-            Attribute::Decrypt(false),
-            Attribute::SignRecover(false),
-            Attribute::Unwrap(false),
-        ]);
-    } else {
-        template.push(Attribute::Derive(false));
-    }
+    template.extend([
+        Attribute::Decrypt(false),
+        Attribute::SignRecover(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+    ]);
     template
 }
 
+/// It makes tags, and does nothing else.
 fn secret_template(name: &[Attribute]) -> Vec<Attribute> {
     let mut template = kept(name);
     template.extend([

@@ -135,7 +135,7 @@ impl Handle {
             return Ok(live.clone());
         }
         lost.token.retire(&why);
-        self.module.revive(&why)?;
+        self.module.revive(&why, lost.token.epoch)?;
         let found = find_again(&self.module, &self.query, self.kind, &self.pin, Some(&lost.token))?;
         if found.facts.public_key != self.facts.public_key {
             return Err(Pkcs11Error::Key(
@@ -168,20 +168,21 @@ fn find_again(
     pin: &Pin,
     lost: Option<&Token>,
 ) -> Result<Found> {
+    let epoch = module.epoch();
     let error = match find(module, query, kind, pin, lost) {
         Ok(found) => return Ok(found),
         Err((token, Pkcs11Error::Call(error))) if error.is_loss() => {
             if let Some(token) = token {
                 token.retire(&error);
             }
-            module.revive(&error)?;
+            module.revive(&error, epoch)?;
             Pkcs11Error::Call(error)
         }
         Err((None, error @ (Pkcs11Error::Token(_) | Pkcs11Error::Replaced { .. }))) => error,
         Err((_, error)) => return Err(error),
     };
     // Where it cannot restart, a lost session may be all that was wrong.
-    if !module.restart()? && !matches!(error, Pkcs11Error::Call(_)) {
+    if !module.restart(lost)? && !matches!(error, Pkcs11Error::Call(_)) {
         return Err(error);
     }
     find(module, query, kind, pin, lost).map_err(|(_, error)| error)

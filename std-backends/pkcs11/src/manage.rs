@@ -250,10 +250,15 @@ fn with<T>(
     let entered = module.enter();
     let token = Token::find(&module, &query.token, None)?;
     let run = || {
-        if !token.login(&Pin::new(pin))? {
+        let pin = Pin::new(pin);
+        let mut logged_in = token.login(&pin)?;
+        let session = if write { token.writer() } else { token.reader() }?;
+        if logged_in && token.has_logged_out(&session)? {
+            logged_in = token.login(&pin)?;
+        }
+        if !logged_in {
             return Err(Pkcs11Error::Pin(token.no_pin()));
         }
-        let session = if write { token.writer() } else { token.reader() }?;
         then(&session, &token)
     };
     let result = run();
@@ -263,7 +268,7 @@ fn with<T>(
     {
         // Not tried again, because it may have been done; but the next call starts afresh.
         token.retire(error);
-        module.revive(error)?;
+        module.revive(error, token.epoch)?;
     }
     result
 }

@@ -1,6 +1,6 @@
 //! Which modules are loaded, and from where: a module is code that runs in this process.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -234,8 +234,12 @@ pub(crate) struct Module {
     /// Whether it was `C_Initialize` of this crate that initialised it, as far as can be seen: when
     /// another part of the process finalizes and initialises it between two calls, nothing shows it.
     ours: AtomicBool,
+    /// How often it was initialised here.
+    epoch: AtomicU64,
     /// Held for reading by every call, for writing by a restart.
     gate: RwLock<()>,
+    /// Held while one thread revives it.
+    reviving: Mutex<()>,
     /// The tokens in use, each with one login and one pool of sessions.
     pub(crate) tokens: Mutex<Vec<Arc<Token>>>,
     /// PINs that a token (by serial number) refused: they are not tried again.
@@ -274,7 +278,9 @@ impl Module {
             raw,
             process,
             ours: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
             gate: RwLock::new(()),
+            reviving: Mutex::new(()),
             tokens: Mutex::new(Vec::new()),
             refused: Mutex::new(Vec::new()),
         });
@@ -283,11 +289,18 @@ impl Module {
         Ok(module)
     }
 
-    /// `C_Initialize` after `error`, which may have been that another part of the process finalized the
-    /// module: whoever initialises it then, it is not what was initialised here before.
-    pub(crate) fn revive(&self, error: &CallError) -> Result<()> {
+    /// How often the module was initialised here.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// `C_Initialize` after `error` of a call that was made after `epoch`. It may say that another part of
+    /// the process finalized the module: whoever initialises it then, it is not what was initialised here
+    /// before. Unless another thread has done that here since.
+    pub(crate) fn revive(&self, error: &CallError, epoch: u64) -> Result<()> {
         let _entered = self.enter();
-        if error.code() == code::CRYPTOKI_NOT_INITIALIZED {
+        let _one = lock(&self.reviving);
+        if error.code() == code::CRYPTOKI_NOT_INITIALIZED && self.epoch() == epoch {
             self.ours.store(false, Ordering::Relaxed);
         }
         self.initialize()
@@ -300,6 +313,7 @@ impl Module {
         match self.context.initialize(CInitializeArgs::new(flags)) {
             Ok(()) => {
                 self.ours.store(true, Ordering::Relaxed);
+                self.epoch.fetch_add(1, Ordering::Release);
                 Ok(())
             }
             Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
@@ -313,18 +327,27 @@ impl Module {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `C_Finalize` and `C_Initialize`, when the module was initialised here and no token of it is in
-    /// use: some modules (SoftHSM) see a token that came, or came back, in no other way. `false`: not
-    /// done.
-    pub(crate) fn restart(&self) -> Result<bool> {
+    /// `C_Finalize` and `C_Initialize`, when the module was initialised here and no other token of it is in
+    /// use than `lost`: some modules (SoftHSM) see a token that came, or came back, in no other way.
+    /// `false`: not done.
+    pub(crate) fn restart(&self, lost: Option<&Token>) -> Result<bool> {
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        if !self.ours.load(Ordering::Relaxed) || !lock(&self.tokens).is_empty() {
+        let mut tokens = lock(&self.tokens);
+        // Nobody holds it but the list, or it is the lost one, which another key has not noticed yet.
+        let gone = |token: &Arc<Token>| {
+            Arc::strong_count(token) == 1 || lost.is_some_and(|lost| token.is_same_as(lost))
+        };
+        if !self.ours.load(Ordering::Relaxed) || !tokens.iter().all(gone) {
             return Ok(false);
         }
         match self.context.clone().finalize() {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
             Err(e) => return Err(e.into()),
         }
+        for token in tokens.drain(..) {
+            token.finalized();
+        }
+        drop(tokens);
         self.ours.store(false, Ordering::Relaxed);
         self.initialize()?;
         Ok(true)

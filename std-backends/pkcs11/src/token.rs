@@ -116,6 +116,8 @@ impl fmt::Display for Identity {
 /// A token that is in use.
 pub(crate) struct Token {
     pub(crate) module: Arc<Module>,
+    /// [`Module::epoch`] when it was found.
+    pub(crate) epoch: u64,
     identity: Identity,
     pool: Mutex<Pool>,
     returned: Condvar,
@@ -197,6 +199,7 @@ impl Token {
         };
         let token = Arc::new(Self {
             module: module.clone(),
+            epoch: module.epoch(),
             identity,
             pool: Mutex::new(Pool { idle: Vec::new(), open: 0, limit }),
             returned: Condvar::new(),
@@ -227,6 +230,19 @@ impl Token {
         self.returned.notify_all();
     }
 
+    /// Marks the token as lost with the whole module; its sessions are gone. It is in no list any more.
+    pub(crate) fn finalized(&self) {
+        self.finalized.store(true, Ordering::Release);
+        self.lost.store(true, Ordering::Release);
+        lock(&self.pool).idle.clear();
+        self.returned.notify_all();
+    }
+
+    /// Whether it is the same token, perhaps in another slot.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.identity.is_same_as(&other.identity)
+    }
+
     /// Logs in as the user, once. `false`: the token wants a login, but there is no PIN; what is not
     /// private can be used all the same.
     pub(crate) fn login(&self, pin: &Pin) -> Result<bool> {
@@ -253,6 +269,23 @@ impl Token {
         result?;
         *done = true;
         Ok(true)
+    }
+
+    /// Whether another part of the process ended the login, in which case it is forgotten here too. Then
+    /// private keys are not there to be seen, and no call says why.
+    pub(crate) fn has_logged_out(&self, session: &Session) -> Result<bool> {
+        use cryptoki::session::SessionState;
+
+        let public = matches!(
+            session.get_session_info()?.session_state(),
+            SessionState::RoPublic | SessionState::RwPublic
+        );
+        let info = self.module.context.get_token_info(self.identity.slot)?;
+        if public && info.login_required() {
+            *lock(&self.login) = false;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// The login that a key with CKA_ALWAYS_AUTHENTICATE wants after each `C_SignInit`.

@@ -119,6 +119,10 @@ pub(crate) struct Token {
     /// [`Module::epoch`] when it was found.
     pub(crate) epoch: u64,
     identity: Identity,
+    /// Whether keys are seen after a login only (CKF_LOGIN_REQUIRED).
+    login_required: bool,
+    /// Whether the PIN is entered at the device (CKF_PROTECTED_AUTHENTICATION_PATH).
+    own_entry: bool,
     pool: Mutex<Pool>,
     returned: Condvar,
     login: Mutex<bool>,
@@ -201,6 +205,8 @@ impl Token {
             module: module.clone(),
             epoch: module.epoch(),
             identity,
+            login_required: info.login_required(),
+            own_entry: info.protected_authentication_path(),
             pool: Mutex::new(Pool { idle: Vec::new(), open: 0, limit }),
             returned: Condvar::new(),
             login: Mutex::new(false),
@@ -250,14 +256,12 @@ impl Token {
         if *done {
             return Ok(true);
         }
-        let info = self.module.context.get_token_info(self.identity.slot)?;
-        if !info.login_required() {
+        if !self.login_required {
             *done = true;
             return Ok(true);
         }
-        let own_entry = info.protected_authentication_path();
         let value = pin.get()?;
-        if value.is_none() && !own_entry {
+        if value.is_none() && !self.own_entry {
             return Ok(false);
         }
         let session = self.session()?;
@@ -280,8 +284,7 @@ impl Token {
             session.get_session_info()?.session_state(),
             SessionState::RoPublic | SessionState::RwPublic
         );
-        let info = self.module.context.get_token_info(self.identity.slot)?;
-        if public && info.login_required() {
+        if public && self.login_required {
             *lock(&self.login) = false;
             return Ok(true);
         }
@@ -290,9 +293,8 @@ impl Token {
 
     /// The login that a key with CKA_ALWAYS_AUTHENTICATE wants after each `C_SignInit`.
     pub(crate) fn authenticate(&self, session: &Session, pin: &Pin) -> Result<()> {
-        let info = self.module.context.get_token_info(self.identity.slot)?;
         let value = pin.get()?;
-        if value.is_none() && !info.protected_authentication_path() {
+        if value.is_none() && !self.own_entry {
             return Err(Pkcs11Error::Pin(no_pin(&self.identity)));
         }
         self.log_in_to(session, UserType::ContextSpecific, value.as_deref(), pin)

@@ -237,6 +237,13 @@ def test_pin_sources(cloudauth, token, identities, tmp_path):
     assert cloudauth.text(*args, uri, env={**allowed, "PATH": os.environ["PATH"]}) == expected
     done = cloudauth.run(*args, uri, env=conf)
     assert done.returncode == 3 and "CLOUDAUTH_KEY_PIN_COMMAND" in done.stderr
+    # The operator allows a whole command: the URI adds no argument to it, and takes none away.
+    more = token.uri("rsa-2048", f"&pin-source=%7C{program}%20--more")
+    done = cloudauth.run(*args, more, env={**allowed, "PATH": os.environ["PATH"]})
+    assert done.returncode == 3 and "all its arguments" in done.stderr
+    whole = {**allowed, "CLOUDAUTH_KEY_PIN_COMMAND": f"{program} --more", "PATH": os.environ["PATH"]}
+    assert cloudauth.text(*args, more, env=whole) == expected
+    assert cloudauth.run(*args, uri, env=whole).returncode == 3
     file.chmod(0o644)
     uri = token.uri("rsa-2048", f"&pin-source=file:{file}")
     done = cloudauth.run(*args, uri, env=conf)

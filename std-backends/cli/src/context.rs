@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 use cloudauth_core::signer::MAX_SIGNATURE_LEN;
 use cloudauth_core::{Attempt, Exchange, HttpRequest, UnixTime};
-use cloudauth_keys::{Key, KeyUri, MacKey, SecretRef, Warning};
+use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, SecretRef, Warning};
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
@@ -55,6 +55,8 @@ impl DryRun {
 
 pub(crate) struct Context {
     pub(crate) output: Output,
+    /// Asks for PINs and passphrases at the terminal.
+    pub(crate) prompt: Prompt,
     time: Option<UnixTime>,
 }
 
@@ -64,8 +66,8 @@ pub(crate) const MAX_REQUEST: u64 = 64 << 20;
 const MAX_CERTIFICATES: u64 = 1 << 20;
 
 impl Context {
-    pub(crate) const fn new(global: Global) -> Self {
-        Self { output: global.output, time: global.time }
+    pub(crate) fn new(global: Global) -> Self {
+        Self { output: global.output, prompt: crate::terminal::prompt(), time: global.time }
     }
 
     pub(crate) fn now(&self) -> Result<UnixTime, CliError> {
@@ -78,22 +80,19 @@ impl Context {
     }
 
     pub(crate) fn attempt(&self) -> Result<Attempt, CliError> {
-        let mut random = [0u8; 32];
-        getrandom::fill(&mut random)
-            .map_err(|e| CliError::input("random source of the system", e))?;
-        Ok(Attempt::new(self.now()?, random))
+        Ok(Attempt::new(self.now()?, random()?))
     }
 
     /// Opens a signing key, and passes its warnings on to standard error.
     pub(crate) fn key(&self, uri: &str) -> Result<Key, CliError> {
-        let key = Key::open(&key_uri(uri)?)?;
+        let key = Key::open_with(&key_uri(uri)?, &self.prompt)?;
         warn(key.warnings());
         Ok(key)
     }
 
     /// Opens an AWS secret access key, in the same way.
     pub(crate) fn mac_key(&self, uri: &str) -> Result<MacKey, CliError> {
-        let key = MacKey::open(&key_uri(uri)?)?;
+        let key = MacKey::open_with(&key_uri(uri)?, &self.prompt)?;
         warn(key.warnings());
         Ok(key)
     }
@@ -164,8 +163,15 @@ impl Context {
     }
 }
 
+/// Fresh random octets of the system.
+pub(crate) fn random() -> Result<[u8; 32], CliError> {
+    let mut random = [0u8; 32];
+    getrandom::fill(&mut random).map_err(|e| CliError::input("random source of the system", e))?;
+    Ok(random)
+}
+
 /// What has no colon names no key. It is not repeated: it may be the secret.
-fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
+pub(crate) fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
     if !uri.contains(':') {
         return Err(CliError::Key(
             "key URI: no scheme; a key file is written file:PATH, a variable env:NAME. If this was the \
@@ -176,7 +182,7 @@ fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
     Ok(KeyUri::parse(uri)?)
 }
 
-fn warn(warnings: &[Warning]) {
+pub(crate) fn warn(warnings: &[Warning]) {
     for warning in warnings {
         let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
     }

@@ -9,7 +9,9 @@ mod demo;
 mod error;
 mod gcp;
 mod jwt;
+mod key;
 mod raw_request;
+mod terminal;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -29,10 +31,11 @@ Keys are named by URI:
   env:NAME    the same, in an environment variable
   pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so
               a key in a PKCS#11 token (RFC 7512); &pin-source=file:PATH, env:NAME or fd:N for its
-              PIN, else the variable CLOUDAUTH_KEY_PIN
+              PIN, else the variable CLOUDAUTH_KEY_PIN, else it is asked for at the terminal
 
-CLOUDAUTH_KEY_PASSPHRASE holds the passphrase of an encrypted key where none is named. For the AWS
-commands that sign with a secret access key, --key names a file or a variable with the bare secret.
+CLOUDAUTH_KEY_PASSPHRASE holds the passphrase of an encrypted key where none is named; else it is asked
+for at the terminal. For the AWS commands that sign with a secret access key, --key names a file or a
+variable with the bare secret, or a secret key in a token. cloudauth key --help is about keys themselves.
 
 What --dry-run prints holds live secrets: tokens, client secrets, signatures that count until they expire.
 
@@ -65,6 +68,9 @@ enum Command {
     /// Signed tokens (JWT): verify them
     #[command(subcommand)]
     Jwt(jwt::Command),
+    /// Keys: make, import, show, test and delete them in devices
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +90,15 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
+    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if args.iter().zip(args.iter().skip(1).map(Some).chain([None])).any(is_aws_secret) {
+        return fail(&CliError::Usage(
+            "--aws-secret takes no value: the secret access key itself must not stand on the command \
+             line, where every user of this machine can read it; name its file with --from, or pipe it \
+             in with --from -"
+                .to_owned(),
+        ));
+    }
     if std::env::args_os().any(|arg| holds_pin(&arg.to_string_lossy())) {
         return fail(&CliError::Usage(
             "a PIN itself (pin-value) is on the command line, where every user of this machine can read \
@@ -99,6 +114,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(&context),
         Command::Gcp(command) => gcp::run(&command, &context),
         Command::Jwt(command) => jwt::run(&command, &context),
+        Command::Key(command) => key::run(&command, &context),
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -119,6 +135,12 @@ fn is_secret(arg: &str) -> bool {
             && token.split('.').count() == 3
             && token.bytes().all(in_token)
             && !Path::new(value).exists()
+}
+
+/// Whether something stands behind the flag for a secret access key.
+fn is_aws_secret((arg, next): (&String, Option<&String>)) -> bool {
+    arg.starts_with("--aws-secret=")
+        || arg == "--aws-secret" && next.is_some_and(|next| !next.starts_with("--"))
 }
 
 /// Whether an argument is a key URI with a PIN in it, or was meant as one.

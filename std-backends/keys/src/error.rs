@@ -144,6 +144,28 @@ pub enum KeyError {
         /// What to do.
         help: &'static str,
     },
+    /// The person at the terminal gave no PIN or passphrase.
+    #[error("{help}")]
+    Prompt {
+        /// Why not, and what to do.
+        help: String,
+    },
+    /// Something that cannot be done with keys of this kind.
+    #[error("{what}: {help}")]
+    NotDone {
+        /// The operation and the place.
+        what: String,
+        /// Why, and what to do.
+        help: String,
+    },
+    /// A new key file could not be written.
+    #[error("write {place}: {reason}")]
+    NotWritten {
+        /// The file.
+        place: String,
+        /// The system's reason.
+        reason: io::ErrorKind,
+    },
     /// A Google service-account JSON whose field cannot be used.
     #[error("parse {place}: service-account JSON, {field}: {help}")]
     ServiceAccount {

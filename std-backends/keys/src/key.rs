@@ -16,8 +16,8 @@ use crate::software::SoftwareKey;
 use crate::token::CheckedToken;
 use crate::uri::Target;
 use crate::{
-    GoogleAccount, KeyAlgorithm, KeyError, KeyUri, PASSPHRASE_VARIABLE, Result, SecretRef, Warning,
-    files,
+    GoogleAccount, KeyAlgorithm, KeyError, KeyUri, PASSPHRASE_VARIABLE, Prompt, Result, SecretRef,
+    Warning, files,
 };
 
 /// A signing key, opened. It is `Send` and `Sync`, and its private half never shows.
@@ -48,39 +48,22 @@ impl Key {
     /// # Errors
     /// [`KeyError`] names the place, what is wrong with it and the way out.
     pub fn open(uri: &KeyUri) -> Result<Self> {
-        let mut warnings = Vec::new();
+        Self::open_with(uri, &Prompt::none())
+    }
+
+    /// As [`open`](Self::open); a PIN or passphrase that no source names is asked for.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(uri: &KeyUri, prompt: &Prompt) -> Result<Self> {
         let place = uri.place();
-        let (text, passphrase) = match uri.target() {
-            Target::File { path, passphrase } => {
-                (files::read(path, false, &mut warnings)?, passphrase)
-            }
-            Target::Env { name, passphrase } => (files::read_variable(name)?, passphrase),
-            Target::Pkcs11(attributes) => {
-                let (key, warnings) = CheckedToken::open(attributes, &place)?;
-                return Ok(Self {
-                    key: Inner::Token(Box::new(key)),
-                    name: place,
-                    google: None,
-                    warnings,
-                });
-            }
-            Target::Tpm => return Err(uri.no_backend()),
-        };
-        if text.trim_ascii().is_empty() {
-            return Err(KeyError::Empty { place });
+        if let Target::Pkcs11(attributes) = uri.target() {
+            let (key, warnings) = CheckedToken::open(attributes, &place, prompt)?;
+            let key = Inner::Token(Box::new(key));
+            return Ok(Self { key, name: place, google: None, warnings });
         }
-        let mut opener = Opener { place, source: passphrase.as_ref(), warnings, decrypted: false };
-        let (key, google) = if text.trim_ascii_start().first() == Some(&b'{') {
-            let (account, pem) = parse_service_account(&text, &opener.place)?;
-            (opener.pem(pem.as_bytes())?, Some(account))
-        } else {
-            (opener.pem(&text)?, None)
-        };
-        if passphrase.is_some() && !opener.decrypted {
-            opener.warnings.push(Warning::NotEncrypted { place: opener.place });
-        }
-        let key = Inner::Software(key);
-        Ok(Self { key, name: uri.to_string(), google, warnings: opener.warnings })
+        let Software { key, google, warnings } = Software::open(uri, prompt)?;
+        Ok(Self { key: Inner::Software(key), name: uri.to_string(), google, warnings })
     }
 
     /// A key in memory, from an unencrypted PKCS#8 `PrivateKeyInfo` in DER (RFC 5958).
@@ -150,10 +133,59 @@ impl KeyUri {
     }
 }
 
+/// A key out of a text, and what stands there beside it.
+pub(crate) struct Software {
+    pub(crate) key: SoftwareKey,
+    pub(crate) google: Option<GoogleAccount>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Software {
+    /// The key of a file or a variable.
+    pub(crate) fn open(uri: &KeyUri, prompt: &Prompt) -> Result<Self> {
+        let mut warnings = Vec::new();
+        let (text, passphrase) = match uri.target() {
+            Target::File { path, passphrase } => {
+                (files::read(path, false, &mut warnings)?, passphrase)
+            }
+            Target::Env { name, passphrase } => (files::read_variable(name)?, passphrase),
+            Target::Pkcs11(_) | Target::Tpm => return Err(uri.no_backend()),
+        };
+        let mut read = Self::read(&text, uri.place(), passphrase.as_ref(), prompt)?;
+        warnings.append(&mut read.warnings);
+        Ok(Self { warnings, ..read })
+    }
+
+    /// The key of a text from `place`.
+    pub(crate) fn read(
+        text: &[u8],
+        place: String,
+        passphrase: Option<&SecretRef>,
+        prompt: &Prompt,
+    ) -> Result<Self> {
+        if text.trim_ascii().is_empty() {
+            return Err(KeyError::Empty { place });
+        }
+        let (source, warnings) = (passphrase, Vec::new());
+        let mut opener = Opener { place, source, prompt, warnings, decrypted: false };
+        let (key, google) = if text.trim_ascii_start().first() == Some(&b'{') {
+            let (account, pem) = parse_service_account(text, &opener.place)?;
+            (opener.pem(pem.as_bytes())?, Some(account))
+        } else {
+            (opener.pem(text)?, None)
+        };
+        if passphrase.is_some() && !opener.decrypted {
+            opener.warnings.push(Warning::NotEncrypted { place: opener.place });
+        }
+        Ok(Self { key, google, warnings: opener.warnings })
+    }
+}
+
 /// What opening a text needs to know.
 struct Opener<'a> {
     place: String,
     source: Option<&'a SecretRef>,
+    prompt: &'a Prompt,
     warnings: Vec<Warning>,
     decrypted: bool,
 }
@@ -274,13 +306,16 @@ impl Opener<'_> {
         if let Some(source) = self.source {
             return source.read_with(&mut self.warnings);
         }
-        SecretRef::variable(PASSPHRASE_VARIABLE).read().map_err(|error| match error {
-            KeyError::NotSet { .. } => KeyError::Passphrase {
-                place: self.place.clone(),
-                help: "it is encrypted; add ?passphrase-source=env:NAME, file:PATH or fd:N to the \
-                       URI, or set CLOUDAUTH_KEY_PASSPHRASE",
-            },
-            other => other,
+        match SecretRef::variable(PASSPHRASE_VARIABLE).read() {
+            Err(KeyError::NotSet { .. }) => {}
+            read => return read,
+        }
+        let question = format!("Passphrase for {}", self.place);
+        let asked = self.prompt.ask(&question).map_err(|help| KeyError::Prompt { help })?;
+        asked.ok_or_else(|| KeyError::Passphrase {
+            place: self.place.clone(),
+            help: "it is encrypted; add ?passphrase-source=env:NAME, file:PATH or fd:N to the URI, or \
+                   set CLOUDAUTH_KEY_PASSPHRASE",
         })
     }
 }

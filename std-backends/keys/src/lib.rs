@@ -25,6 +25,8 @@
 //! [`PublicVerifier`] and [`KeySet`] check signatures, of tokens above all: they are what
 //! [`cloudauth_core::jws`] asks.
 //!
+//! [`manage`] lists, makes, imports and deletes keys. A [`Prompt`] asks a person for what no source names.
+//!
 //! The library prints nothing, and no error, `Debug` or `Display` holds a secret.
 
 #![forbid(unsafe_code)]
@@ -34,7 +36,9 @@ mod files;
 mod google;
 mod key;
 mod mac;
+pub mod manage;
 pub mod pem;
+mod prompt;
 mod secret;
 mod software;
 #[cfg(test)]
@@ -47,6 +51,7 @@ pub use error::{KeyError, Result, Warning};
 pub use google::GoogleAccount;
 pub use key::Key;
 pub use mac::MacKey;
+pub use prompt::Prompt;
 pub use secret::SecretRef;
 pub use software::KeyAlgorithm;
 pub use token::PIN_COMMAND_VARIABLE;

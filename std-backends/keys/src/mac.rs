@@ -8,7 +8,7 @@ use cloudauth_pkcs11::TokenMac;
 use zeroize::Zeroizing;
 
 use crate::uri::Target;
-use crate::{KeyError, KeyUri, Result, Warning, files, token};
+use crate::{KeyError, KeyUri, Prompt, Result, Warning, files, token};
 
 /// An AWS secret access key: HMAC-SHA256 under `"AWS4"` and the secret, the first step of the key chain
 /// of Signature Version 4. The prefix is added here.
@@ -34,32 +34,20 @@ impl MacKey {
     /// [`KeyError`] when it cannot be read, when others can change the file, or when its text is not a
     /// bare secret: PEM, white space, or a secret that begins with `AWS4` (which would be added twice).
     pub fn open(uri: &KeyUri) -> Result<Self> {
-        let mut warnings = Vec::new();
+        Self::open_with(uri, &Prompt::none())
+    }
+
+    /// As [`open`](Self::open); a PIN that no source names is asked for.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(uri: &KeyUri, prompt: &Prompt) -> Result<Self> {
         let place = uri.place();
-        let mut secret = match uri.target() {
-            Target::File { path, passphrase: None } => files::read(path, false, &mut warnings)?,
-            Target::Env { name, passphrase: None } => files::read_variable(name)?,
-            Target::File { .. } | Target::Env { .. } => {
-                return Err(KeyError::uri(
-                    "an AWS secret access key is not encrypted: leave passphrase-source out",
-                ));
-            }
-            Target::Pkcs11(attributes) => {
-                let (token, warnings) = token::open_mac(attributes, &place)?;
-                return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
-            }
-            Target::Tpm => return Err(uri.no_backend()),
-        };
-        files::drop_newline(&mut secret);
-        if secret.is_empty() {
-            return Err(KeyError::Empty { place });
+        if let Target::Pkcs11(attributes) = uri.target() {
+            let (token, warnings) = token::open_mac(attributes, &place, prompt)?;
+            return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
         }
-        if let Some(help) = refusal(&secret) {
-            return Err(KeyError::MacSecret { place, help });
-        }
-        let mut prefixed = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
-        prefixed.extend_from_slice(b"AWS4");
-        prefixed.extend_from_slice(&secret);
+        let (prefixed, warnings) = prefixed(uri)?;
         let keyed = Keyed::Software(Box::new(HmacSha256::new(&prefixed)));
         Ok(Self { keyed, name: uri.to_string(), warnings })
     }
@@ -88,6 +76,37 @@ impl fmt::Debug for MacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MacKey({})", self.name)
     }
+}
+
+/// `"AWS4"` and the secret access key in a file or a variable.
+pub(crate) fn prefixed(uri: &KeyUri) -> Result<(Zeroizing<Vec<u8>>, Vec<Warning>)> {
+    let mut warnings = Vec::new();
+    let secret = match uri.target() {
+        Target::File { path, passphrase: None } => files::read(path, false, &mut warnings)?,
+        Target::Env { name, passphrase: None } => files::read_variable(name)?,
+        Target::File { .. } | Target::Env { .. } => {
+            return Err(KeyError::uri(
+                "an AWS secret access key is not encrypted: leave passphrase-source out",
+            ));
+        }
+        Target::Pkcs11(_) | Target::Tpm => return Err(uri.no_backend()),
+    };
+    Ok((prefix(secret, uri.place())?, warnings))
+}
+
+/// `"AWS4"` and the bare secret of a text from `place`.
+pub(crate) fn prefix(mut secret: Zeroizing<Vec<u8>>, place: String) -> Result<Zeroizing<Vec<u8>>> {
+    files::drop_newline(&mut secret);
+    if secret.is_empty() {
+        return Err(KeyError::Empty { place });
+    }
+    if let Some(help) = refusal(&secret) {
+        return Err(KeyError::MacSecret { place, help });
+    }
+    let mut prefixed = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
+    prefixed.extend_from_slice(b"AWS4");
+    prefixed.extend_from_slice(&secret);
+    Ok(prefixed)
 }
 
 /// Why this is not the bare text of a secret.

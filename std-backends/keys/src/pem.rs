@@ -1,6 +1,7 @@
 //! PEM (RFC 7468), with the headers of RFC 1421 recognised, and certificates out of it.
 
 use cloudauth_core::encode::base64;
+use pkcs8::LineEnding;
 use pkcs8::der::{AnyRef, Decode as _};
 use zeroize::Zeroizing;
 
@@ -48,6 +49,15 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>> {
         return Err(KeyError::malformed(PLACE, "no -----BEGIN CERTIFICATE----- block"));
     }
     Ok(found)
+}
+
+/// `der` as a PEM block with this label, such as `PUBLIC KEY`.
+///
+/// # Errors
+/// [`KeyError::Malformed`] when it is too large, or when the label is none.
+pub fn encode(label: &str, der: &[u8]) -> Result<String> {
+    pkcs8::der::pem::encode_string(label, LineEnding::LF, der)
+        .map_err(|_| KeyError::malformed("PEM", "cannot be written"))
 }
 
 /// Every block of `text`.

@@ -94,20 +94,7 @@ impl SecretRef {
     pub(crate) fn to_uri(&self) -> String {
         match &self.0 {
             Source::Env(name) => format!("env:{name}"),
-            Source::File(path) => {
-                let bytes = path.as_os_str().as_encoded_bytes().iter();
-                let path: String = bytes
-                    .map(|b| match b {
-                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
-                            char::from(*b).to_string()
-                        }
-                        b => format!("%{b:02X}"),
-                    })
-                    .collect();
-                // file://x would be a host.
-                let host = if path.starts_with("//") { "//" } else { "" };
-                format!("file:{host}{path}")
-            }
+            Source::File(path) => format!("file:{}", uri::encode_path(path)),
             Source::Fd(number) => format!("fd:{number}"),
         }
     }

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, PublicKeyX509Der};
+use aws_lc_rs::encoding::{
+    AsBigEndian, AsDer, EcPrivateKeyBin, EcPrivateKeyRfc5915Der, Pkcs8V1Der, PublicKeyX509Der,
+};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
@@ -14,9 +16,13 @@ use ecdsa::hazmat::sign_prehashed_rfc6979;
 use p384::NistP384;
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::{ObjectIdentifier, OctetStringRef, UintRef};
-use pkcs8::der::{AnyRef, Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _};
+use pkcs8::der::{
+    AnyRef, Decode as _, Encode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _,
+};
+use pkcs8::spki::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
+use crate::manage::KeyKind;
 use crate::{KeyError, Result};
 
 /// The type and size of a signing key.
@@ -114,6 +120,47 @@ impl SoftwareKey {
         Self::from_ec(curve, key, place)
     }
 
+    /// The key as a PKCS#8 `PrivateKeyInfo`.
+    pub(crate) fn to_pkcs8(&self, place: &str) -> Result<Zeroizing<Vec<u8>>> {
+        let der = match &self.pair {
+            Pair::Rsa { key, .. } => {
+                let der: Pkcs8V1Der<'static> = key.as_der().map_err(|_| inconsistent(place))?;
+                return Ok(Zeroizing::new(der.as_ref().to_vec()));
+            }
+            Pair::P256(key) => ec_pkcs8(key, P256_OID),
+            Pair::P384 { key, .. } => ec_pkcs8(key, P384_OID),
+        };
+        der.ok_or_else(|| inconsistent(place))
+    }
+
+    /// A new key in memory, as a PKCS#8 `PrivateKeyInfo`.
+    pub(crate) fn generate(kind: KeyKind) -> Result<Zeroizing<Vec<u8>>> {
+        let rsa = |size| {
+            let key = rsa::KeyPair::generate(size).ok()?;
+            let der: Pkcs8V1Der<'static> = key.as_der().ok()?;
+            Some(Zeroizing::new(der.as_ref().to_vec()))
+        };
+        let ec = |algorithm, curve| ec_pkcs8(&EcdsaKeyPair::generate(algorithm).ok()?, curve);
+        let made = match kind {
+            KeyKind::Rsa2048 => rsa(rsa::KeySize::Rsa2048),
+            KeyKind::Rsa3072 => rsa(rsa::KeySize::Rsa3072),
+            KeyKind::Rsa4096 => rsa(rsa::KeySize::Rsa4096),
+            KeyKind::EcP256 => ec(&ECDSA_P256_SHA256_FIXED_SIGNING, P256_OID),
+            KeyKind::EcP384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING, P384_OID),
+            KeyKind::HmacSha256 => {
+                return Err(KeyError::NotDone {
+                    what: "make an HMAC secret".to_owned(),
+                    help: "only tokens make one; the secret access key of AWS comes from AWS"
+                        .to_owned(),
+                });
+            }
+        };
+        made.ok_or_else(|| KeyError::NotDone {
+            what: "make a key".to_owned(),
+            help: "aws-lc failed".to_owned(),
+        })
+    }
+
     fn from_ec(curve: Curve, key: EcdsaKeyPair, place: &str) -> Result<Self> {
         let spki = key.public_key().as_der().map_err(|_| inconsistent(place))?;
         let pair = match curve {
@@ -196,6 +243,18 @@ impl Signer for SoftwareKey {
 /// The hash inside RFC 6979's generator, not the one of the message.
 type P384Digest = <NistP384 as ecdsa::DigestAlgorithm>::Digest;
 
+/// An EC key as PKCS#8 (RFC 5958), around the `ECPrivateKey` that aws-lc writes.
+fn ec_pkcs8(key: &EcdsaKeyPair, curve: ObjectIdentifier) -> Option<Zeroizing<Vec<u8>>> {
+    let sec1: EcPrivateKeyRfc5915Der<'static> = key.private_key().as_der().ok()?;
+    let algorithm =
+        AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&curve)) };
+    let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(sec1.as_ref()).ok()?);
+    // All the room at once: a vector that grows leaves copies behind.
+    let mut der = Zeroizing::new(vec![0; usize::try_from(info.encoded_len().ok()?).ok()?]);
+    info.encode_to_slice(&mut der).ok()?;
+    Some(der)
+}
+
 const FAILED: SignError = SignError::new("sign", "aws-lc failed to sign; the key may be damaged");
 
 fn copy(signature: &[u8], out: &mut [u8]) -> core::result::Result<(), SignError> {
@@ -207,6 +266,8 @@ fn copy(signature: &[u8], out: &mut [u8]) -> core::result::Result<(), SignError>
 }
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const P256_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 #[derive(Clone, Copy)]
@@ -217,10 +278,14 @@ enum Curve {
 
 impl Curve {
     fn named(oid: Option<ObjectIdentifier>, place: &str) -> Result<Self> {
-        let oid = oid.ok_or_else(|| explicit_curve(place))?.to_string();
+        let oid = oid.ok_or_else(|| explicit_curve(place))?;
+        match oid {
+            P256_OID => return Ok(Self::P256),
+            P384_OID => return Ok(Self::P384),
+            _ => {}
+        }
+        let oid = oid.to_string();
         let name = match oid.as_str() {
-            "1.2.840.10045.3.1.7" => return Ok(Self::P256),
-            "1.3.132.0.34" => return Ok(Self::P384),
             "1.3.132.0.33" => "P-224",
             "1.3.132.0.35" => "P-521",
             "1.3.132.0.10" => "secp256k1",

@@ -1,6 +1,6 @@
 //! Keys of `pkcs11:` URIs.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::Read as _;
 use std::path::Path;
@@ -16,9 +16,10 @@ use cloudauth_pkcs11::{
 use zeroize::Zeroizing;
 
 use crate::uri::{PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri};
-use crate::{KeyAlgorithm, KeyError, PublicVerifier, Result, SecretRef, Warning};
+use crate::{KeyAlgorithm, KeyError, Prompt, PublicVerifier, Result, SecretRef, Warning};
 
-/// The variable with which the operator allows `pin-source=|PROGRAM`: the absolute path of the program.
+/// The variable with which the operator allows `pin-source=|COMMAND`: the whole command, character for
+/// character, which begins with the absolute path of its program. The URI chooses no argument.
 pub const PIN_COMMAND_VARIABLE: &str = "CLOUDAUTH_KEY_PIN_COMMAND";
 
 /// A key in a token whose first signature of each scheme is verified here: the public key can be of
@@ -26,13 +27,19 @@ pub const PIN_COMMAND_VARIABLE: &str = "CLOUDAUTH_KEY_PIN_COMMAND";
 pub(crate) struct CheckedToken {
     key: TokenKey,
     algorithm: KeyAlgorithm,
-    checked: [AtomicBool; Scheme::ALL.len()],
+    /// For each scheme: [`TokenKey::found`] when its signature was verified last. After a recovery the
+    /// first one is verified again.
+    checked: [AtomicU64; Scheme::ALL.len()],
 }
 
 impl CheckedToken {
-    pub(crate) fn open(uri: &Pkcs11Uri, place: &str) -> Result<(Self, Vec<Warning>)> {
-        let query = query(uri, Pkcs11Type::Private, "private")?;
-        let (pin, warnings) = pin(uri);
+    pub(crate) fn open(
+        uri: &Pkcs11Uri,
+        place: &str,
+        prompt: &Prompt,
+    ) -> Result<(Self, Vec<Warning>)> {
+        let query = query_of(uri, Pkcs11Type::Private)?;
+        let (pin, warnings) = pin(uri, place, prompt);
         let key = TokenKey::open(query, pin, &ModulePolicy::from_env())
             .map_err(|error| failed(place, error))?;
         let public = PublicKey::from_spki(key.public_key());
@@ -42,7 +49,7 @@ impl CheckedToken {
             Ok(verifier::KeyAlgorithm::P384) => KeyAlgorithm::P384,
             _ => return Err(KeyError::Inconsistent { place: place.to_owned() }),
         };
-        let checked = [const { AtomicBool::new(false) }; Scheme::ALL.len()];
+        let checked = [const { AtomicU64::new(0) }; Scheme::ALL.len()];
         Ok((Self { key, algorithm, checked }, take(&warnings)))
     }
 
@@ -50,7 +57,7 @@ impl CheckedToken {
         self.algorithm
     }
 
-    fn checked(&self, scheme: Scheme) -> Option<&AtomicBool> {
+    fn checked(&self, scheme: Scheme) -> Option<&AtomicU64> {
         let all = Scheme::ALL.into_iter().zip(&self.checked);
         all.into_iter().find(|(s, _)| *s == scheme).map(|(_, checked)| checked)
     }
@@ -82,35 +89,46 @@ impl Signer for CheckedToken {
              than of 32 octets: use RSA PKCS#1 v1.5 with it",
         );
         let len = self.key.sign(scheme, to_sign, out)?;
+        let found = self.key.found();
         if let Some(checked) = self.checked(scheme)
-            && !checked.load(Ordering::Relaxed)
+            && checked.load(Ordering::Relaxed) != found
         {
             let signature = out.get(..len).ok_or(WRONG)?;
             PublicVerifier::from_spki(self.public_key())
                 .and_then(|public| public.verify(scheme, to_sign.message(), signature))
                 .map_err(|_| WRONG)?;
-            checked.store(true, Ordering::Relaxed);
+            checked.store(found, Ordering::Relaxed);
         }
         Ok(len)
     }
 }
 
-pub(crate) fn open_mac(uri: &Pkcs11Uri, place: &str) -> Result<(TokenMac, Vec<Warning>)> {
-    let query = query(uri, Pkcs11Type::SecretKey, "secret-key")?;
-    let (pin, warnings) = pin(uri);
+pub(crate) fn open_mac(
+    uri: &Pkcs11Uri,
+    place: &str,
+    prompt: &Prompt,
+) -> Result<(TokenMac, Vec<Warning>)> {
+    let query = query_of(uri, Pkcs11Type::SecretKey)?;
+    let (pin, warnings) = pin(uri, place, prompt);
     let mac = TokenMac::open(query, pin, &ModulePolicy::from_env());
     Ok((mac.map_err(|error| failed(place, error))?, take(&warnings)))
 }
 
-fn failed(place: &str, error: Pkcs11Error) -> KeyError {
+pub(crate) fn failed(place: &str, error: Pkcs11Error) -> KeyError {
     KeyError::Token { place: place.to_owned(), error }
 }
 
-fn query(uri: &Pkcs11Uri, wanted: Pkcs11Type, name: &str) -> Result<KeyQuery> {
+fn query_of(uri: &Pkcs11Uri, wanted: Pkcs11Type) -> Result<KeyQuery> {
     if uri.object_type.is_some_and(|found| found != wanted) {
+        let name = wanted.name();
         return Err(KeyError::uri(format!("a key for this use has type={name}, or no type")));
     }
-    Ok(KeyQuery {
+    Ok(query(uri))
+}
+
+/// The key of `uri`, whatever its type.
+pub(crate) fn query(uri: &Pkcs11Uri) -> KeyQuery {
+    KeyQuery {
         module_path: uri.module_path.clone(),
         module_name: uri.module_name.clone(),
         token: TokenQuery {
@@ -129,20 +147,21 @@ fn query(uri: &Pkcs11Uri, wanted: Pkcs11Type, name: &str) -> Result<KeyQuery> {
             label: uri.object.clone().map(String::into_bytes),
             id: uri.id.clone(),
         },
-    })
+    }
 }
 
-type Warnings = Arc<Mutex<Vec<Warning>>>;
+pub(crate) type Warnings = Arc<Mutex<Vec<Warning>>>;
 
-fn take(warnings: &Warnings) -> Vec<Warning> {
+pub(crate) fn take(warnings: &Warnings) -> Vec<Warning> {
     core::mem::take(&mut warnings.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// What reads the PIN, when the token wants one, and where it puts its warnings.
-fn pin(uri: &Pkcs11Uri) -> (Box<PinProvider>, Warnings) {
+pub(crate) fn pin(uri: &Pkcs11Uri, place: &str, prompt: &Prompt) -> (Box<PinProvider>, Warnings) {
     let warnings = Warnings::default();
     let to = warnings.clone();
     let (source, value) = (uri.pin_source.clone(), uri.pin_value.clone());
+    let (question, prompt) = (format!("PIN for {place}"), prompt.clone());
     let read = move || match (&source, &value) {
         (Some(PinSource::Secret(secret)), _) => {
             let mut found = Vec::new();
@@ -154,7 +173,7 @@ fn pin(uri: &Pkcs11Uri) -> (Box<PinProvider>, Warnings) {
         (None, Some(value)) => Ok(Some(Zeroizing::new(value.as_bytes().to_vec()))),
         (None, None) => match SecretRef::variable(PIN_VARIABLE).read() {
             Ok(pin) => Ok(Some(pin)),
-            Err(KeyError::NotSet { .. } | KeyError::Empty { .. }) => Ok(None),
+            Err(KeyError::NotSet { .. } | KeyError::Empty { .. }) => prompt.ask(&question),
             Err(e) => Err(e.to_string()),
         },
     };
@@ -172,10 +191,11 @@ fn run(command: &str) -> core::result::Result<Zeroizing<Vec<u8>>, String> {
     let mut words = command.split_ascii_whitespace();
     let program = words.next().unwrap_or_default();
     let allowed = std::env::var_os(PIN_COMMAND_VARIABLE).filter(|path| !path.is_empty());
-    if allowed.as_deref() != Some(program.as_ref()) || !Path::new(program).is_absolute() {
+    if allowed.as_deref() != Some(command.as_ref()) || !Path::new(program).is_absolute() {
         return Err(format!(
             "pin-source is a command, which runs only when the operator sets {PIN_COMMAND_VARIABLE} to \
-             the absolute path of its program"
+             the very same command with all its arguments; it begins with the absolute path of its \
+             program"
         ));
     }
     let failed = |e: std::io::Error| format!("pin-source: run the command: {}", e.kind());

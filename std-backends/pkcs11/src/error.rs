@@ -28,6 +28,18 @@ pub enum Pkcs11Error {
     /// No module, or no one token.
     #[error("{0}")]
     Token(String),
+    /// The token was lost, and another is in its place. It is not used: it would be given the PIN of the
+    /// lost one.
+    #[error(
+        "C_GetSlotList: {lost} is gone, and there is {found} in its place, which is not used for a key \
+         that was opened in the other; put the token back, or open the key again"
+    )]
+    Replaced {
+        /// The token that the key was opened in.
+        lost: String,
+        /// What fits the URI now.
+        found: String,
+    },
     /// No key, several keys, or one that cannot be used.
     #[error("{0}")]
     Key(String),
@@ -84,6 +96,11 @@ impl From<Pkcs11Error> for SignError {
                 "find the token again",
                 "the token is gone, or is not the only one that fits the URI; put it back, and the \
                  next call finds it",
+            ),
+            Pkcs11Error::Replaced { .. } => Self::new(
+                "find the token again",
+                "the token that the key was opened in is gone, and another one, which is not used, is in \
+                 its place; put the first one back, or open the key again",
             ),
             Pkcs11Error::Key(_) => Self::new(
                 "find the key again",
@@ -198,6 +215,11 @@ fn name(function: Function) -> &'static str {
         Function::GetAttributeValue => "C_GetAttributeValue",
         Function::FindObjectsInit => "C_FindObjectsInit",
         Function::FindObjects => "C_FindObjects",
+        Function::GenerateRandom => "C_GenerateRandom",
+        Function::DestroyObject => "C_DestroyObject",
+        Function::CreateObject => "C_CreateObject",
+        Function::GenerateKeyPair => "C_GenerateKeyPair",
+        Function::GenerateKey => "C_GenerateKey",
         _ => "PKCS#11 call",
     }
 }
@@ -242,6 +264,8 @@ codes! {
     FunctionFailed FUNCTION_FAILED 0x06 "the module failed; look into its log"
     ArgumentsBad ARGUMENTS_BAD 0x07 "the module does not accept the call's arguments"
     CantLock CANT_LOCK 0x0a "the module is not safe to use from several threads; use another one"
+    ActionProhibited ACTION_PROHIBITED 0x1b "the token does not allow this for this object (CKA_DESTROYABLE, CKA_MODIFIABLE)"
+    AttributeReadOnly ATTRIBUTE_READ_ONLY 0x10 "the token does not let this attribute be set"
     AttributeSensitive ATTRIBUTE_SENSITIVE 0x11 "the token does not show this attribute"
     AttributeTypeInvalid ATTRIBUTE_TYPE_INVALID 0x12 "the key lacks an attribute"
     AttributeValueInvalid ATTRIBUTE_VALUE_INVALID 0x13 "the token does not accept an attribute"
@@ -269,8 +293,13 @@ codes! {
     SessionClosed SESSION_CLOSED 0xb0 "the session was closed; another part of the process closed it, or the device was removed"
     SessionCount SESSION_COUNT 0xb1 "the token has no session left; close other programs that use it"
     SessionHandleInvalid SESSION_HANDLE_INVALID 0xb3 "the session was closed; another part of the process closed it, or the device was removed"
+    SessionReadOnly SESSION_READ_ONLY 0xb5 "the token does not let this login change anything"
+    TemplateIncomplete TEMPLATE_INCOMPLETE 0xd0 "the token wants more attributes for a key than it was given"
+    TemplateInconsistent TEMPLATE_INCONSISTENT 0xd1 "the token does not take such a key: some make keys themselves and never import one, or import only wrapped ones"
     TokenNotPresent TOKEN_NOT_PRESENT 0xe0 "no token in the slot; put it back"
     TokenNotRecognized TOKEN_NOT_RECOGNIZED 0xe1 "the module does not know this kind of token"
+    TokenWriteProtected TOKEN_WRITE_PROTECTED 0xe2 "the token is write-protected"
+    CurveNotSupported CURVE_NOT_SUPPORTED 0x140 "the token does not know this curve"
     UserAlreadyLoggedIn USER_ALREADY_LOGGED_IN 0x100 "somebody is logged in already"
     UserNotLoggedIn USER_NOT_LOGGED_IN 0x101 "not logged in; name the PIN with pin-source in the URI, or set CLOUDAUTH_KEY_PIN"
     UserPinNotInitialized USER_PIN_NOT_INITIALIZED 0x102 "the token has no user PIN yet; the security officer sets it with: pkcs11-tool --login --login-type so --init-pin"

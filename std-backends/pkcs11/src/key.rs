@@ -1,6 +1,7 @@
 //! Keys that sign and tag in a token.
 
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,10 +12,10 @@ use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 
-use crate::error::{CallError, Pkcs11Error, Result, code};
+use crate::error::{CallError, Pkcs11Error, Result};
 use crate::mechanism::{Mechanism, SHA256_DIGEST_INFO};
 use crate::modules::{Module, ModulePolicy};
-use crate::object::{self, Kind, ObjectQuery};
+use crate::object::{self, KeyClass, ObjectQuery};
 use crate::token::{Pin, PinProvider, Token, TokenQuery};
 
 /// Which key of which token, through which module.
@@ -40,9 +41,11 @@ struct Live {
 struct Handle {
     module: Arc<Module>,
     query: KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     pin: Pin,
     live: RwLock<Arc<Live>>,
+    /// How often the key was found.
+    found: AtomicU64,
     facts: Facts,
 }
 
@@ -64,16 +67,16 @@ struct Found {
 impl Handle {
     fn open(
         query: KeyQuery,
-        kind: Kind,
+        kind: KeyClass,
         pin: Box<PinProvider>,
         policy: &ModulePolicy,
     ) -> Result<Self> {
         let path = policy.find(query.module_path.as_deref(), query.module_name.as_deref())?;
         let module = Module::load(&path)?;
         let pin = Pin::new(pin);
-        let Found { live, facts } = find_again(&module, &query, kind, &pin)?;
+        let Found { live, facts } = find_again(&module, &query, kind, &pin, None)?;
         let live = RwLock::new(Arc::new(live));
-        Ok(Self { module, query, kind, pin, live, facts })
+        Ok(Self { module, query, kind, pin, live, found: AtomicU64::new(1), facts })
     }
 
     fn live(&self) -> Arc<Live> {
@@ -131,19 +134,21 @@ impl Handle {
         if !Arc::ptr_eq(&live, lost) {
             return Ok(live.clone());
         }
-        lost.token.retire(why.code() == code::CRYPTOKI_NOT_INITIALIZED);
-        self.module.initialize()?;
-        let found = find_again(&self.module, &self.query, self.kind, &self.pin)?;
+        lost.token.retire(&why);
+        self.module.revive(&why, lost.token.epoch)?;
+        let found = find_again(&self.module, &self.query, self.kind, &self.pin, Some(&lost.token))?;
         if found.facts.public_key != self.facts.public_key {
             return Err(Pkcs11Error::Key(
                 "the token has another key in this place now; open the key again".to_owned(),
             ));
         }
         *live = Arc::new(found.live);
+        self.found.fetch_add(1, Ordering::Release);
         Ok(live.clone())
     }
 
-    /// Whether the token signs with `mechanism`, and the key with it.
+    /// Whether the token signs with `mechanism`, and the key with it. With a guard of
+    /// [`Module::enter`] in hand.
     fn signs_with(&self, token: &Token, mechanism: Mechanism) -> bool {
         let allowed = &self.facts.allowed;
         (allowed.is_empty() || allowed.contains(&mechanism.kind())) && token.signs_with(mechanism)
@@ -156,35 +161,43 @@ impl Handle {
 
 /// As [`find`]. A token that was lost while nobody looked (its sessions are in a pool), or that the module
 /// does not see, is looked for once more.
-fn find_again(module: &Arc<Module>, query: &KeyQuery, kind: Kind, pin: &Pin) -> Result<Found> {
-    let error = match find(module, query, kind, pin) {
+fn find_again(
+    module: &Arc<Module>,
+    query: &KeyQuery,
+    kind: KeyClass,
+    pin: &Pin,
+    lost: Option<&Token>,
+) -> Result<Found> {
+    let epoch = module.epoch();
+    let error = match find(module, query, kind, pin, lost) {
         Ok(found) => return Ok(found),
         Err((token, Pkcs11Error::Call(error))) if error.is_loss() => {
             if let Some(token) = token {
-                token.retire(error.code() == code::CRYPTOKI_NOT_INITIALIZED);
+                token.retire(&error);
             }
-            module.initialize()?;
+            module.revive(&error, epoch)?;
             Pkcs11Error::Call(error)
         }
-        Err((None, error @ Pkcs11Error::Token(_))) => error,
+        Err((None, error @ (Pkcs11Error::Token(_) | Pkcs11Error::Replaced { .. }))) => error,
         Err((_, error)) => return Err(error),
     };
     // Where it cannot restart, a lost session may be all that was wrong.
-    if !module.restart()? && matches!(error, Pkcs11Error::Token(_)) {
+    if !module.restart(lost)? && !matches!(error, Pkcs11Error::Call(_)) {
         return Err(error);
     }
-    find(module, query, kind, pin).map_err(|(_, error)| error)
+    find(module, query, kind, pin, lost).map_err(|(_, error)| error)
 }
 
 /// The token, a login and the key. An error names the token that failed, when there is one.
 fn find(
     module: &Arc<Module>,
     query: &KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     pin: &Pin,
+    lost: Option<&Token>,
 ) -> core::result::Result<Found, (Option<Arc<Token>>, Pkcs11Error)> {
     let _entered = module.enter();
-    let token = Token::find(module, &query.token).map_err(|e| (None, e))?;
+    let token = Token::find(module, &query.token, lost).map_err(|e| (None, e))?;
     let read = || {
         let logged_in = token.login(pin)?;
         let session = token.session()?;
@@ -205,20 +218,20 @@ fn read(
     session: &Session,
     token: &Token,
     query: &KeyQuery,
-    kind: Kind,
+    kind: KeyClass,
     logged_in: bool,
 ) -> Result<(ObjectHandle, Facts)> {
     let key = object::find(session, token, kind, &query.object, logged_in)?;
     let public_key = match kind {
-        Kind::Private => object::public_key(session, key)?,
-        Kind::Secret => {
-            object::check_mac(session, key)?;
+        KeyClass::Private => object::public_key(session, &key)?,
+        KeyClass::Secret => {
+            object::check_mac(&key)?;
             Vec::new()
         }
     };
-    let always_authenticate = object::always_authenticate(session, key)?;
-    let allowed = object::allowed_mechanisms(session, key)?;
-    Ok((key, Facts { public_key, always_authenticate, allowed }))
+    let always_authenticate = key.always_authenticate();
+    let allowed = object::allowed_mechanisms(session, key.handle)?;
+    Ok((key.handle, Facts { public_key, always_authenticate, allowed }))
 }
 
 fn is_gone(error: &Pkcs11Error) -> bool {
@@ -239,10 +252,11 @@ impl TokenKey {
     /// # Errors
     /// [`Pkcs11Error`] names the call, its return code and what to do.
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
-        let handle = Handle::open(query, Kind::Private, pin, policy)?;
+        let handle = Handle::open(query, KeyClass::Private, pin, policy)?;
         let key = PublicKey::from_spki(&handle.facts.public_key)
             .map_err(|e| Pkcs11Error::Key(e.to_string()))?;
         let token = handle.live().token.clone();
+        let entered = handle.module.enter();
         let schemes: Vec<_> = Scheme::ALL
             .into_iter()
             .filter(|scheme| key.supports(*scheme))
@@ -259,14 +273,17 @@ impl TokenKey {
                  signing, or the key's CKA_ALLOWED_MECHANISMS leaves them out"
             )));
         }
+        drop(entered);
         Ok(Self { handle, schemes })
     }
 
-    /// As [`Signer::sign`], with the whole of the error.
-    ///
-    /// # Errors
-    /// [`Pkcs11Error`]; none is returned for a scheme that the key does not support or a short buffer:
-    /// see [`Signer::sign`].
+    /// How often the key was found: 1 when it was opened, and one more after each recovery. What was
+    /// learned of the token before that may not hold any more.
+    #[must_use]
+    pub fn found(&self) -> u64 {
+        self.handle.found.load(Ordering::Acquire)
+    }
+
     fn sign_with(
         &self,
         scheme: Scheme,
@@ -349,14 +366,16 @@ impl TokenMac {
     /// # Errors
     /// [`Pkcs11Error`] names the call, its return code and what to do.
     pub fn open(query: KeyQuery, pin: Box<PinProvider>, policy: &ModulePolicy) -> Result<Self> {
-        let handle = Handle::open(query, Kind::Secret, pin, policy)?;
+        let handle = Handle::open(query, KeyClass::Secret, pin, policy)?;
         let token = handle.live().token.clone();
+        let entered = handle.module.enter();
         if !handle.signs_with(&token, Mechanism::Sha256Hmac) {
             return Err(Pkcs11Error::Key(format!(
                 "C_GetMechanismInfo: {token} cannot make HMAC-SHA256 tags with this key: the token does \
                  not offer CKM_SHA256_HMAC for signing, or the key's CKA_ALLOWED_MECHANISMS leaves it out"
             )));
         }
+        drop(entered);
         Ok(Self(handle))
     }
 }

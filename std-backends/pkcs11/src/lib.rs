@@ -6,10 +6,14 @@
 //!   code, or from the operator's list: [`ModulePolicy`].
 //! - A token gets one login, and a key one look-up. Sessions are pooled, so threads sign in parallel.
 //! - When the session is closed, the login ends or the token goes away and comes back, the next signature
-//!   logs in and finds the key again, once.
+//!   logs in and finds the key again, once. It must be the same token (label, serial number, model and
+//!   manufacturer), in whatever slot: another one that fits the URI would be given the PIN of the first.
+//!   A token that was initialised anew has another serial number, and none of its keys: open the key again.
 //! - A PIN that a token refused is not tried again in this process, and none is tried when one more wrong
 //!   PIN would lock the token.
 //! - Where the token hashes, it gets the message; else the digest.
+//! - [`manage`] lists, makes, imports and deletes keys. What it makes or imports is sensitive, not
+//!   extractable, and for signatures (or tags) alone.
 //!
 //! # Forks
 //! PKCS#11 sessions do not survive `fork()`. A key that was opened before says so when it is used in the
@@ -20,6 +24,7 @@
 
 mod error;
 mod key;
+pub mod manage;
 mod mechanism;
 mod modules;
 mod object;
@@ -29,5 +34,5 @@ mod token;
 pub use error::{CallError, Pkcs11Error, Result};
 pub use key::{KeyQuery, TokenKey, TokenMac};
 pub use modules::{ALLOWED_MODULES_VARIABLE, MODULE_VARIABLE, ModulePolicy};
-pub use object::ObjectQuery;
+pub use object::{KeyClass, ObjectQuery};
 pub use token::{PinProvider, TokenQuery};

@@ -1,7 +1,6 @@
 //! Which modules are loaded, and from where: a module is code that runs in this process.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-use std::fs::Metadata;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -9,7 +8,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use zeroize::Zeroizing;
 
-use crate::error::{Pkcs11Error, Result};
+use crate::error::{CallError, Pkcs11Error, Result, code};
 use crate::raw::Raw;
 use crate::token::Token;
 
@@ -34,7 +33,9 @@ impl ModulePolicy {
         Self { allowed: None, default: None }
     }
 
-    /// These modules and no others, whoever owns them. One that every user can change is refused still.
+    /// These modules and no others, whoever owns them. One that every user can change or exchange is
+    /// refused still: no directory above it may be writable by all, but for a sticky one (such as `/tmp`)
+    /// whose entry towards the module is root's or this user's own.
     #[must_use]
     pub const fn only(modules: Vec<PathBuf>) -> Self {
         Self { allowed: Some(modules), default: None }
@@ -102,6 +103,7 @@ impl ModulePolicy {
                 true
             }
         };
+        let mut below = None;
         for part in real.ancestors() {
             let metadata = match part.metadata() {
                 Ok(metadata) => metadata,
@@ -110,7 +112,10 @@ impl ModulePolicy {
             if part == real && !metadata.is_file() {
                 return refuse("it is not a file".to_owned());
             }
-            if let Some(fault) = fault(&metadata, trusted, part == real) {
+            let rights = Rights::of(&metadata);
+            let found = rights.fault(trusted, below);
+            below = Some(rights);
+            if let Some(fault) = found {
                 return refuse(format!(
                     "{part:?} {fault}, and a module is code that runs in this process; install the \
                      module where only root can write{}",
@@ -126,27 +131,63 @@ impl ModulePolicy {
     }
 }
 
-/// Why somebody else could put code there.
+/// Who can change a file or a directory.
 #[cfg(unix)]
-fn fault(metadata: &Metadata, trusted: bool, module: bool) -> Option<&'static str> {
-    use std::os::unix::fs::MetadataExt as _;
+#[derive(Clone, Copy)]
+struct Rights {
+    mode: u32,
+    owner: u32,
+}
 
-    let mode = metadata.mode();
-    if mode & 0o002 != 0 && (module || mode & 0o1000 == 0 || !trusted) {
-        return Some("can be changed by every user");
+#[cfg(unix)]
+impl Rights {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+
+        Self { mode: metadata.mode(), owner: metadata.uid() }
     }
-    match trusted {
-        true => None,
-        false if mode & 0o020 != 0 => Some("can be changed by its group"),
-        false if metadata.uid() != 0 => Some("is not root's"),
-        false => None,
+
+    /// Why somebody else could put code there. `below` is the entry of this directory that leads to the
+    /// module; the module itself has none.
+    fn fault(self, trusted: bool, below: Option<Self>) -> Option<&'static str> {
+        // In a sticky directory everybody can put files, but only an entry's owner (and the
+        // directory's) can exchange it.
+        let own = |owner| owner == 0 || owner == rustix::process::geteuid().as_raw();
+        let sticky = self.mode & 0o1000 != 0 && own(self.owner);
+        if self.mode & 0o002 != 0 {
+            match below {
+                Some(below) if trusted && sticky && own(below.owner) => return None,
+                Some(_) if trusted && sticky => {
+                    return Some(
+                        "can be filled by every user, and the entry in it is another user's",
+                    );
+                }
+                _ => return Some("can be changed by every user"),
+            }
+        }
+        match trusted {
+            true => None,
+            false if self.mode & 0o020 != 0 => Some("can be changed by its group"),
+            false if self.owner != 0 => Some("is not root's"),
+            false => None,
+        }
     }
 }
 
 #[cfg(not(unix))]
-fn fault(_: &Metadata, trusted: bool, _: bool) -> Option<&'static str> {
-    // Owners and rights are not looked at here: only what the operator lists.
-    (!trusted).then_some("cannot be checked on this system")
+#[derive(Clone, Copy)]
+struct Rights;
+
+#[cfg(not(unix))]
+impl Rights {
+    fn of(_: &std::fs::Metadata) -> Self {
+        Self
+    }
+
+    fn fault(self, trusted: bool, _: Option<Self>) -> Option<&'static str> {
+        // Owners and rights are not looked at here: only what the operator lists.
+        (!trusted).then_some("cannot be checked on this system")
+    }
 }
 
 /// Where distributions keep modules.
@@ -190,10 +231,15 @@ pub(crate) struct Module {
     pub(crate) context: Pkcs11,
     pub(crate) raw: Raw,
     process: u32,
-    /// Whether it was `C_Initialize` of this crate that initialised it.
+    /// Whether it was `C_Initialize` of this crate that initialised it, as far as can be seen: when
+    /// another part of the process finalizes and initialises it between two calls, nothing shows it.
     ours: AtomicBool,
+    /// How often it was initialised here.
+    epoch: AtomicU64,
     /// Held for reading by every call, for writing by a restart.
     gate: RwLock<()>,
+    /// Held while one thread revives it.
+    reviving: Mutex<()>,
     /// The tokens in use, each with one login and one pool of sessions.
     pub(crate) tokens: Mutex<Vec<Arc<Token>>>,
     /// PINs that a token (by serial number) refused: they are not tried again.
@@ -232,7 +278,9 @@ impl Module {
             raw,
             process,
             ours: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
             gate: RwLock::new(()),
+            reviving: Mutex::new(()),
             tokens: Mutex::new(Vec::new()),
             refused: Mutex::new(Vec::new()),
         });
@@ -241,12 +289,31 @@ impl Module {
         Ok(module)
     }
 
-    /// `C_Initialize`; another part of the process may have done it.
-    pub(crate) fn initialize(&self) -> Result<()> {
+    /// How often the module was initialised here.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// `C_Initialize` after `error` of a call that was made after `epoch`. It may say that another part of
+    /// the process finalized the module: whoever initialises it then, it is not what was initialised here
+    /// before. Unless another thread has done that here since.
+    pub(crate) fn revive(&self, error: &CallError, epoch: u64) -> Result<()> {
+        let _entered = self.enter();
+        let _one = lock(&self.reviving);
+        if error.code() == code::CRYPTOKI_NOT_INITIALIZED && self.epoch() == epoch {
+            self.ours.store(false, Ordering::Relaxed);
+        }
+        self.initialize()
+    }
+
+    /// `C_Initialize`; another part of the process may have done it. With a guard of
+    /// [`enter`](Self::enter) in hand.
+    fn initialize(&self) -> Result<()> {
         let flags = CInitializeFlags::OS_LOCKING_OK;
         match self.context.initialize(CInitializeArgs::new(flags)) {
             Ok(()) => {
                 self.ours.store(true, Ordering::Relaxed);
+                self.epoch.fetch_add(1, Ordering::Release);
                 Ok(())
             }
             Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
@@ -254,23 +321,34 @@ impl Module {
         }
     }
 
-    /// Keeps a restart away while a call is made.
+    /// Keeps a restart away while calls are made. Not taken twice by one thread: a restart that waits
+    /// between the two would wait for ever.
     pub(crate) fn enter(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `C_Finalize` and `C_Initialize`, when the module was initialised here and no token of it is in
-    /// use: some modules (SoftHSM) see a token that came, or came back, in no other way. `false`: not
-    /// done.
-    pub(crate) fn restart(&self) -> Result<bool> {
+    /// `C_Finalize` and `C_Initialize`, when the module was initialised here and no other token of it is in
+    /// use than `lost`: some modules (SoftHSM) see a token that came, or came back, in no other way.
+    /// `false`: not done.
+    pub(crate) fn restart(&self, lost: Option<&Token>) -> Result<bool> {
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        if !self.ours.load(Ordering::Relaxed) || !lock(&self.tokens).is_empty() {
+        let mut tokens = lock(&self.tokens);
+        // Nobody holds it but the list, or it is the lost one, which another key has not noticed yet.
+        let gone = |token: &Arc<Token>| {
+            Arc::strong_count(token) == 1 || lost.is_some_and(|lost| token.is_same_as(lost))
+        };
+        if !self.ours.load(Ordering::Relaxed) || !tokens.iter().all(gone) {
             return Ok(false);
         }
         match self.context.clone().finalize() {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
             Err(e) => return Err(e.into()),
         }
+        for token in tokens.drain(..) {
+            token.finalized();
+        }
+        drop(tokens);
+        self.ours.store(false, Ordering::Relaxed);
         self.initialize()?;
         Ok(true)
     }
@@ -341,6 +419,31 @@ mod tests {
         assert!(refused.contains("module-path"), "{refused}");
         let refused = text(root.find(None, None)).unwrap_err();
         assert!(refused.contains(MODULE_VARIABLE), "{refused}");
+    }
+
+    #[test]
+    fn directories_that_everybody_can_fill() {
+        let me = rustix::process::geteuid().as_raw();
+        let other = me + 77;
+        let at = |mode, owner| Rights { mode, owner };
+        let (module, tmp) = (Some(at(0o755, me)), at(0o1777, 0));
+        assert_eq!(tmp.fault(true, module), None);
+        assert_eq!(tmp.fault(true, Some(at(0o755, 0))), None);
+        for refused in [
+            tmp.fault(true, Some(at(0o755, other))),
+            // Its owner can exchange what is in it.
+            at(0o1777, other).fault(true, module),
+            at(0o777, 0).fault(true, module),
+            // A file that everybody can write, sticky or not.
+            tmp.fault(true, None),
+            tmp.fault(false, module),
+            at(0o775, 0).fault(false, module),
+        ] {
+            assert!(refused.is_some());
+        }
+        assert_eq!(at(0o755, 0).fault(false, module), None);
+        // Listed: whoever owns it.
+        assert_eq!(at(0o775, other).fault(true, module), None);
     }
 
     #[test]

@@ -92,6 +92,15 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// Whether it is the same token, perhaps in another slot.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let Self { slot: _, label, serial, model, manufacturer } = self;
+        (label, serial, model, manufacturer)
+            == (&other.label, &other.serial, &other.model, &other.manufacturer)
+    }
+}
+
 /// `Debug` of the texts escapes what a token could put into a log.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,12 +116,20 @@ impl fmt::Display for Identity {
 /// A token that is in use.
 pub(crate) struct Token {
     pub(crate) module: Arc<Module>,
+    /// [`Module::epoch`] when it was found.
+    pub(crate) epoch: u64,
     identity: Identity,
+    /// Whether keys are seen after a login only (CKF_LOGIN_REQUIRED).
+    login_required: bool,
+    /// Whether the PIN is entered at the device (CKF_PROTECTED_AUTHENTICATION_PATH).
+    own_entry: bool,
     pool: Mutex<Pool>,
     returned: Condvar,
     login: Mutex<bool>,
     /// Whether its sessions are gone: a new one takes its place.
     lost: AtomicBool,
+    /// Whether they went with the whole module: their numbers may be those of other sessions by now.
+    finalized: AtomicBool,
 }
 
 struct Pool {
@@ -127,8 +144,13 @@ const MAX_SESSIONS: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Token {
-    /// The one token of the module that fits.
-    pub(crate) fn find(module: &Arc<Module>, query: &TokenQuery) -> Result<Arc<Self>> {
+    /// The one token of the module that fits. One that takes the place of `lost` must be the same: the
+    /// URI may fit another one, whose login would then be given the PIN of this one.
+    pub(crate) fn find(
+        module: &Arc<Module>,
+        query: &TokenQuery,
+        lost: Option<&Self>,
+    ) -> Result<Arc<Self>> {
         check_library(module, query)?;
         let mut fitting = Vec::new();
         let mut others = Vec::new();
@@ -152,6 +174,15 @@ impl Token {
                 others.push(identity);
             }
         }
+        if let Some(lost) = lost.map(|lost| &lost.identity) {
+            let (same, other): (Vec<_>, Vec<_>) =
+                fitting.into_iter().partition(|(found, _)| found.is_same_as(lost));
+            if same.is_empty() && !other.is_empty() {
+                let found = list(other.iter().map(|(identity, _)| identity));
+                return Err(Pkcs11Error::Replaced { lost: lost.to_string(), found });
+            }
+            fitting = same;
+        }
         let (identity, info) = match fitting.len() {
             1 => fitting.remove(0),
             0 => return Err(none_fits(&others)),
@@ -172,11 +203,15 @@ impl Token {
         };
         let token = Arc::new(Self {
             module: module.clone(),
+            epoch: module.epoch(),
             identity,
+            login_required: info.login_required(),
+            own_entry: info.protected_authentication_path(),
             pool: Mutex::new(Pool { idle: Vec::new(), open: 0, limit }),
             returned: Condvar::new(),
             login: Mutex::new(false),
             lost: AtomicBool::new(false),
+            finalized: AtomicBool::new(false),
         });
         tokens.push(token.clone());
         Ok(token)
@@ -186,17 +221,32 @@ impl Token {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Marks the token as lost, and closes the sessions that may be open still.
-    pub(crate) fn retire(self: &Arc<Self>, finalized: bool) {
+    /// Marks the token as lost after `error`, and closes the sessions that may be open still.
+    pub(crate) fn retire(self: &Arc<Self>, error: &CallError) {
+        let _entered = self.module.enter();
+        if error.code() == code::CRYPTOKI_NOT_INITIALIZED {
+            self.finalized.store(true, Ordering::Release);
+        }
         self.lost.store(true, Ordering::Release);
         lock(&self.module.tokens).retain(|t| !Arc::ptr_eq(t, self));
         let idle = core::mem::take(&mut lock(&self.pool).idle);
-        if !finalized {
-            for session in idle {
-                let _ = session.close();
-            }
+        for session in idle {
+            self.discard(session, false);
         }
         self.returned.notify_all();
+    }
+
+    /// Marks the token as lost with the whole module; its sessions are gone. It is in no list any more.
+    pub(crate) fn finalized(&self) {
+        self.finalized.store(true, Ordering::Release);
+        self.lost.store(true, Ordering::Release);
+        lock(&self.pool).idle.clear();
+        self.returned.notify_all();
+    }
+
+    /// Whether it is the same token, perhaps in another slot.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.identity.is_same_as(&other.identity)
     }
 
     /// Logs in as the user, once. `false`: the token wants a login, but there is no PIN; what is not
@@ -206,29 +256,45 @@ impl Token {
         if *done {
             return Ok(true);
         }
-        let info = self.module.context.get_token_info(self.identity.slot)?;
-        if !info.login_required() {
+        if !self.login_required {
             *done = true;
             return Ok(true);
         }
-        let own_entry = info.protected_authentication_path();
         let value = pin.get()?;
-        if value.is_none() && !own_entry {
+        if value.is_none() && !self.own_entry {
             return Ok(false);
         }
         let session = self.session()?;
         let result = self.log_in_to(&session, UserType::User, value.as_deref(), pin);
-        self.put_back(session);
+        match &result {
+            Err(Pkcs11Error::Call(error)) => self.discard(session, error.session_is_gone()),
+            _ => self.put_back(session),
+        }
         result?;
         *done = true;
         Ok(true)
     }
 
+    /// Whether another part of the process ended the login, in which case it is forgotten here too. Then
+    /// private keys are not there to be seen, and no call says why.
+    pub(crate) fn has_logged_out(&self, session: &Session) -> Result<bool> {
+        use cryptoki::session::SessionState;
+
+        let public = matches!(
+            session.get_session_info()?.session_state(),
+            SessionState::RoPublic | SessionState::RwPublic
+        );
+        if public && self.login_required {
+            *lock(&self.login) = false;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     /// The login that a key with CKA_ALWAYS_AUTHENTICATE wants after each `C_SignInit`.
     pub(crate) fn authenticate(&self, session: &Session, pin: &Pin) -> Result<()> {
-        let info = self.module.context.get_token_info(self.identity.slot)?;
         let value = pin.get()?;
-        if value.is_none() && !info.protected_authentication_path() {
+        if value.is_none() && !self.own_entry {
             return Err(Pkcs11Error::Pin(no_pin(&self.identity)));
         }
         self.log_in_to(session, UserType::ContextSpecific, value.as_deref(), pin)
@@ -312,6 +378,24 @@ impl Token {
         Err(Pkcs11Error::Pin(format!("{}: {fault}", self.identity)))
     }
 
+    pub(crate) fn label(&self) -> &str {
+        &self.identity.label
+    }
+
+    pub(crate) fn serial(&self) -> &str {
+        &self.identity.serial
+    }
+
+    /// A session that reads, outside the pool. It is closed when it is dropped.
+    pub(crate) fn reader(&self) -> Result<Session> {
+        Ok(self.module.context.open_ro_session(self.identity.slot)?)
+    }
+
+    /// A session that may write, outside the pool. It is closed when it is dropped.
+    pub(crate) fn writer(&self) -> Result<Session> {
+        Ok(self.module.context.open_rw_session(self.identity.slot)?)
+    }
+
     /// How errors say that a PIN is needed.
     pub(crate) fn no_pin(&self) -> String {
         no_pin(&self.identity)
@@ -365,7 +449,7 @@ impl Token {
         let mut pool = lock(&self.pool);
         if self.is_lost() {
             drop(pool);
-            let _ = session.close();
+            self.discard(session, false);
             return;
         }
         pool.idle.push(session);
@@ -375,7 +459,7 @@ impl Token {
 
     /// Gives a session up in which a call failed: an operation may be left open in it.
     pub(crate) fn discard(&self, session: Session, gone: bool) {
-        if !gone {
+        if !gone && !self.finalized.load(Ordering::Acquire) {
             let _ = session.close();
         }
         let mut pool = lock(&self.pool);

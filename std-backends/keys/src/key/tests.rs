@@ -367,7 +367,8 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 /// Opens without the file system.
 fn open_text(text: &[u8], pass: &SecretRef) -> Result<SoftwareKey> {
     let (place, warnings) = ("test".to_owned(), Vec::new());
-    let mut opener = Opener { place, source: Some(pass), warnings, decrypted: false };
+    let prompt = &Prompt::none();
+    let mut opener = Opener { place, source: Some(pass), prompt, warnings, decrypted: false };
     if text.first() == Some(&b'{') {
         let (_, pem) = parse_service_account(text, "test")?;
         return opener.pem(pem.as_bytes());

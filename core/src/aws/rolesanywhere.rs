@@ -352,7 +352,7 @@ impl Written<'_> {
             query,
             pairs: &(),
             headers: headers.get(..count).unwrap_or_default(),
-            added: &[],
+            added: [&[]; 3],
             unsigned: &[],
             payload: self.payload.as_bytes(),
         };

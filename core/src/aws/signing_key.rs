@@ -27,7 +27,7 @@ impl SecretAccessKey {
         const PREFIX: &[u8] = b"AWS4";
         let mut key = [0u8; PREFIX.len() + 128];
         let end = PREFIX.len() + secret.len();
-        let good = !secret.is_empty() && !has::<NO_GRAPHIC>(secret);
+        let good = !secret.is_empty() && !has::<NO_GRAPHIC>(secret.as_bytes());
         let (Some(filled), true) = (key.get_mut(..end), good) else {
             return Err(Error::invalid(
                 "secret access key",
@@ -83,7 +83,7 @@ impl SigningKey {
     pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
         check_region(region)?;
         // Letters, digits, `-`, `_` and `.`.
-        if service.is_empty() || has::<RESERVED>(service) || service.bytes().any(|c| c == b'~') {
+        if service.is_empty() || has::<RESERVED>(service.as_bytes()) || service.bytes().any(|c| c == b'~') {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
         let mut scope = [0u8; MAX_SCOPE_LEN];
@@ -117,7 +117,11 @@ impl SigningKey {
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
     #[must_use]
     pub fn scope(&self) -> &str {
-        core::str::from_utf8(self.scope.get(..self.scope_len).unwrap_or_default()).unwrap_or_default()
+        core::str::from_utf8(self.scope_octets()).unwrap_or_default()
+    }
+
+    pub(crate) fn scope_octets(&self) -> &[u8] {
+        self.scope.get(..self.scope_len).unwrap_or_default()
     }
 
     /// The region it is good for.
@@ -140,8 +144,8 @@ impl SigningKey {
     }
 
     /// Refuses a time, in ISO 8601 basic, of another day.
-    pub(crate) fn check_day(&self, basic: &str) -> Result<()> {
-        if basic.as_bytes().first_chunk::<8>() != self.scope.first_chunk::<8>() {
+    pub(crate) fn check_day(&self, basic: &[u8; 16]) -> Result<()> {
+        if basic.first_chunk::<8>() != self.scope.first_chunk::<8>() {
             return Err(Error::mismatch("signing key", "derived for another day; derive it anew"));
         }
         Ok(())
@@ -188,7 +192,8 @@ mod tests {
         assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
         assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
         assert_eq!((key.region(), key.service()), ("us-east-1", "sts"));
-        assert!(key.check_day(NOW).is_ok() && key.check_day("20150831T000000Z").is_err());
+        assert!(key.check_day(b"20150830T123600Z").is_ok());
+        assert!(key.check_day(b"20150831T000000Z").is_err());
         assert!(!key.covers(at().plus(86_400)));
         assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
     }

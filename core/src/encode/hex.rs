@@ -24,10 +24,15 @@ pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
 #[must_use]
 pub fn digest(digest: &[u8; 32]) -> [u8; 64] {
     let mut text = [0u8; 64];
+    write(digest, &mut text);
+    text
+}
+
+/// The same, to `text`.
+pub(crate) fn write(digest: &[u8; 32], text: &mut [u8; 64]) {
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
         *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    text
 }
 
 /// Reads hexadecimal of either case into `out`, which must have exactly half the length of `text`.

@@ -23,22 +23,29 @@ static ROUNDS: [[u32; 16]; 4] = [
 /// The compression function (FIPS 180-4, section 6.2.2).
 #[inline(never)]
 fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
-    let mut words = [0u32; 16];
-    for (to, from) in words.iter_mut().zip(block.as_chunks::<4>().0) {
-        *to = u32::from_be_bytes(*from);
-    }
+    let block = block.as_chunks::<4>().0;
+    let word = |i| block.get(i).map_or(0, |octets| u32::from_be_bytes(*octets));
+    let mut words: [u32; 16] = core::array::from_fn(word);
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     let mut left = ROUNDS.as_slice();
     while let [rounds, after @ ..] = left {
         left = after;
-        for (round, word) in rounds.iter().zip(&words) {
-            h = h.wrapping_add(*round).wrapping_add(*word);
+        // Two rounds at a time, since each moves all variables by one place.
+        let pairs = rounds.as_chunks::<2>().0.iter().zip(words.as_chunks::<2>().0);
+        for ([first, second], [word, next]) in pairs {
+            h = h.wrapping_add(*first).wrapping_add(*word);
             h = h.wrapping_add(e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25));
             h = h.wrapping_add((f ^ g) & e ^ g);
             d = d.wrapping_add(h);
             h = h.wrapping_add(a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22));
             h = h.wrapping_add((a | b) & c | a & b);
-            (a, b, c, d, e, f, g, h) = (h, a, b, c, d, e, f, g);
+            g = g.wrapping_add(*second).wrapping_add(*next);
+            g = g.wrapping_add(d.rotate_right(6) ^ d.rotate_right(11) ^ d.rotate_right(25));
+            g = g.wrapping_add((e ^ f) & d ^ f);
+            c = c.wrapping_add(g);
+            g = g.wrapping_add(h.rotate_right(2) ^ h.rotate_right(13) ^ h.rotate_right(22));
+            g = g.wrapping_add((h | a) & b | h & a);
+            (a, b, c, d, e, f, g, h) = (g, h, a, b, c, d, e, f);
         }
         if left.is_empty() {
             break;

@@ -76,7 +76,11 @@ impl Cx {
             let (start, end) = output.get();
             from < end && start < to
         };
-        if self.outputs.iter().take(self.claimed.get()).any(meets) { Err(Fault::overlap(field)) } else { Ok(to) }
+        if self.outputs.iter().take(self.claimed.get()).any(meets) {
+            Err(Fault::overlap(field))
+        } else {
+            Ok(to)
+        }
     }
 
     /// Looks at memory that this call will write to, and keeps everything else out of it from here

@@ -18,8 +18,7 @@ const INDEX: usize = if SMALL { 0 } else { 64 };
 pub(crate) type Header<'a> = (&'a str, &'a str);
 
 /// The names of the headers that signing adds.
-pub(crate) const ADDED: [&str; 3] =
-    ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+pub(crate) const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
 /// All that goes into a canonical request.
 pub(crate) struct Canonical<'a> {

@@ -21,8 +21,10 @@ pub(super) const SPACE: u8 = 128;
 
 /// The classes of a character, without a branch, so that looking for one of them is vectorised.
 const fn work_out(c: u8) -> u8 {
-    let separator =
-        matches!(c, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'{' | b'}');
+    let separator = matches!(
+        c,
+        b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'{' | b'}'
+    );
     c.is_ascii_uppercase() as u8 * UPPER
         | (!c.is_ascii_graphic() | separator) as u8 * NO_TOKEN
         | ((c < 0x20) & (c != b'\t') | (c == 0x7f)) as u8 * CONTROL

@@ -83,7 +83,10 @@ impl SigningKey {
     pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
         check_region(region)?;
         // Letters, digits, `-`, `_` and `.`.
-        if service.is_empty() || has::<RESERVED>(service.as_bytes()) || service.bytes().any(|c| c == b'~') {
+        if service.is_empty()
+            || has::<RESERVED>(service.as_bytes())
+            || service.bytes().any(|c| c == b'~')
+        {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
         let mut scope = [0u8; MAX_SCOPE_LEN];

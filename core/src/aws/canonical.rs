@@ -14,8 +14,47 @@ use crate::{Error, Result, SMALL};
 /// next one is searched for each time: slower, without a limit, and all that a microcontroller has.
 const INDEX: usize = if SMALL { 0 } else { 64 };
 
-/// A header: its name in any case, its value as sent.
-pub(crate) type Header<'a> = (&'a str, &'a str);
+/// The caller's headers.
+#[derive(Clone, Copy)]
+pub(crate) enum Headers<'a> {
+    /// Name and value of each.
+    Slice(&'a [(&'a str, &'a str)]),
+    /// In a form of the caller's own.
+    List(&'a dyn HeaderList),
+}
+
+/// Headers in a form of the caller's own.
+pub trait HeaderList {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Name and value of the one at `index`, counted from 0. They must be UTF-8.
+    fn get(&self, index: usize) -> (&[u8], &[u8]);
+}
+
+impl<'a> Headers<'a> {
+    fn count(self) -> usize {
+        match self {
+            Self::Slice(slice) => slice.len(),
+            Self::List(list) => list.count(),
+        }
+    }
+
+    fn get(self, index: usize) -> (&'a [u8], &'a [u8]) {
+        match self {
+            Self::Slice(slice) => {
+                let (name, value) = slice.get(index).copied().unwrap_or_default();
+                (name.as_bytes(), value.as_bytes())
+            }
+            Self::List(list) => list.get(index),
+        }
+    }
+
+    /// Each name and value.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        (0..self.count()).map(move |index| self.get(index))
+    }
+}
 
 /// The names of the headers that signing adds.
 pub(crate) const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
@@ -30,7 +69,7 @@ pub(crate) struct Canonical<'a> {
     /// Query pairs that signing adds. Behind a pointer, so that what only adds headers links none of it.
     pub(crate) pairs: &'a dyn AddedPairs,
     /// The caller's headers; those of the same name as one of `added` are left out.
-    pub(crate) headers: &'a [Header<'a>],
+    pub(crate) headers: Headers<'a>,
     /// The values of [`ADDED`]; an empty one is not added.
     pub(crate) added: [&'a [u8]; 3],
     /// Further names that are not signed.
@@ -99,25 +138,22 @@ impl<'a> Canonical<'a> {
     /// lower case, for [`header_order`](Self::header_order).
     pub(crate) fn check(&self) -> Result<bool> {
         // An empty one is no token.
-        let token = |name: &str| match name.as_bytes() {
-            [] => NO_TOKEN,
-            name => classes(name),
-        };
-        if token(self.method) & NO_TOKEN != 0 {
+        let token = |name: &[u8]| if name.is_empty() { NO_TOKEN } else { classes(name) };
+        if token(self.method.as_bytes()) & NO_TOKEN != 0 {
             return Err(Error::invalid("method", "expected a token such as GET"));
         }
         let mut host = false;
         let mut found = 0;
         // Those that signing adds are in lower case, of characters that were looked at already.
-        for (name, value) in self.headers {
+        for (name, value) in self.headers.iter() {
             found |= token(name);
             if found & NO_TOKEN != 0 {
                 return Err(Error::invalid("header name", "expected a token such as X-Amz-Date"));
             }
-            if has::<CONTROL>(value.as_bytes()) {
+            if has::<CONTROL>(value) {
                 return Err(Error::invalid("header value", "holds a control character"));
             }
-            host |= same(name.as_bytes(), b"host");
+            host |= same(name, b"host");
         }
         if !host {
             return Err(Error::invalid("Host header", "missing; it must be signed"));
@@ -203,25 +239,25 @@ impl<'a> Canonical<'a> {
 
     /// Name and value of a header: the caller's first, then those that signing adds.
     fn header(&self, i: u32) -> (&'a [u8], &'a [u8]) {
-        let i = i as usize;
-        if let Some((name, value)) = self.headers.get(i) {
-            return (name.as_bytes(), value.as_bytes());
+        let (i, own) = (i as usize, self.headers.count());
+        if i < own {
+            return self.headers.get(i);
         }
-        let i = i.wrapping_sub(self.headers.len());
+        let i = i - own;
         let name = ADDED.get(i).map_or(&[][..], |name| name.as_bytes());
         (name, self.added.get(i).copied().unwrap_or_default())
     }
 
     /// The numbers of the headers that are signed.
     fn signed(&self) -> impl Iterator<Item = u32> + '_ {
-        let count = u32::try_from(self.headers.len() + ADDED.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.headers.count() + ADDED.len()).unwrap_or(u32::MAX);
         (0..count).filter(|i| self.is_signed(*i))
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     fn is_signed(&self, i: u32) -> bool {
         let (name, value) = self.header(i);
-        if i as usize >= self.headers.len() {
+        if i as usize >= self.headers.count() {
             return !value.is_empty();
         }
         let among = |names: &[&str]| names.iter().any(|n| same(n.as_bytes(), name));
@@ -270,28 +306,30 @@ impl<'a> Canonical<'a> {
         while !rest.is_empty() {
             let segment;
             (segment, rest) = cut(rest, b'/');
-            ups += usize::from(segment == b"..");
+            ups += usize::from(segment_kind(segment) == Segment::Up);
         }
         let mut empty = true;
-        let mut last: &[u8] = &[];
+        let mut last = Segment::Name;
         rest = path;
         while !rest.is_empty() {
-            (last, rest) = cut(rest, b'/');
-            if matches!(last, b"" | b"." | b"..") {
-                ups -= usize::from(last == b"..");
+            let segment;
+            (segment, rest) = cut(rest, b'/');
+            last = segment_kind(segment);
+            if last != Segment::Name {
+                ups -= usize::from(last == Segment::Up);
                 continue;
             }
             if let Some((after, taken)) = cancelled(rest, ups) {
                 rest = after;
                 ups -= taken;
-                last = b"..";
+                last = Segment::Up;
                 continue;
             }
             out.put(b"/");
-            write_encoded(last, encode, out);
+            write_encoded(segment, encode, out);
             empty = false;
         }
-        if empty || path.ends_with(b"/") || matches!(last, b"." | b"..") {
+        if empty || last != Segment::Name || path.ends_with(b"/") {
             out.put(b"/");
         }
     }
@@ -354,6 +392,7 @@ const ADDED_PAIR: usize = usize::MAX / 2;
 
 /// By encoded name, then by encoded value. Names that signing adds are refused in the caller's query, so
 /// their values never decide.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn by_encoded(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {
     let ((a_name, a_value), (b_name, b_value)) = (cut(a.text, b'='), cut(b.text, b'='));
     let compare = |a, b| Encoded::new(a).cmp(Encoded::new(b));
@@ -381,6 +420,7 @@ pub(crate) fn query_has(query: &str, name: &str) -> bool {
 }
 
 /// Writes a query component decoded and encoded again: the one form AWS compares.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn write_recoded(component: &[u8], out: &mut dyn Sink) {
     if !SMALL && component.iter().all(|c| percent::unreserved(*c)) {
         return out.put(component);
@@ -434,6 +474,25 @@ impl Iterator for Encoded<'_> {
     }
 }
 
+/// What a segment of a path is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Segment {
+    Name,
+    /// `.`, or nothing.
+    None,
+    /// `..`
+    Up,
+}
+
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+fn segment_kind(segment: &[u8]) -> Segment {
+    match segment {
+        b"" | b"." => Segment::None,
+        b".." => Segment::Up,
+        _ => Segment::Name,
+    }
+}
+
 /// Where a later `..` takes back the segment before `rest`, which has `ups` of them: what follows that
 /// `..`, and how many there are up to it.
 fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
@@ -443,11 +502,11 @@ fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
     while depth < ups - seen && !at.is_empty() {
         let segment;
         (segment, at) = cut(at, b'/');
-        match segment {
-            b"" | b"." => {}
-            b".." if depth == 0 => return Some((at, seen + 1)),
-            b".." => (depth, seen) = (depth - 1, seen + 1),
-            _ => depth += 1,
+        match segment_kind(segment) {
+            Segment::None => {}
+            Segment::Up if depth == 0 => return Some((at, seen + 1)),
+            Segment::Up => (depth, seen) = (depth - 1, seen + 1),
+            Segment::Name => depth += 1,
         }
     }
     None

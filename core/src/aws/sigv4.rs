@@ -26,7 +26,8 @@
 
 use core::fmt;
 
-use super::canonical::{ADDED, AddedPairs, Canonical, Header, HeaderOrder, query_has, same};
+pub use super::canonical::HeaderList;
+use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has, same};
 use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
@@ -185,18 +186,24 @@ impl<'a> SigV4<'a> {
         buf: &'b mut [u8],
     ) -> Result<Signed<'b>> {
         let mut out = Out::new(buf);
-        self.sign_onto(request, time, &mut out)?;
+        self.sign_onto(request, None, time, &mut out)?;
         Ok(Signed { head: finished(out)? })
     }
 
-    /// The lines that [`sign`](Self::sign) gives, behind what `out` already holds.
-    pub(crate) fn sign_onto(
+    /// Writes the lines that [`sign`](Self::sign) gives behind what `out` already holds, for whoever has the
+    /// headers in another form: `headers` take the place of the request's. Gives where in `out` the value
+    /// of `Authorization` starts; it reaches to the end.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); a buffer that is too small shows when `out` is finished.
+    pub fn sign_onto(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
         out: &mut Out<'_>,
-    ) -> Result<()> {
-        self.in_headers(request, time, |canonical, order, date| {
+    ) -> Result<usize> {
+        self.in_headers(request, headers, time, |canonical, order, date| {
             self.key.check_day(date)?;
             for (name, value) in ADDED.iter().zip(canonical.added) {
                 if !value.is_empty() {
@@ -208,7 +215,9 @@ impl<'a> SigV4<'a> {
             {
                 put_line("x-amz-security-token", token.as_bytes(), out);
             }
-            out.text("Authorization: AWS4-HMAC-SHA256 Credential=");
+            out.text("Authorization: ");
+            let start = out.len();
+            out.text("AWS4-HMAC-SHA256 Credential=");
             out.text(self.access_key_id);
             out.put(b"/");
             out.put(self.key.scope_octets());
@@ -218,17 +227,14 @@ impl<'a> SigV4<'a> {
             let to = out.len();
             out.text(", Signature=");
             // Where they did not fit nothing is signed: the size that is needed is all that is asked for.
-            let names = out.written(from, to);
-            let mut signature = [0; 64];
-            if !names.is_empty() {
-                let mut hash = Sha256::new();
-                canonical.write_headers(order, &mut hash);
-                hash.put(names);
-                canonical.write_payload(&mut hash);
-                self.sign_hash(hash.finish(), date, &mut signature);
+            match out.written(from, to) {
+                [] => out.put(&[0; 64]),
+                names => {
+                    let hash = hash_of(canonical, order, names);
+                    self.sign_hash(hash, date, out);
+                }
             }
-            out.put(&signature);
-            Ok(())
+            Ok(start)
         })
     }
 
@@ -244,12 +250,27 @@ impl<'a> SigV4<'a> {
         expires: u32,
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
-        self.in_query(request, time, expires, |canonical, order, date| {
+        self.presign_list(request, None, time, expires, buf)
+    }
+
+    /// As [`presign`](Self::presign), for whoever has the headers in another form: `headers` take the place
+    /// of the request's.
+    ///
+    /// # Errors
+    /// As [`presign`](Self::presign).
+    pub fn presign_list<'b>(
+        &self,
+        request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
+        time: UnixTime,
+        expires: u32,
+        buf: &'b mut [u8],
+    ) -> Result<&'b str> {
+        self.in_query(request, headers, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            let mut signature = [0; 64];
-            self.sign_hash(hash.finish(), date, &mut signature);
+            let hash = hash.finish();
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -274,7 +295,7 @@ impl<'a> SigV4<'a> {
                 percent::encode(token.as_bytes(), &mut out);
             }
             out.text("&X-Amz-Signature=");
-            out.put(&signature);
+            self.sign_hash(hash, date, &mut out);
             finished(out)
         })
     }
@@ -318,10 +339,10 @@ impl<'a> SigV4<'a> {
 
     /// Not inlined: its MAC need not stand beside the hash of the request.
     #[inline(never)]
-    fn sign_hash(&self, canonical_hash: [u8; 32], date: &[u8; 16], signature: &mut [u8; 64]) {
+    fn sign_hash(&self, canonical_hash: [u8; 32], date: &[u8; 16], out: &mut Out<'_>) {
         let mut mac = self.key.mac();
         write_string_to_sign(date, self.key, canonical_hash, &mut mac);
-        hex::write(&mac.finish(), signature);
+        hex::encode(&mac.finish(), out);
     }
 
     fn with_canonical<T>(
@@ -332,8 +353,8 @@ impl<'a> SigV4<'a> {
         then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         match form {
-            Form::Headers => self.in_headers(request, time, then),
-            Form::Query { expires } => self.in_query(request, time, expires, then),
+            Form::Headers => self.in_headers(request, None, time, then),
+            Form::Query { expires } => self.in_query(request, None, time, expires, then),
         }
     }
 
@@ -342,11 +363,12 @@ impl<'a> SigV4<'a> {
     fn in_headers<T>(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
         then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         let (date, mut hash) = (time.basic(), [0; 64]);
-        let mut canonical = self.canonical(request);
+        let mut canonical = self.canonical(request, headers);
         canonical.payload = payload(&request.payload, &mut hash);
         let token = self.signed_token().unwrap_or_default();
         canonical.added = [&date, token.as_bytes(), &[]];
@@ -368,12 +390,13 @@ impl<'a> SigV4<'a> {
     fn in_query<T>(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
         expires: u32,
         then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         let (date, mut hash) = (time.basic(), [0; 64]);
-        let mut canonical = self.canonical(request);
+        let mut canonical = self.canonical(request, headers);
         canonical.payload = payload(&request.payload, &mut hash);
         check_stated(&canonical)?;
         if !(1..=604_800).contains(&expires) {
@@ -400,7 +423,11 @@ impl<'a> SigV4<'a> {
     }
 
     /// What the canonical forms have in common.
-    fn canonical<'c>(&self, request: &Request<'c>) -> Canonical<'c> {
+    fn canonical<'c>(
+        &self,
+        request: &Request<'c>,
+        headers: Option<&'c dyn HeaderList>,
+    ) -> Canonical<'c> {
         Canonical {
             method: request.method,
             path: request.path,
@@ -408,7 +435,7 @@ impl<'a> SigV4<'a> {
             double_encode: self.settings.double_encode,
             query: request.query,
             pairs: &(),
-            headers: request.headers,
+            headers: headers.map_or(Headers::Slice(request.headers), Headers::List),
             added: [&[]; 3],
             unsigned: &[],
             payload: &[],
@@ -453,9 +480,8 @@ fn payload<'p>(payload: &Payload<'_>, hash: &'p mut [u8; 64]) -> &'p [u8] {
 
 /// The service takes the payload's hash from this header where there is one.
 fn check_stated(canonical: &Canonical<'_>) -> Result<()> {
-    let wrong = |(name, value): &Header<'_>| {
-        same(name.as_bytes(), b"x-amz-content-sha256")
-            && value.as_bytes().trim_ascii() != canonical.payload
+    let wrong = |(name, value): (&[u8], &[u8])| {
+        same(name, b"x-amz-content-sha256") && value.trim_ascii() != canonical.payload
     };
     if canonical.headers.iter().any(wrong) {
         return Err(Error::mismatch(
@@ -523,6 +549,17 @@ impl AddedPairs for Presigned<'_> {
 /// The SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// The hash of a canonical request; `names` are those of the signed headers. Not inlined: no MAC need stand
+/// beside it.
+#[inline(never)]
+fn hash_of(canonical: &Canonical<'_>, order: &HeaderOrder, names: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    canonical.write_headers(order, &mut hash);
+    hash.put(names);
+    canonical.write_payload(&mut hash);
+    hash.finish()
+}
+
 /// Writes the string to sign.
 fn write_string_to_sign(
     date: &[u8; 16],
@@ -536,9 +573,7 @@ fn write_string_to_sign(
     out.put(b"\n");
     out.put(key.scope_octets());
     out.put(b"\n");
-    let mut digits = [0; 64];
-    hex::write(&canonical_hash, &mut digits);
-    out.put(&digits);
+    hex::encode(&canonical_hash, out);
 }
 
 /// Writes a header line.

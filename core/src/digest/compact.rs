@@ -135,7 +135,9 @@ impl Sha256 {
         }
         compress(&mut self.state, &self.block);
         let digest = octets(&self.state);
-        *self = Self::new();
+        self.state = INITIAL;
+        self.block = [0; 64];
+        self.len = 0;
         optimization_barrier(self);
         digest
     }
@@ -159,6 +161,15 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(bytes);
     hash.end()
+}
+
+/// The outer hash of HMAC, behind its block of key, over the inner one's digest. It leaves nothing behind.
+fn close(inner: &mut Sha256, outer: &[u32; 8]) -> [u8; 32] {
+    let digest = inner.end();
+    inner.state = *outer;
+    inner.len = 64;
+    inner.update(&digest);
+    inner.end()
 }
 
 /// What a key of HMAC-SHA256 comes to: the states of the inner and the outer hash behind their block of
@@ -194,10 +205,11 @@ impl KeyStates {
     }
 
     /// The tag over `message`.
+    #[inline(never)]
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
-        let mut mac = self.mac();
-        mac.update(message);
-        mac.finish()
+        let mut inner = Sha256::after_block(&self.inner);
+        inner.update(message);
+        close(&mut inner, &self.outer)
     }
 
     /// A MAC under the key.
@@ -254,11 +266,7 @@ impl HmacSha256 {
     /// The tag over all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
-        let digest = self.inner.end();
-        self.inner.state = self.outer;
-        self.inner.len = 64;
-        self.inner.update(&digest);
-        self.inner.end()
+        close(&mut self.inner, &self.outer)
     }
 }
 

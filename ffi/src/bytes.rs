@@ -88,6 +88,9 @@ mod utf8 {
         // How many octets of a character are to come, and between what the next one lies.
         let (mut more, mut low, mut high) = (0, 0x80, 0xbf);
         for c in bytes {
+            if more == 0 && c.is_ascii() {
+                continue;
+            }
             if more > 0 {
                 if !(low..=high).contains(c) {
                     return false;
@@ -97,7 +100,6 @@ mod utf8 {
                 continue;
             }
             more = match c {
-                0..=0x7f => 0,
                 0xc2..=0xdf => 1,
                 0xe0..=0xef => 2,
                 0xf0..=0xf4 => 3,

@@ -342,7 +342,7 @@ impl<'a> SigV4<'a> {
     fn sign_hash(&self, canonical_hash: [u8; 32], date: &[u8; 16], out: &mut Out<'_>) {
         let mut mac = self.key.mac();
         write_string_to_sign(date, self.key, canonical_hash, &mut mac);
-        hex::encode(&mac.finish(), out);
+        hex::encode(&mac.end(), out);
     }
 
     fn with_canonical<T>(

@@ -181,6 +181,11 @@ pub(crate) struct KeyStates {
 }
 
 impl KeyStates {
+    /// Of no key.
+    pub(crate) const fn unset() -> Self {
+        Self { inner: [0; 8], outer: [0; 8] }
+    }
+
     /// Of `key`, of any length.
     #[inline(never)]
     pub(crate) fn new(key: &[u8]) -> Self {
@@ -193,14 +198,17 @@ impl KeyStates {
             return states;
         }
         let mut states = Self { inner: INITIAL, outer: INITIAL };
-        let mut block;
-        for (state, pad) in [(&mut states.inner, 0x36), (&mut states.outer, 0x5c)] {
-            block = [pad; 64];
-            block.iter_mut().zip(key).for_each(|(to, octet)| *to ^= octet);
+        let mut block = [0; 64];
+        copy(key, &mut block);
+        // The second pad, 0x5c, is laid over the first, 0x36.
+        for (state, pad) in [(&mut states.inner, 0x3636_3636), (&mut states.outer, 0x6a6a_6a6a)] {
+            for word in block.as_chunks_mut::<4>().0 {
+                *word = (u32::from_ne_bytes(*word) ^ pad).to_ne_bytes();
+            }
             compress(state, &block);
-            block = [0; 64];
-            optimization_barrier(&block);
         }
+        block = [0; 64];
+        optimization_barrier(&block);
         states
     }
 
@@ -266,6 +274,11 @@ impl HmacSha256 {
     /// The tag over all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
+        self.end()
+    }
+
+    /// The same where it stands, which is empty then.
+    pub(crate) fn end(&mut self) -> [u8; 32] {
         close(&mut self.inner, &self.outer)
     }
 }

@@ -1,7 +1,5 @@
 //! Signature Version 4.
 
-use core::mem::ManuallyDrop;
-
 use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{HeaderList, Payload, Request, Settings, SigV4};
 use cloudauth_core::{Error, Out, UnixTime};
@@ -54,8 +52,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_derive(
             let mac = ExternalMac::new(cx, mac)?;
             let (region, service) = (cx.text(region, "region")?, cx.text(service, "service")?);
             let time = cx.time(time)?;
-            let mut made = ManuallyDrop::new(SigningKey::derive(&mac, time, region, service));
-            handle::set(cx, key, &mut made)
+            handle::make(cx, key, SigningKey::unset(), |key| key.renew(&mac, time, region, service))
         })
     }
 }
@@ -226,7 +223,23 @@ fn with(
     time: i64,
     then: impl FnOnce(&SigV4<'_>, &Request<'_>, &Headers<'_>, UnixTime) -> Outcome<usize>,
 ) -> Outcome<usize> {
-    let params = cx.read(params, "params")?;
+    let sigv4 = signer(cx, params)?;
+    let (request, headers) = self::request(cx, request)?;
+    then(&sigv4, &request, &headers, cx.time(time)?)
+}
+
+// These two are not inlined: what they read need not lie on the stack while the request is signed.
+
+#[inline(never)]
+fn signer(cx: &Cx, params: *const cloudauth_sigv4_params) -> Outcome<SigV4<'_>> {
+    cx.read(params, "params")?.read(cx)
+}
+
+#[inline(never)]
+fn request(
+    cx: &Cx,
+    request: *const cloudauth_sigv4_request,
+) -> Outcome<(Request<'_>, Headers<'_>)> {
     let request = cx.read(request, "request")?;
     unused(request.reserved)?;
     let payload = cx.bytes(request.payload, "payload")?;
@@ -254,7 +267,7 @@ fn with(
         headers: &[],
         payload,
     };
-    then(&params.read(cx)?, &request, &headers, cx.time(time)?)
+    Ok((request, headers))
 }
 
 /// No request with these parameters needs a larger buffer for its headers: for a cheap look at whether

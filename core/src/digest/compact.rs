@@ -116,8 +116,16 @@ impl Sha256 {
     }
 
     /// The digest, leaving nothing behind: what is hashed may be a key.
-    #[inline(never)]
     fn end(&mut self) -> [u8; 32] {
+        self.pad();
+        let digest = octets(&self.state);
+        self.wipe();
+        digest
+    }
+
+    /// Comes to the last state.
+    #[inline(never)]
+    fn pad(&mut self) {
         // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
         let bits = self.len.wrapping_mul(8);
         self.update(&[0x80]);
@@ -134,12 +142,13 @@ impl Sha256 {
             *to = bits.to_be_bytes();
         }
         compress(&mut self.state, &self.block);
-        let digest = octets(&self.state);
+    }
+
+    fn wipe(&mut self) {
         self.state = INITIAL;
         self.block = [0; 64];
         self.len = 0;
         optimization_barrier(self);
-        digest
     }
 }
 
@@ -164,11 +173,14 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The outer hash of HMAC, behind its block of key, over the inner one's digest. It leaves nothing behind.
+#[inline(never)]
 fn close(inner: &mut Sha256, outer: &[u32; 8]) -> [u8; 32] {
-    let digest = inner.end();
+    inner.pad();
+    for (to, word) in inner.block.as_chunks_mut::<4>().0.iter_mut().zip(&inner.state) {
+        *to = word.to_be_bytes();
+    }
     inner.state = *outer;
-    inner.len = 64;
-    inner.update(&digest);
+    inner.len = 64 + 32;
     inner.end()
 }
 

@@ -1,7 +1,7 @@
 //! Lower-case hexadecimal.
 
 use crate::out::Sink;
-use crate::{Error, Result};
+use crate::{Error, Result, SMALL};
 
 /// Length of the hexadecimal form of `n` octets.
 #[must_use]
@@ -11,8 +11,9 @@ pub const fn encoded_len(n: usize) -> usize {
 
 /// Appends `bytes` in lower-case hexadecimal.
 pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
-    for part in bytes.chunks(32) {
-        let mut text = [0u8; 64];
+    const PIECE: usize = if SMALL { 4 } else { 32 };
+    for part in bytes.chunks(PIECE) {
+        let mut text = [0u8; 2 * PIECE];
         for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(part) {
             *pair = [digit(byte >> 4), digit(byte & 15)];
         }

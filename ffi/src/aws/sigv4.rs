@@ -1,5 +1,7 @@
 //! Signature Version 4.
 
+use core::ptr;
+
 use cloudauth_core::aws::SigningKey;
 use cloudauth_core::aws::sigv4::{HeaderList, Payload, Request, Settings, SigV4};
 use cloudauth_core::{Error, Out, UnixTime};
@@ -224,8 +226,11 @@ fn with(
     then: impl FnOnce(&SigV4<'_>, &Request<'_>, &Headers<'_>, UnixTime) -> Outcome<usize>,
 ) -> Outcome<usize> {
     let sigv4 = signer(cx, params)?;
-    let (request, headers) = self::request(cx, request)?;
-    then(&sigv4, &request, &headers, cx.time(time)?)
+    let mut headers = Headers { cx, list: (ptr::null(), 0) };
+    let mut made =
+        Request { method: "", path: "", query: "", headers: &[], payload: Payload::Bytes(&[]) };
+    self::request(cx, request, &mut made, &mut headers)?;
+    then(&sigv4, &made, &headers, cx.time(time)?)
 }
 
 // These two are not inlined: what they read need not lie on the stack while the request is signed.
@@ -236,14 +241,16 @@ fn signer(cx: &Cx, params: *const cloudauth_sigv4_params) -> Outcome<SigV4<'_>> 
 }
 
 #[inline(never)]
-fn request(
-    cx: &Cx,
+fn request<'a>(
+    cx: &'a Cx,
     request: *const cloudauth_sigv4_request,
-) -> Outcome<(Request<'_>, Headers<'_>)> {
+    made: &mut Request<'a>,
+    headers: &mut Headers<'a>,
+) -> Outcome {
     let request = cx.read(request, "request")?;
     unused(request.reserved)?;
     let payload = cx.bytes(request.payload, "payload")?;
-    let payload = match (request.payload_kind, payload) {
+    made.payload = match (request.payload_kind, payload) {
         (CLOUDAUTH_SIGV4_PAYLOAD_BYTES, bytes) => Payload::Bytes(bytes),
         (CLOUDAUTH_SIGV4_PAYLOAD_SHA256, digest) => {
             Payload::Sha256(digest.try_into().map_err(|_| Fault::length("payload"))?)
@@ -258,16 +265,12 @@ fn request(
     if request.header_count > CLOUDAUTH_MAX_HEADERS as usize {
         return Err(Fault::capacity("headers"));
     }
-    let headers = Headers { cx, list: (request.headers, request.header_count) };
+    headers.list = (request.headers, request.header_count);
     headers.check()?;
-    let request = Request {
-        method: cx.text(request.method, "method")?,
-        path: cx.text(request.path, "path")?,
-        query: cx.text(request.query, "query")?,
-        headers: &[],
-        payload,
-    };
-    Ok((request, headers))
+    made.method = cx.text(request.method, "method")?;
+    made.path = cx.text(request.path, "path")?;
+    made.query = cx.text(request.query, "query")?;
+    Ok(())
 }
 
 /// No request with these parameters needs a larger buffer for its headers: for a cheap look at whether

@@ -55,13 +55,18 @@ impl UnixTime {
     pub fn basic(self) -> [u8; 16] {
         let (day, seconds) = self.day_and_seconds();
         let (year, month, day) = civil(day);
-        let (minutes, hours) = (seconds / 60, seconds / 3600);
-        let fields = [year / 100, year % 100, month, day, hours, minutes % 60, seconds % 60];
+        let (minutes, second) = divide(seconds, 60);
+        let ((hour, minute), (century, year)) = (divide(minutes, 60), divide(year, 100));
+        let fields = [century, year, month, day, hour, minute, second];
         let mut text = *b"________T______Z";
-        let (date, clock) = text.split_at_mut(9);
-        let places = date.as_chunks_mut::<2>().0.iter_mut().chain(clock.as_chunks_mut().0);
-        for (to, n) in places.zip(fields) {
-            *to = two(n);
+        let mut at = 0;
+        for n in fields {
+            // Behind the T.
+            at += usize::from(at == 8);
+            if let Some([tens, ones]) = text.get_mut(at..at + 2) {
+                [*tens, *ones] = two(n);
+            }
+            at += 2;
         }
         text
     }
@@ -139,13 +144,24 @@ impl UnixTime {
     fn day_and_seconds(self) -> (u32, u32) {
         // A day has 675 times 128 seconds.
         let count = u32::try_from(self.0 >> 7).unwrap_or_default();
-        let (day, rest) = (count / 675, count % 675);
+        let (day, rest) = divide(count, 675);
         (day, rest << 7 | (self.0 & 127) as u32)
     }
 }
 
 fn two(n: u32) -> [u8; 2] {
-    [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
+    let (tens, ones) = divide(n, 10);
+    [b'0' + tens as u8, b'0' + ones as u8]
+}
+
+/// Quotient and remainder. A processor with a divider needs less code for it than for the multiplication
+/// that a compiler puts in its place.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+const fn divide(n: u32, by: u32) -> (u32, u32) {
+    match n.checked_div(by) {
+        Some(quotient) => (quotient, n - quotient * by),
+        None => (0, 0),
+    }
 }
 
 struct Cursor<'a> {
@@ -201,11 +217,12 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 fn civil(day: u32) -> (u32, u32, u32) {
     // Within an era of 400 years every count is exact.
     let since = day + 719_468;
-    let (era, doe) = (since / 146_097, since % 146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let m = (5 * doy + 2) / 153;
-    let d = doy - (153 * m + 2) / 5 + 1;
+    let (era, doe) = divide(since, 146_097);
+    let whole = |n, by| divide(n, by).0;
+    let yoe = whole(doe - whole(doe, 1460) + whole(doe, 36_524) - whole(doe, 146_096), 365);
+    let doy = doe - (365 * yoe + whole(yoe, 4) - whole(yoe, 100));
+    let m = whole(5 * doy + 2, 153);
+    let d = doy - whole(153 * m + 2, 5) + 1;
     let (month, carry) = if m < 10 { (m + 3, 0) } else { (m - 9, 1) };
     (era * 400 + yoe + carry, month, d)
 }

@@ -66,3 +66,83 @@ pub(crate) unsafe fn wipe(ptr: *mut u8, len: usize) {
         zeroize::optimization_barrier(slice::from_raw_parts(ptr, len));
     }
 }
+
+/// The text that `bytes` are, if they are UTF-8.
+#[cfg(not(thumb2))]
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok()
+}
+
+/// The text that `bytes` are, if they are UTF-8. The library's own way is a third faster, and four times
+/// as long.
+#[cfg(thumb2)]
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    // SAFETY: they are.
+    utf8::is(bytes).then(|| unsafe { core::str::from_utf8_unchecked(bytes) })
+}
+
+#[cfg(any(test, thumb2))]
+mod utf8 {
+    /// Whether `bytes` are UTF-8 (RFC 3629, section 4).
+    pub(super) fn is(bytes: &[u8]) -> bool {
+        // How many octets of a character are to come, and between what the next one lies.
+        let (mut more, mut low, mut high) = (0, 0x80, 0xbf);
+        for c in bytes {
+            if more == 0 && c.is_ascii() {
+                continue;
+            }
+            if more > 0 {
+                if !(low..=high).contains(c) {
+                    return false;
+                }
+                more -= 1;
+                (low, high) = (0x80, 0xbf);
+                continue;
+            }
+            more = match c {
+                0xc2..=0xdf => 1,
+                0xe0..=0xef => 2,
+                0xf0..=0xf4 => 3,
+                _ => return false,
+            };
+            match c {
+                // Overlong forms.
+                0xe0 => low = 0xa0,
+                0xf0 => low = 0x90,
+                // Surrogates, and what lies above U+10FFFF.
+                0xed => high = 0x9f,
+                0xf4 => high = 0x8f,
+                _ => {}
+            }
+        }
+        more == 0
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::is;
+
+        #[test]
+        fn as_the_library_says() {
+            // Every octet before every other, with what may follow, at every border.
+            let border = [0, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+            for first in 0..=255 {
+                for second in 0..=255 {
+                    for third in border {
+                        for fourth in border {
+                            let all = [first, second, third, fourth, b'a'];
+                            for len in 0..=all.len() {
+                                let (text, _) = all.split_at(len);
+                                assert_eq!(
+                                    is(text),
+                                    core::str::from_utf8(text).is_ok(),
+                                    "{text:x?}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

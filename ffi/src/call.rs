@@ -76,7 +76,11 @@ impl Cx {
             let (start, end) = output.get();
             from < end && start < to
         };
-        if self.outputs.iter().any(meets) { Err(Fault::overlap(field)) } else { Ok(to) }
+        if self.outputs.iter().take(self.claimed.get()).any(meets) {
+            Err(Fault::overlap(field))
+        } else {
+            Ok(to)
+        }
     }
 
     /// Looks at memory that this call will write to, and keeps everything else out of it from here
@@ -139,8 +143,20 @@ impl Cx {
         bytes: cloudauth_bytes,
         field: &'static str,
     ) -> Outcome<&'a str> {
-        core::str::from_utf8(self.bytes(bytes, field)?)
-            .map_err(|_| Fault::new(CLOUDAUTH_ERR_UTF8, field, "expected UTF-8"))
+        crate::bytes::text(self.bytes(bytes, field)?).ok_or(Fault::new(
+            CLOUDAUTH_ERR_UTF8,
+            field,
+            "expected UTF-8",
+        ))
+    }
+
+    /// What `bytes` or `text` has looked at.
+    pub(crate) fn seen(&self, bytes: cloudauth_bytes) -> &[u8] {
+        match bytes.len {
+            0 => &[],
+            // SAFETY: as in `bytes`, which found nothing wrong.
+            len => unsafe { slice::from_raw_parts(bytes.ptr, len) },
+        }
     }
 
     /// An empty text is none.
@@ -166,11 +182,7 @@ impl Cx {
         read: impl Fn(T) -> Outcome<U>,
     ) -> Outcome<&'l [U]> {
         self.check(ptr, count, field)?;
-        let into = into.get_mut(..count).ok_or(cloudauth_core::Error::new(
-            cloudauth_core::ErrorKind::Capacity,
-            field,
-            "has more entries than this library has room for",
-        ))?;
+        let into = into.get_mut(..count).ok_or(Fault::capacity(field))?;
         for (index, slot) in into.iter_mut().enumerate() {
             *slot = read(self.element(ptr, index)).map_err(|fault| fault.of_element(index))?;
         }
@@ -206,7 +218,6 @@ impl Cx {
         })
     }
 
-    #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
     /// Calls `look` with each of `count` elements.
     pub(crate) fn each<T: Copy>(
         &self,
@@ -220,7 +231,6 @@ impl Cx {
         })
     }
 
-    #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
     /// One element of a list that `each` has looked at.
     pub(crate) fn nth<T: Copy>(&self, (ptr, count): (*const T, usize), index: usize) -> Option<T> {
         (index < count).then(|| self.element(ptr, index))

@@ -68,6 +68,35 @@ where
     set
 }
 
+/// As `set`, for a value that is made in its place: `empty` is put there, and `make` makes of it what it
+/// is to be.
+pub(crate) fn make<H: Handle, E>(
+    _: &Cx,
+    handle: *mut H,
+    empty: H::Value,
+    make: impl FnOnce(&mut H::Value) -> Result<(), E>,
+) -> Outcome
+where
+    Fault: From<E>,
+{
+    let words = handle.cast::<u64>();
+    // SAFETY: as in `clear`, which has written to all of it; that the value fits behind the tag is asserted
+    // for every handle.
+    unsafe {
+        let value = words.add(1).cast::<H::Value>();
+        value.write(empty);
+        let made = make(&mut *value);
+        match made {
+            Ok(()) => words.write(H::TAG),
+            Err(_) => {
+                ptr::drop_in_place(value);
+                bytes::wipe(words.cast(), size_of::<H>());
+            }
+        }
+        Ok(made?)
+    }
+}
+
 /// Puts a value into a handle of our own.
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {

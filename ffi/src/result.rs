@@ -132,6 +132,11 @@ impl Fault {
         Self::new(CLOUDAUTH_ERR_UNKNOWN_NUMBER, field, "is none of the numbers of cloudauth.h")
     }
 
+    pub(crate) const fn capacity(field: &'static str) -> Self {
+        let help = "has more entries than this library has room for";
+        Self::new(CLOUDAUTH_ERR_CAPACITY, field, help)
+    }
+
     pub(crate) const fn overlap(field: &'static str) -> Self {
         Self::new(CLOUDAUTH_ERR_OVERLAP, field, "overlaps an output; give it memory of its own")
     }

@@ -14,8 +14,50 @@ use crate::{Error, Result, SMALL};
 /// next one is searched for each time: slower, without a limit, and all that a microcontroller has.
 const INDEX: usize = if SMALL { 0 } else { 64 };
 
-/// A header: its name in any case, its value as sent.
-pub(crate) type Header<'a> = (&'a str, &'a str);
+/// The caller's headers.
+#[derive(Clone, Copy)]
+pub(crate) enum Headers<'a> {
+    /// Name and value of each.
+    Slice(&'a [(&'a str, &'a str)]),
+    /// In a form of the caller's own.
+    List(&'a dyn HeaderList),
+}
+
+/// Headers in a form of the caller's own.
+pub trait HeaderList {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Name and value of the one at `index`, counted from 0. They must be UTF-8.
+    fn get(&self, index: usize) -> (&[u8], &[u8]);
+}
+
+impl<'a> Headers<'a> {
+    fn count(self) -> usize {
+        match self {
+            Self::Slice(slice) => slice.len(),
+            Self::List(list) => list.count(),
+        }
+    }
+
+    fn get(self, index: usize) -> (&'a [u8], &'a [u8]) {
+        match self {
+            Self::Slice(slice) => {
+                let (name, value) = slice.get(index).copied().unwrap_or_default();
+                (name.as_bytes(), value.as_bytes())
+            }
+            Self::List(list) => list.get(index),
+        }
+    }
+
+    /// Each name and value.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        (0..self.count()).map(move |index| self.get(index))
+    }
+}
+
+/// The names of the headers that signing adds.
+pub(crate) const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
 /// All that goes into a canonical request.
 pub(crate) struct Canonical<'a> {
@@ -27,8 +69,9 @@ pub(crate) struct Canonical<'a> {
     /// Query pairs that signing adds. Behind a pointer, so that what only adds headers links none of it.
     pub(crate) pairs: &'a dyn AddedPairs,
     /// The caller's headers; those of the same name as one of `added` are left out.
-    pub(crate) headers: &'a [Header<'a>],
-    pub(crate) added: &'a [Header<'a>],
+    pub(crate) headers: Headers<'a>,
+    /// The values of [`ADDED`]; an empty one is not added.
+    pub(crate) added: [&'a [u8]; 3],
     /// Further names that are not signed.
     pub(crate) unsigned: &'a [&'a str],
     /// The payload's hash in hexadecimal, or what stands for it.
@@ -72,13 +115,16 @@ pub(crate) struct HeaderOrder {
 
 impl HeaderOrder {
     /// Writes a header's name in lower case.
-    fn write_name(&self, name: &str, out: &mut impl Sink) {
-        if self.lower_case { out.text(name) } else { write_lower_case(name, out) }
+    fn write_name(&self, name: &[u8], out: &mut impl Sink) {
+        if !SMALL && self.lower_case { out.put(name) } else { write_lower_case(name, out) }
     }
 }
 
-fn write_lower_case(name: &str, out: &mut dyn Sink) {
-    for part in name.as_bytes().chunks(32) {
+fn write_lower_case(name: &[u8], out: &mut dyn Sink) {
+    if SMALL {
+        return name.iter().for_each(|c| out.put(&[c.to_ascii_lowercase()]));
+    }
+    for part in name.chunks(32) {
         let mut lower = [0u8; 32];
         for (to, from) in lower.iter_mut().zip(part) {
             *to = from.to_ascii_lowercase();
@@ -92,14 +138,14 @@ impl<'a> Canonical<'a> {
     /// lower case, for [`header_order`](Self::header_order).
     pub(crate) fn check(&self) -> Result<bool> {
         // An empty one is no token.
-        let token = |name: &str| if name.is_empty() { NO_TOKEN } else { classes(name) };
-        if token(self.method) & NO_TOKEN != 0 {
+        let token = |name: &[u8]| if name.is_empty() { NO_TOKEN } else { classes(name) };
+        if token(self.method.as_bytes()) & NO_TOKEN != 0 {
             return Err(Error::invalid("method", "expected a token such as GET"));
         }
         let mut host = false;
         let mut found = 0;
         // Those that signing adds are in lower case, of characters that were looked at already.
-        for (name, value) in self.headers {
+        for (name, value) in self.headers.iter() {
             found |= token(name);
             if found & NO_TOKEN != 0 {
                 return Err(Error::invalid("header name", "expected a token such as X-Amz-Date"));
@@ -107,16 +153,16 @@ impl<'a> Canonical<'a> {
             if has::<CONTROL>(value) {
                 return Err(Error::invalid("header value", "holds a control character"));
             }
-            host |= same(name, "host");
+            host |= same(name, b"host");
         }
         if !host {
             return Err(Error::invalid("Host header", "missing; it must be signed"));
         }
-        if has::<LINE_BREAK>(self.query) {
+        if has::<LINE_BREAK>(self.query.as_bytes()) {
             return Err(Error::invalid("query", "holds a line break"));
         }
-        if has::<{ LINE_BREAK | PATH_END }>(self.path) {
-            return Err(if has::<LINE_BREAK>(self.path) {
+        if has::<{ LINE_BREAK | PATH_END }>(self.path.as_bytes()) {
+            return Err(if has::<LINE_BREAK>(self.path.as_bytes()) {
                 Error::invalid("path", "holds a line break")
             } else {
                 Error::invalid("path", "holds a ? or #; write %3F or %23, or give the query apart")
@@ -145,7 +191,7 @@ impl<'a> Canonical<'a> {
         self.write_path(out);
         out.put(b"\n");
         self.write_query(order, out);
-        let mut previous = "";
+        let mut previous: &[u8] = &[];
         self.for_each(order, |(name, value)| {
             if same(previous, name) {
                 out.put(b",");
@@ -155,7 +201,11 @@ impl<'a> Canonical<'a> {
                 out.put(b":");
                 previous = name;
             }
-            if has::<SPACE>(value) { write_squeezed(value, out) } else { out.text(value) }
+            if SMALL || has::<SPACE>(value) {
+                write_squeezed(value, out);
+            } else {
+                out.put(value);
+            }
         });
         out.put(b"\n\n");
     }
@@ -177,8 +227,8 @@ impl<'a> Canonical<'a> {
     }
 
     /// Visits the names of the signed headers, and says which is the first.
-    pub(crate) fn signed_names(&self, order: &HeaderOrder, mut visit: impl FnMut(&str, bool)) {
-        let mut previous = "";
+    pub(crate) fn signed_names(&self, order: &HeaderOrder, mut visit: impl FnMut(&[u8], bool)) {
+        let mut previous: &[u8] = &[];
         self.for_each(order, |(name, _)| {
             if !same(previous, name) {
                 visit(name, previous.is_empty());
@@ -187,37 +237,49 @@ impl<'a> Canonical<'a> {
         });
     }
 
-    fn header(&self, i: u32) -> Header<'a> {
-        let i = i as usize;
-        let own = self.headers.get(i);
-        own.or_else(|| self.added.get(i.wrapping_sub(self.headers.len())))
-            .copied()
-            .unwrap_or(("", ""))
+    /// Name and value of a header: the caller's first, then those that signing adds.
+    fn header(&self, i: u32) -> (&'a [u8], &'a [u8]) {
+        let (i, own) = (i as usize, self.headers.count());
+        if i < own {
+            return self.headers.get(i);
+        }
+        let i = i - own;
+        let name = ADDED.get(i).map_or(&[][..], |name| name.as_bytes());
+        (name, self.added.get(i).copied().unwrap_or_default())
     }
 
     /// The numbers of the headers that are signed.
     fn signed(&self) -> impl Iterator<Item = u32> + '_ {
-        let count = self.headers.len() + self.added.len();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.headers.count() + ADDED.len()).unwrap_or(u32::MAX);
         (0..count).filter(|i| self.is_signed(*i))
     }
 
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     fn is_signed(&self, i: u32) -> bool {
-        let Some((name, _)) = self.headers.get(i as usize) else {
-            return true;
-        };
-        let among = |names: &[&str]| names.iter().any(|n| same(n, name));
-        let replaced = self.added.iter().any(|(n, _)| same(n, name));
+        let (name, value) = self.header(i);
+        if i as usize >= self.headers.count() {
+            return !value.is_empty();
+        }
+        let among = |names: &[&str]| names.iter().any(|n| same(n.as_bytes(), name));
+        let mut added = ADDED.iter().zip(&self.added);
+        let replaced = added.any(|(n, value)| !value.is_empty() && same(n.as_bytes(), name));
         !replaced && !among(&NEVER_SIGNED) && !among(self.unsigned)
     }
 
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     fn by_name(&self, a: u32, b: u32) -> Ordering {
         let ((x, _), (y, _)) = (self.header(a), self.header(b));
-        let lower = |s: &'a str| s.bytes().map(|c| c.to_ascii_lowercase());
-        lower(x).cmp(lower(y)).then(a.cmp(&b))
+        let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
+        for (x, y) in both {
+            if x != y {
+                return x.cmp(&y);
+            }
+        }
+        // A name that begins another is the lesser.
+        (x.len(), a).cmp(&(y.len(), b))
     }
 
-    fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut(Header<'a>)) {
+    fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut((&'a [u8], &'a [u8]))) {
         order.sorted.visit(|last| self.next_header(last), |i| visit(self.header(i)));
     }
 
@@ -244,28 +306,30 @@ impl<'a> Canonical<'a> {
         while !rest.is_empty() {
             let segment;
             (segment, rest) = cut(rest, b'/');
-            ups += usize::from(segment == b"..");
+            ups += usize::from(segment_kind(segment) == Segment::Up);
         }
         let mut empty = true;
-        let mut last: &[u8] = &[];
+        let mut last = Segment::Name;
         rest = path;
         while !rest.is_empty() {
-            (last, rest) = cut(rest, b'/');
-            if matches!(last, b"" | b"." | b"..") {
-                ups -= usize::from(last == b"..");
+            let segment;
+            (segment, rest) = cut(rest, b'/');
+            last = segment_kind(segment);
+            if last != Segment::Name {
+                ups -= usize::from(last == Segment::Up);
                 continue;
             }
             if let Some((after, taken)) = cancelled(rest, ups) {
                 rest = after;
                 ups -= taken;
-                last = b"..";
+                last = Segment::Up;
                 continue;
             }
             out.put(b"/");
-            write_encoded(last, encode, out);
+            write_encoded(segment, encode, out);
             empty = false;
         }
-        if empty || path.ends_with(b"/") || matches!(last, b"." | b"..") {
+        if empty || last != Segment::Name || path.ends_with(b"/") {
             out.put(b"/");
         }
     }
@@ -278,7 +342,7 @@ impl<'a> Canonical<'a> {
         let mut first = true;
         sorted.visit(
             |last| first_after(last, self.pairs(), by_encoded),
-            |Pair { text, added, .. }| {
+            |Pair { text, place }| {
                 if !first {
                     out.put(b"&");
                 }
@@ -286,7 +350,7 @@ impl<'a> Canonical<'a> {
                 let (name, value) = cut(text, b'=');
                 write_recoded(name, out);
                 out.put(b"=");
-                match added {
+                match place.checked_sub(ADDED_PAIR) {
                     Some(number) => self.pairs.write_value(number, self, order, out),
                     None => write_recoded(value, out),
                 }
@@ -296,20 +360,20 @@ impl<'a> Canonical<'a> {
 
     /// All query pairs, those that signing adds last.
     fn pairs(&self) -> impl Iterator<Item = Pair<'a>> {
-        let (mut rest, mut place, mut number) = (self.query.as_bytes(), 0, 0);
-        let added = self.pairs;
+        let (mut rest, mut place, added) = (self.query.as_bytes(), 0, self.pairs);
         core::iter::from_fn(move || {
-            place += 1;
             while !rest.is_empty() {
                 let text;
                 (text, rest) = cut(rest, b'&');
+                place += 1;
                 if !text.is_empty() {
-                    return Some(Pair { text, added: None, place });
+                    return Some(Pair { text, place });
                 }
             }
-            let text = added.name(number)?.as_bytes();
-            number += 1;
-            Some(Pair { text, added: Some(number - 1), place })
+            place = place.max(ADDED_PAIR);
+            let text = added.name(place - ADDED_PAIR)?.as_bytes();
+            place += 1;
+            Some(Pair { text, place: place - 1 })
         })
     }
 }
@@ -319,13 +383,16 @@ impl<'a> Canonical<'a> {
 struct Pair<'a> {
     /// Name and value, or only the name of one that signing adds.
     text: &'a [u8],
-    added: Option<usize>,
-    /// Which one it is.
+    /// Where it stands in the query.
     place: usize,
 }
 
+/// The place of the first pair that signing adds: no query is so long.
+const ADDED_PAIR: usize = usize::MAX / 2;
+
 /// By encoded name, then by encoded value. Names that signing adds are refused in the caller's query, so
 /// their values never decide.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn by_encoded(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {
     let ((a_name, a_value), (b_name, b_value)) = (cut(a.text, b'='), cut(b.text, b'='));
     let compare = |a, b| Encoded::new(a).cmp(Encoded::new(b));
@@ -342,7 +409,7 @@ pub(crate) fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
 
 /// Whether two names are the same, in any case.
 #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
-pub(crate) fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
@@ -353,8 +420,9 @@ pub(crate) fn query_has(query: &str, name: &str) -> bool {
 }
 
 /// Writes a query component decoded and encoded again: the one form AWS compares.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn write_recoded(component: &[u8], out: &mut dyn Sink) {
-    if component.iter().all(|c| percent::unreserved(*c)) {
+    if !SMALL && component.iter().all(|c| percent::unreserved(*c)) {
         return out.put(component);
     }
     Encoded::new(component).for_each(|c| out.put(&[c]));
@@ -406,6 +474,25 @@ impl Iterator for Encoded<'_> {
     }
 }
 
+/// What a segment of a path is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Segment {
+    Name,
+    /// `.`, or nothing.
+    None,
+    /// `..`
+    Up,
+}
+
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+fn segment_kind(segment: &[u8]) -> Segment {
+    match segment {
+        b"" | b"." => Segment::None,
+        b".." => Segment::Up,
+        _ => Segment::Name,
+    }
+}
+
 /// Where a later `..` takes back the segment before `rest`, which has `ups` of them: what follows that
 /// `..`, and how many there are up to it.
 fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
@@ -415,19 +502,19 @@ fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
     while depth < ups - seen && !at.is_empty() {
         let segment;
         (segment, at) = cut(at, b'/');
-        match segment {
-            b"" | b"." => {}
-            b".." if depth == 0 => return Some((at, seen + 1)),
-            b".." => (depth, seen) = (depth - 1, seen + 1),
-            _ => depth += 1,
+        match segment_kind(segment) {
+            Segment::None => {}
+            Segment::Up if depth == 0 => return Some((at, seen + 1)),
+            Segment::Up => (depth, seen) = (depth - 1, seen + 1),
+            Segment::Name => depth += 1,
         }
     }
     None
 }
 
 /// Writes a header value without spaces at its ends, and with single spaces inside.
-fn write_squeezed(value: &str, out: &mut dyn Sink) {
-    let mut rest = value.as_bytes();
+fn write_squeezed(value: &[u8], out: &mut dyn Sink) {
+    let mut rest = value;
     let mut first = true;
     while !rest.is_empty() {
         let word;

@@ -5,7 +5,7 @@
 //! whatever the curve.
 
 use super::Credentials;
-use super::canonical::{Canonical, Header};
+use super::canonical::{Canonical, Headers};
 use super::endpoint::{Arn, check_region, regional_host};
 use super::error::json_refusal;
 use crate::digest::sha256;
@@ -336,7 +336,7 @@ impl Written<'_> {
         &self,
         then: impl FnOnce(&Canonical<'_>, &super::canonical::HeaderOrder) -> Result<T>,
     ) -> Result<T> {
-        let mut headers: [Header<'_>; 6] = [("Host", self.host); 6];
+        let mut headers: [(&str, &str); 6] = [("Host", self.host); 6];
         let lines = self.head.split("\r\n").filter_map(|line| line.split_once(": "));
         let mut count = 1;
         for (slot, line) in headers.iter_mut().skip(1).zip(lines) {
@@ -351,8 +351,8 @@ impl Written<'_> {
             double_encode: true,
             query,
             pairs: &(),
-            headers: headers.get(..count).unwrap_or_default(),
-            added: &[],
+            headers: Headers::Slice(headers.get(..count).unwrap_or_default()),
+            added: [&[]; 3],
             unsigned: &[],
             payload: self.payload.as_bytes(),
         };

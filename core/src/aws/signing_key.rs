@@ -27,7 +27,7 @@ impl SecretAccessKey {
         const PREFIX: &[u8] = b"AWS4";
         let mut key = [0u8; PREFIX.len() + 128];
         let end = PREFIX.len() + secret.len();
-        let good = !secret.is_empty() && !has::<NO_GRAPHIC>(secret);
+        let good = !secret.is_empty() && !has::<NO_GRAPHIC>(secret.as_bytes());
         let (Some(filled), true) = (key.get_mut(..end), good) else {
             return Err(Error::invalid(
                 "secret access key",
@@ -81,21 +81,48 @@ impl SigningKey {
     /// [`Capacity`](ErrorKind::Capacity) when the scope is longer than [`MAX_SCOPE_LEN`],
     /// [`Signer`](ErrorKind::Signer) when the device fails.
     pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
+        let mut key = Self::unset();
+        key.renew(secret, time, region, service)?;
+        Ok(key)
+    }
+
+    /// A key that is good for nothing yet: see [`renew`](Self::renew).
+    #[must_use]
+    pub const fn unset() -> Self {
+        Self { key: KeyStates::unset(), scope: [0; MAX_SCOPE_LEN], scope_len: 0, region_len: 0 }
+    }
+
+    /// Derives a key, as [`derive`](Self::derive) does, in the place of this one.
+    ///
+    /// # Errors
+    /// As [`derive`](Self::derive). The key is good for nothing then.
+    pub fn renew(
+        &mut self,
+        secret: &dyn Mac,
+        time: UnixTime,
+        region: &str,
+        service: &str,
+    ) -> Result<()> {
+        *self = Self::unset();
         check_region(region)?;
         // Letters, digits, `-`, `_` and `.`.
-        if service.is_empty() || has::<RESERVED>(service) || service.bytes().any(|c| c == b'~') {
+        if service.is_empty()
+            || has::<RESERVED>(service.as_bytes())
+            || service.bytes().any(|c| c == b'~')
+        {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
-        let mut scope = [0u8; MAX_SCOPE_LEN];
-        let mut out = Out::new(&mut scope);
+        let mut out = Out::new(&mut self.scope);
         let date = time.date();
         out.put(&date);
-        for part in ["/", region, "/", service, "/", END] {
+        for part in [region, service, END] {
+            out.put(b"/");
             out.text(part);
         }
         let scope_len = out.len();
         let chain = Chain::new([region, service, END].map(str::as_bytes));
         let (Some(chain), true) = (chain, scope_len <= MAX_SCOPE_LEN) else {
+            *self = Self::unset();
             return Err(Error::new(
                 ErrorKind::Capacity,
                 "credential scope",
@@ -105,19 +132,27 @@ impl SigningKey {
         let mut answer = secret.hmac_sha256(&date);
         let link = match &mut answer {
             Ok(link) => link,
-            Err(error) => return Err((*error).into()),
+            Err(error) => {
+                *self = Self::unset();
+                return Err((*error).into());
+            }
         };
         chain.run(link);
-        let key = KeyStates::new(link);
+        self.key = KeyStates::new(link);
         answer = Ok([0; 32]);
         optimization_barrier(&answer);
-        Ok(Self { key, scope, scope_len, region_len: region.len() })
+        (self.scope_len, self.region_len) = (scope_len, region.len());
+        Ok(())
     }
 
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
     #[must_use]
     pub fn scope(&self) -> &str {
-        core::str::from_utf8(self.scope.get(..self.scope_len).unwrap_or_default()).unwrap_or_default()
+        core::str::from_utf8(self.scope_octets()).unwrap_or_default()
+    }
+
+    pub(crate) fn scope_octets(&self) -> &[u8] {
+        self.scope.get(..self.scope_len).unwrap_or_default()
     }
 
     /// The region it is good for.
@@ -140,8 +175,8 @@ impl SigningKey {
     }
 
     /// Refuses a time, in ISO 8601 basic, of another day.
-    pub(crate) fn check_day(&self, basic: &str) -> Result<()> {
-        if basic.as_bytes().first_chunk::<8>() != self.scope.first_chunk::<8>() {
+    pub(crate) fn check_day(&self, basic: &[u8; 16]) -> Result<()> {
+        if basic.first_chunk::<8>() != self.scope.first_chunk::<8>() {
             return Err(Error::mismatch("signing key", "derived for another day; derive it anew"));
         }
         Ok(())
@@ -188,8 +223,21 @@ mod tests {
         assert_eq!(mac.finish(), hmac_sha256(&signing, b"x"));
         assert_eq!(key.scope(), "20150830/us-east-1/sts/aws4_request");
         assert_eq!((key.region(), key.service()), ("us-east-1", "sts"));
-        assert!(key.check_day(NOW).is_ok() && key.check_day("20150831T000000Z").is_err());
+        assert!(key.check_day(b"20150830T123600Z").is_ok());
+        assert!(key.check_day(b"20150831T000000Z").is_err());
         assert!(!key.covers(at().plus(86_400)));
+        let tomorrow = at().plus(86_400);
+        let mut renewed = key.clone();
+        renewed.renew(&secret, tomorrow, "us-east-1", "sts").unwrap();
+        assert!(renewed.covers(tomorrow) && !renewed.covers(at()));
+        for (region, service) in
+            [("US", "s3"), ("us-east-1", "s/3"), ("us-east-1", &*"s".repeat(99))]
+        {
+            let mut renewed = key.clone();
+            assert!(renewed.renew(&secret, at(), region, service).is_err());
+            assert!(!renewed.covers(at()) && renewed.scope().is_empty());
+            assert!(renewed.check_day(b"20150830T123600Z").is_err());
+        }
         assert!(!format!("{key:?}{secret:?}").contains("wJalr"));
     }
 

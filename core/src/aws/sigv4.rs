@@ -26,7 +26,8 @@
 
 use core::fmt;
 
-use super::canonical::{AddedPairs, Canonical, Header, HeaderOrder, query_has, same};
+pub use super::canonical::HeaderList;
+use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has, same};
 use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
@@ -185,45 +186,55 @@ impl<'a> SigV4<'a> {
         buf: &'b mut [u8],
     ) -> Result<Signed<'b>> {
         let mut out = Out::new(buf);
-        self.sign_onto(request, time, &mut out)?;
+        self.sign_onto(request, None, time, &mut out)?;
         Ok(Signed { head: finished(out)? })
     }
 
-    /// The lines that [`sign`](Self::sign) gives, behind what `out` already holds.
-    pub(crate) fn sign_onto(
+    /// Writes the lines that [`sign`](Self::sign) gives behind what `out` already holds, for whoever has the
+    /// headers in another form: `headers` take the place of the request's. Gives where in `out` the value
+    /// of `Authorization` starts; it reaches to the end.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); a buffer that is too small shows when `out` is finished.
+    pub fn sign_onto(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
         out: &mut Out<'_>,
-    ) -> Result<()> {
-        self.in_headers(request, time, |canonical, order, date| {
+    ) -> Result<usize> {
+        self.in_headers(request, headers, time, |canonical, order, date| {
             self.key.check_day(date)?;
-            for (name, value) in canonical.added {
-                put_all(out, &[name, ": ", value, "\r\n"]);
+            for (name, value) in ADDED.iter().zip(canonical.added) {
+                if !value.is_empty() {
+                    put_line(name, value, out);
+                }
             }
             if self.settings.session_token_after_signing
                 && let Some(token) = self.session_token
             {
-                put_all(out, &["x-amz-security-token: ", token, "\r\n"]);
+                put_line("x-amz-security-token", token.as_bytes(), out);
             }
-            let prefix = "Authorization: AWS4-HMAC-SHA256 Credential=";
-            put_all(out, &[prefix, self.access_key_id, "/", self.key.scope(), ", SignedHeaders="]);
+            out.text("Authorization: ");
+            let start = out.len();
+            out.text("AWS4-HMAC-SHA256 Credential=");
+            out.text(self.access_key_id);
+            out.put(b"/");
+            out.put(self.key.scope_octets());
+            out.text(", SignedHeaders=");
             let from = out.len();
             canonical.write_signed_headers(order, out);
             let to = out.len();
             out.text(", Signature=");
             // Where they did not fit nothing is signed: the size that is needed is all that is asked for.
-            let names = out.written(from, to);
-            let mut signature = [0; 64];
-            if !names.is_empty() {
-                let mut hash = Sha256::new();
-                canonical.write_headers(order, &mut hash);
-                hash.put(names);
-                canonical.write_payload(&mut hash);
-                signature = self.signature(&hash.finish(), date);
+            match out.written(from, to) {
+                [] => out.put(&[0; 64]),
+                names => {
+                    let hash = hash_of(canonical, order, names);
+                    self.sign_hash(hash, date, out);
+                }
             }
-            out.put(&signature);
-            Ok(())
+            Ok(start)
         })
     }
 
@@ -239,11 +250,27 @@ impl<'a> SigV4<'a> {
         expires: u32,
         buf: &'b mut [u8],
     ) -> Result<&'b str> {
-        self.in_query(request, time, expires, |canonical, order, date| {
+        self.presign_list(request, None, time, expires, buf)
+    }
+
+    /// As [`presign`](Self::presign), for whoever has the headers in another form: `headers` take the place
+    /// of the request's.
+    ///
+    /// # Errors
+    /// As [`presign`](Self::presign).
+    pub fn presign_list<'b>(
+        &self,
+        request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
+        time: UnixTime,
+        expires: u32,
+        buf: &'b mut [u8],
+    ) -> Result<&'b str> {
+        self.in_query(request, headers, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            let signature = self.signature(&hash.finish(), date);
+            let hash = hash.finish();
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -254,7 +281,9 @@ impl<'a> SigV4<'a> {
             }
             let mut number = 0;
             while let Some(name) = canonical.pairs.name(number) {
-                put_all(&mut out, &[separator, name, "="]);
+                for part in [separator, name, "="] {
+                    out.text(part);
+                }
                 separator = "&";
                 canonical.pairs.write_value(number, canonical, order, &mut out);
                 number += 1;
@@ -266,7 +295,7 @@ impl<'a> SigV4<'a> {
                 percent::encode(token.as_bytes(), &mut out);
             }
             out.text("&X-Amz-Signature=");
-            out.put(&signature);
+            self.sign_hash(hash, date, &mut out);
             finished(out)
         })
     }
@@ -303,15 +332,17 @@ impl<'a> SigV4<'a> {
         self.with_canonical(request, time, form, |canonical, order, date| {
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            write_string_to_sign(date, self.key, &hash.finish(), out);
+            write_string_to_sign(date, self.key, hash.finish(), out);
             Ok(())
         })
     }
 
-    fn signature(&self, canonical_hash: &[u8; 32], date: &str) -> [u8; 64] {
+    /// Not inlined: its MAC need not stand beside the hash of the request.
+    #[inline(never)]
+    fn sign_hash(&self, canonical_hash: [u8; 32], date: &[u8; 16], out: &mut Out<'_>) {
         let mut mac = self.key.mac();
         write_string_to_sign(date, self.key, canonical_hash, &mut mac);
-        hex::digest(&mac.finish())
+        hex::encode(&mac.end(), out);
     }
 
     fn with_canonical<T>(
@@ -319,11 +350,11 @@ impl<'a> SigV4<'a> {
         request: &Request<'_>,
         time: UnixTime,
         form: Form,
-        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         match form {
-            Form::Headers => self.in_headers(request, time, then),
-            Form::Query { expires } => self.in_query(request, time, expires, then),
+            Form::Headers => self.in_headers(request, None, time, then),
+            Form::Query { expires } => self.in_query(request, None, time, expires, then),
         }
     }
 
@@ -332,34 +363,26 @@ impl<'a> SigV4<'a> {
     fn in_headers<T>(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
-        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         let (date, mut hash) = (time.basic(), [0; 64]);
-        let date = ascii(&date);
-        let mut canonical =
-            self.canonical(request, &mut hash, self.settings.content_sha256_header)?;
-        let mut added: [Header<'_>; 3] = [("x-amz-date", date); 3];
-        let mut slots = added.iter_mut().skip(1);
-        let mut count = 1;
-        if let Some(token) = self.signed_token()
-            && let Some(slot) = slots.next()
-        {
-            *slot = ("x-amz-security-token", token);
-            count += 1;
+        let mut canonical = self.canonical(request, headers);
+        canonical.payload = payload(&request.payload, &mut hash);
+        let token = self.signed_token().unwrap_or_default();
+        canonical.added = [&date, token.as_bytes(), &[]];
+        if self.settings.content_sha256_header {
+            let [.., content] = &mut canonical.added;
+            *content = canonical.payload;
+        } else {
+            check_stated(&canonical)?;
         }
-        if self.settings.content_sha256_header
-            && let Some(slot) = slots.next()
-        {
-            *slot = ("x-amz-content-sha256", ascii(canonical.payload));
-            count += 1;
-        }
-        canonical.added = added.get(..count).unwrap_or_default();
         if self.settings.session_token_after_signing {
             canonical.unsigned = &["x-amz-security-token"];
         }
-        let order = canonical.header_order(canonical.check()?);
-        then(&canonical, &order, date)
+        let order = canonical.header_order(self.check(&canonical)?);
+        then(&canonical, &order, &date)
     }
 
     /// Calls `then` with the canonical form of a request that is signed in its query.
@@ -367,21 +390,22 @@ impl<'a> SigV4<'a> {
     fn in_query<T>(
         &self,
         request: &Request<'_>,
+        headers: Option<&dyn HeaderList>,
         time: UnixTime,
         expires: u32,
-        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &str) -> Result<T>,
+        then: impl FnOnce(&Canonical<'_>, &HeaderOrder, &[u8; 16]) -> Result<T>,
     ) -> Result<T> {
         let (date, mut hash) = (time.basic(), [0; 64]);
-        let date = ascii(&date);
-        let mut canonical = self.canonical(request, &mut hash, false)?;
+        let mut canonical = self.canonical(request, headers);
+        canonical.payload = payload(&request.payload, &mut hash);
+        check_stated(&canonical)?;
         if !(1..=604_800).contains(&expires) {
             return Err(Error::invalid("expires", "must be 1 to 604800 seconds"));
         }
         let mut digits = [0u8; 6];
         let mut out = Out::new(&mut digits);
         decimal(&mut out, u64::from(expires));
-        let expires = ascii(out.finish()?);
-        let pairs = Presigned { by: self, date, expires };
+        let pairs = Presigned { by: self, date: &date, expires: out.finish()? };
         let taken = |name: &&str| query_has(request.query, name);
         if Presigned::NAMES.iter().any(taken) || query_has(request.query, "X-Amz-Signature") {
             return Err(Error::invalid("query", "is already signed; remove the X-Amz- parameters"));
@@ -389,8 +413,8 @@ impl<'a> SigV4<'a> {
         canonical.pairs = &pairs;
         // A presigned URL is used by whoever holds it, with headers of their own.
         canonical.unsigned = &["x-amz-user-agent", "x-amz-checksum-mode"];
-        let order = canonical.header_order(canonical.check()?);
-        then(&canonical, &order, date)
+        let order = canonical.header_order(self.check(&canonical)?);
+        then(&canonical, &order, &date)
     }
 
     /// The session token, if it is signed.
@@ -398,70 +422,81 @@ impl<'a> SigV4<'a> {
         self.session_token.filter(|_| !self.settings.session_token_after_signing)
     }
 
-    /// What the canonical forms have in common. `hash` is room for the payload's; `replaced` says that its
-    /// header is one that signing adds.
+    /// What the canonical forms have in common.
     fn canonical<'c>(
         &self,
         request: &Request<'c>,
-        hash: &'c mut [u8; 64],
-        replaced: bool,
-    ) -> Result<Canonical<'c>> {
-        let id = self.access_key_id;
-        if id.is_empty() || has::<NO_GRAPHIC>(id) || id.bytes().any(|c| c == b'/') {
-            return Err(Error::invalid("access key id", "expected printable characters, no slash"));
-        }
-        if let Some(token) = self.session_token
-            && (token.is_empty() || has::<NO_GRAPHIC>(token))
-        {
-            return Err(Error::invalid(
-                "session token",
-                "expected printable characters, no spaces",
-            ));
-        }
-        let digest = match request.payload {
-            Payload::Bytes([]) => Err(EMPTY_SHA256),
-            Payload::Bytes(bytes) => Ok(sha256(bytes)),
-            Payload::Sha256(digest) => Ok(digest),
-            Payload::Unsigned => Err("UNSIGNED-PAYLOAD"),
-            Payload::StreamingUnsignedTrailer => Err("STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
-        };
-        let payload = match digest {
-            Ok(digest) => {
-                *hash = hex::digest(&digest);
-                hash.as_slice()
-            }
-            Err(text) => text.as_bytes(),
-        };
-        // The service takes the payload's hash from this header where there is one.
-        let stated = |(name, value): &Header<'_>| {
-            same(name, "x-amz-content-sha256") && value.as_bytes().trim_ascii() != payload
-        };
-        if !replaced && request.headers.iter().any(stated) {
-            return Err(Error::mismatch(
-                "X-Amz-Content-Sha256",
-                "the request's own header is not the payload's; leave it out, or give that payload",
-            ));
-        }
-        Ok(Canonical {
+        headers: Option<&'c dyn HeaderList>,
+    ) -> Canonical<'c> {
+        Canonical {
             method: request.method,
             path: request.path,
             normalize_path: self.settings.normalize_path,
             double_encode: self.settings.double_encode,
             query: request.query,
             pairs: &(),
-            headers: request.headers,
-            added: &[],
+            headers: headers.map_or(Headers::Slice(request.headers), Headers::List),
+            added: [&[]; 3],
             unsigned: &[],
-            payload,
-        })
+            payload: &[],
+        }
     }
+
+    /// Refuses what cannot be signed. Gives what [`Canonical::check`] gives.
+    fn check(&self, canonical: &Canonical<'_>) -> Result<bool> {
+        let id = self.access_key_id.as_bytes();
+        if id.is_empty() || has::<NO_GRAPHIC>(id) || id.iter().any(|c| *c == b'/') {
+            return Err(Error::invalid("access key id", "expected printable characters, no slash"));
+        }
+        if let Some(token) = self.session_token
+            && (token.is_empty() || has::<NO_GRAPHIC>(token.as_bytes()))
+        {
+            return Err(Error::invalid(
+                "session token",
+                "expected printable characters, no spaces",
+            ));
+        }
+        canonical.check()
+    }
+}
+
+/// The payload's hash in hexadecimal, or what stands for it.
+fn payload<'p>(payload: &Payload<'_>, hash: &'p mut [u8; 64]) -> &'p [u8] {
+    let text = match payload {
+        Payload::Bytes([]) => EMPTY_SHA256,
+        Payload::Bytes(bytes) => {
+            hex::write(&sha256(bytes), hash);
+            return hash;
+        }
+        Payload::Sha256(digest) => {
+            hex::write(digest, hash);
+            return hash;
+        }
+        Payload::Unsigned => "UNSIGNED-PAYLOAD",
+        Payload::StreamingUnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    };
+    text.as_bytes()
+}
+
+/// The service takes the payload's hash from this header where there is one.
+fn check_stated(canonical: &Canonical<'_>) -> Result<()> {
+    let wrong = |(name, value): (&[u8], &[u8])| {
+        same(name, b"x-amz-content-sha256") && value.trim_ascii() != canonical.payload
+    };
+    if canonical.headers.iter().any(wrong) {
+        return Err(Error::mismatch(
+            "X-Amz-Content-Sha256",
+            "the request's own header is not the payload's; leave it out, or give that payload",
+        ));
+    }
+    Ok(())
 }
 
 /// What a presigned URL says in its query.
 struct Presigned<'a> {
     by: &'a SigV4<'a>,
-    date: &'a str,
-    expires: &'a str,
+    date: &'a [u8],
+    expires: &'a [u8],
 }
 
 impl Presigned<'_> {
@@ -488,13 +523,13 @@ impl AddedPairs for Presigned<'_> {
         order: &HeaderOrder,
         out: &mut dyn Sink,
     ) {
-        let mut encode = |text: &str| percent::encode(text.as_bytes(), out);
+        let mut encode = |text: &[u8]| percent::encode(text, out);
         match number {
-            0 => encode(ALGORITHM),
+            0 => encode(ALGORITHM.as_bytes()),
             1 => {
-                for part in [self.by.access_key_id, "/", self.by.key.scope()] {
-                    encode(part);
-                }
+                encode(self.by.access_key_id.as_bytes());
+                encode(b"/");
+                encode(self.by.key.scope_octets());
             }
             2 => encode(self.date),
             3 => encode(self.expires),
@@ -502,11 +537,11 @@ impl AddedPairs for Presigned<'_> {
                 if !first {
                     out.put(b"%3B");
                 }
-                for c in name.bytes() {
+                for c in name {
                     percent::encode(&[c.to_ascii_lowercase()], out);
                 }
             }),
-            _ => encode(self.by.signed_token().unwrap_or_default()),
+            _ => encode(self.by.signed_token().unwrap_or_default().as_bytes()),
         }
     }
 }
@@ -514,27 +549,39 @@ impl AddedPairs for Presigned<'_> {
 /// The SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// The hash of a canonical request; `names` are those of the signed headers. Not inlined: no MAC need stand
+/// beside it.
+#[inline(never)]
+fn hash_of(canonical: &Canonical<'_>, order: &HeaderOrder, names: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    canonical.write_headers(order, &mut hash);
+    hash.put(names);
+    canonical.write_payload(&mut hash);
+    hash.finish()
+}
+
 /// Writes the string to sign.
 fn write_string_to_sign(
-    date: &str,
+    date: &[u8; 16],
     key: &SigningKey,
-    canonical_hash: &[u8; 32],
+    canonical_hash: [u8; 32],
     out: &mut impl Sink,
 ) {
-    for part in [ALGORITHM, "\n", date, "\n", key.scope(), "\n"] {
-        out.text(part);
-    }
-    out.put(&hex::digest(canonical_hash));
+    out.text(ALGORITHM);
+    out.put(b"\n");
+    out.put(date);
+    out.put(b"\n");
+    out.put(key.scope_octets());
+    out.put(b"\n");
+    hex::encode(&canonical_hash, out);
 }
 
-fn put_all(out: &mut Out<'_>, parts: &[&str]) {
-    for part in parts {
-        out.text(part);
-    }
-}
-
-fn ascii(bytes: &[u8]) -> &str {
-    core::str::from_utf8(bytes).unwrap_or_default()
+/// Writes a header line.
+fn put_line(name: &str, value: &[u8], out: &mut Out<'_>) {
+    out.text(name);
+    out.text(": ");
+    out.put(value);
+    out.text("\r\n");
 }
 
 fn finished(out: Out<'_>) -> Result<&str> {

@@ -5,46 +5,61 @@
 use zeroize::optimization_barrier;
 
 use super::{INITIAL, octets};
-use crate::out::Sink;
+use crate::out::{Sink, copy};
 
 /// The constants of the rounds (FIPS 180-4, section 4.2.2).
 #[rustfmt::skip]
-static ROUNDS: [u32; 64] = [
-    0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
-    0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
-    0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
-    0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967,
-    0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85,
-    0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070,
-    0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
-    0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
+static ROUNDS: [[u32; 16]; 4] = [
+    [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
+     0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174],
+    [0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
+     0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967],
+    [0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85,
+     0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070],
+    [0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
+     0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
 /// The compression function (FIPS 180-4, section 6.2.2).
 #[inline(never)]
 fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
-    let mut words = [0u32; 64];
-    for (to, from) in words.iter_mut().zip(block.as_chunks::<4>().0) {
-        *to = u32::from_be_bytes(*from);
-    }
-    // The loop keeps the indices inside.
-    #[allow(clippy::indexing_slicing)]
-    for i in 16..64 {
-        let (early, late) = (words[i - 15], words[i - 2]);
-        let early = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
-        let late = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
-        words[i] =
-            words[i - 16].wrapping_add(early).wrapping_add(words[i - 7]).wrapping_add(late);
-    }
+    let block = block.as_chunks::<4>().0;
+    let word = |i| block.get(i).map_or(0, |octets| u32::from_be_bytes(*octets));
+    let mut words: [u32; 16] = core::array::from_fn(word);
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for (round, word) in ROUNDS.iter().zip(&words) {
-        h = h.wrapping_add(*round).wrapping_add(*word);
-        h = h.wrapping_add(e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25));
-        h = h.wrapping_add((f ^ g) & e ^ g);
-        d = d.wrapping_add(h);
-        h = h.wrapping_add(a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22));
-        h = h.wrapping_add((a | b) & c | a & b);
-        (a, b, c, d, e, f, g, h) = (h, a, b, c, d, e, f, g);
+    let mut left = ROUNDS.as_slice();
+    while let [rounds, after @ ..] = left {
+        left = after;
+        // Two rounds at a time, since each moves all variables by one place.
+        let pairs = rounds.as_chunks::<2>().0.iter().zip(words.as_chunks::<2>().0);
+        for ([first, second], [word, next]) in pairs {
+            h = h.wrapping_add(*first).wrapping_add(*word);
+            h = h.wrapping_add(e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25));
+            h = h.wrapping_add((f ^ g) & e ^ g);
+            d = d.wrapping_add(h);
+            h = h.wrapping_add(a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22));
+            h = h.wrapping_add((a | b) & c | a & b);
+            g = g.wrapping_add(*second).wrapping_add(*next);
+            g = g.wrapping_add(d.rotate_right(6) ^ d.rotate_right(11) ^ d.rotate_right(25));
+            g = g.wrapping_add((e ^ f) & d ^ f);
+            c = c.wrapping_add(g);
+            g = g.wrapping_add(h.rotate_right(2) ^ h.rotate_right(13) ^ h.rotate_right(22));
+            g = g.wrapping_add((h | a) & b | h & a);
+            (a, b, c, d, e, f, g, h) = (g, h, a, b, c, d, e, f);
+        }
+        if left.is_empty() {
+            break;
+        }
+        // The next sixteen words, each in the place of the one it needs last.
+        // The remainders keep the indices inside.
+        #[allow(clippy::indexing_slicing)]
+        for i in 0..16 {
+            let (early, late) = (words[(i + 1) % 16], words[(i + 14) % 16]);
+            let early = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
+            let late = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
+            let sum = words[(i + 9) % 16].wrapping_add(early).wrapping_add(late);
+            words[i] = words[i].wrapping_add(sum);
+        }
     }
     for (word, add) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
         *word = word.wrapping_add(add);
@@ -79,18 +94,16 @@ impl Sha256 {
     }
 
     /// Adds `bytes`.
-    // Octet by octet: what a faster copy saves is little beside the compressions.
     #[inline(never)]
     pub fn update(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let at = self.len as usize % 64;
-            // The remainder keeps the index inside.
-            #[allow(clippy::indexing_slicing)]
-            {
-                self.block[at] = *byte;
-            }
-            self.len = self.len.wrapping_add(1);
-            if at == 63 {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.block.get_mut(self.len as usize % 64..).unwrap_or_default();
+            let now = room.len().min(rest.len());
+            copy(rest, room);
+            self.len = self.len.wrapping_add(now as u64);
+            rest = rest.get(now..).unwrap_or_default();
+            if self.len.is_multiple_of(64) {
                 compress(&mut self.state, &self.block);
             }
         }
@@ -103,8 +116,16 @@ impl Sha256 {
     }
 
     /// The digest, leaving nothing behind: what is hashed may be a key.
-    #[inline(never)]
     fn end(&mut self) -> [u8; 32] {
+        self.pad();
+        let digest = octets(&self.state);
+        self.wipe();
+        digest
+    }
+
+    /// Comes to the last state.
+    #[inline(never)]
+    fn pad(&mut self) {
         // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
         let bits = self.len.wrapping_mul(8);
         self.update(&[0x80]);
@@ -121,10 +142,13 @@ impl Sha256 {
             *to = bits.to_be_bytes();
         }
         compress(&mut self.state, &self.block);
-        let digest = octets(&self.state);
-        *self = Self::new();
+    }
+
+    fn wipe(&mut self) {
+        self.state = INITIAL;
+        self.block = [0; 64];
+        self.len = 0;
         optimization_barrier(self);
-        digest
     }
 }
 
@@ -148,6 +172,18 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash.end()
 }
 
+/// The outer hash of HMAC, behind its block of key, over the inner one's digest. It leaves nothing behind.
+#[inline(never)]
+fn close(inner: &mut Sha256, outer: &[u32; 8]) -> [u8; 32] {
+    inner.pad();
+    for (to, word) in inner.block.as_chunks_mut::<4>().0.iter_mut().zip(&inner.state) {
+        *to = word.to_be_bytes();
+    }
+    inner.state = *outer;
+    inner.len = 64 + 32;
+    inner.end()
+}
+
 /// What a key of HMAC-SHA256 comes to: the states of the inner and the outer hash behind their block of
 /// key. It wipes itself.
 #[derive(Clone)]
@@ -157,6 +193,11 @@ pub(crate) struct KeyStates {
 }
 
 impl KeyStates {
+    /// Of no key.
+    pub(crate) const fn unset() -> Self {
+        Self { inner: [0; 8], outer: [0; 8] }
+    }
+
     /// Of `key`, of any length.
     #[inline(never)]
     pub(crate) fn new(key: &[u8]) -> Self {
@@ -169,22 +210,26 @@ impl KeyStates {
             return states;
         }
         let mut states = Self { inner: INITIAL, outer: INITIAL };
-        let mut block;
-        for (state, pad) in [(&mut states.inner, 0x36), (&mut states.outer, 0x5c)] {
-            block = [pad; 64];
-            block.iter_mut().zip(key).for_each(|(to, octet)| *to ^= octet);
+        let mut block = [0; 64];
+        copy(key, &mut block);
+        // The second pad, 0x5c, is laid over the first, 0x36.
+        for (state, pad) in [(&mut states.inner, 0x3636_3636), (&mut states.outer, 0x6a6a_6a6a)] {
+            for word in block.as_chunks_mut::<4>().0 {
+                *word = (u32::from_ne_bytes(*word) ^ pad).to_ne_bytes();
+            }
             compress(state, &block);
-            block = [0; 64];
-            optimization_barrier(&block);
         }
+        block = [0; 64];
+        optimization_barrier(&block);
         states
     }
 
     /// The tag over `message`.
+    #[inline(never)]
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
-        let mut mac = self.mac();
-        mac.update(message);
-        mac.finish()
+        let mut inner = Sha256::after_block(&self.inner);
+        inner.update(message);
+        close(&mut inner, &self.outer)
     }
 
     /// A MAC under the key.
@@ -241,11 +286,12 @@ impl HmacSha256 {
     /// The tag over all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
-        let digest = self.inner.end();
-        self.inner.state = self.outer;
-        self.inner.len = 64;
-        self.inner.update(&digest);
-        self.inner.end()
+        self.end()
+    }
+
+    /// The same where it stands, which is empty then.
+    pub(crate) fn end(&mut self) -> [u8; 32] {
+        close(&mut self.inner, &self.outer)
     }
 }
 

@@ -188,6 +188,11 @@ fn outer_block(inner: &[u32; 8]) -> [u8; 64] {
 }
 
 impl KeyStates {
+    /// Of no key.
+    pub(crate) const fn unset() -> Self {
+        Self { inner: [0; 8], outer: [0; 8] }
+    }
+
     /// Of `key`, of any length.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
@@ -358,6 +363,12 @@ impl HmacSha256 {
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> [u8; 32] {
+        self.end()
+    }
+
+    /// The same where it stands; only dropping it is of use then.
+    #[inline]
+    pub(crate) fn end(&mut self) -> [u8; 32] {
         self.inner.end();
         self.key.close(&self.inner.state)
     }

@@ -1,7 +1,7 @@
 //! Lower-case hexadecimal.
 
 use crate::out::Sink;
-use crate::{Error, Result};
+use crate::{Error, Result, SMALL};
 
 /// Length of the hexadecimal form of `n` octets.
 #[must_use]
@@ -11,8 +11,9 @@ pub const fn encoded_len(n: usize) -> usize {
 
 /// Appends `bytes` in lower-case hexadecimal.
 pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
-    for part in bytes.chunks(32) {
-        let mut text = [0u8; 64];
+    const PIECE: usize = if SMALL { 4 } else { 32 };
+    for part in bytes.chunks(PIECE) {
+        let mut text = [0u8; 2 * PIECE];
         for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(part) {
             *pair = [digit(byte >> 4), digit(byte & 15)];
         }
@@ -24,10 +25,15 @@ pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
 #[must_use]
 pub fn digest(digest: &[u8; 32]) -> [u8; 64] {
     let mut text = [0u8; 64];
+    write(digest, &mut text);
+    text
+}
+
+/// The same, to `text`.
+pub(crate) fn write(digest: &[u8; 32], text: &mut [u8; 64]) {
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
         *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    text
 }
 
 /// Reads hexadecimal of either case into `out`, which must have exactly half the length of `text`.

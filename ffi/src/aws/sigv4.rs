@@ -1,15 +1,15 @@
 //! Signature Version 4.
 
-use core::mem::ManuallyDrop;
+use core::ptr;
 
 use cloudauth_core::aws::SigningKey;
-use cloudauth_core::aws::sigv4::{Payload, Request, Settings, SigV4};
-use cloudauth_core::{Error, UnixTime};
+use cloudauth_core::aws::sigv4::{HeaderList, Payload, Request, Settings, SigV4};
+use cloudauth_core::{Error, Out, UnixTime};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
 use crate::call::{Cx, Outcome, Output, fill, run, unused};
 use crate::handle::{self, Handle};
-use crate::http::with_headers;
+use crate::http::CLOUDAUTH_MAX_HEADERS;
 use crate::result::{Fault, cloudauth_error, cloudauth_result};
 use crate::signer::{ExternalMac, cloudauth_mac};
 
@@ -54,8 +54,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_derive(
             let mac = ExternalMac::new(cx, mac)?;
             let (region, service) = (cx.text(region, "region")?, cx.text(service, "service")?);
             let time = cx.time(time)?;
-            let mut made = ManuallyDrop::new(SigningKey::derive(&mac, time, region, service));
-            handle::set(cx, key, &mut made)
+            handle::make(cx, key, SigningKey::unset(), |key| key.renew(&mac, time, region, service))
         })
     }
 }
@@ -191,19 +190,67 @@ pub struct cloudauth_sigv4_signed {
     pub signature: cloudauth_bytes,
 }
 
+/// The caller's headers, that were looked at.
+struct Headers<'a> {
+    cx: &'a Cx,
+    list: (*const cloudauth_pair, usize),
+}
+
+impl Headers<'_> {
+    fn check(&self) -> Outcome {
+        self.cx.each(self.list, "headers", &mut |pair: cloudauth_pair| {
+            self.cx.text(pair.name, "headers")?;
+            self.cx.text(pair.value, "headers").map(|_| ())
+        })
+    }
+}
+
+impl HeaderList for Headers<'_> {
+    fn count(&self) -> usize {
+        self.list.1
+    }
+
+    fn get(&self, index: usize) -> (&[u8], &[u8]) {
+        let pair = self.cx.nth(self.list, index);
+        pair.map_or((&[], &[]), |pair| (self.cx.seen(pair.name), self.cx.seen(pair.value)))
+    }
+}
+
 /// Reads the parameters, and calls `then` with the core's form of them.
+#[inline(always)]
 fn with(
     cx: &Cx,
     params: *const cloudauth_sigv4_params,
     request: *const cloudauth_sigv4_request,
     time: i64,
-    then: &mut dyn FnMut(&SigV4<'_>, &Request<'_>, UnixTime) -> Outcome,
+    then: impl FnOnce(&SigV4<'_>, &Request<'_>, &Headers<'_>, UnixTime) -> Outcome<usize>,
+) -> Outcome<usize> {
+    let sigv4 = signer(cx, params)?;
+    let mut headers = Headers { cx, list: (ptr::null(), 0) };
+    let mut made =
+        Request { method: "", path: "", query: "", headers: &[], payload: Payload::Bytes(&[]) };
+    self::request(cx, request, &mut made, &mut headers)?;
+    then(&sigv4, &made, &headers, cx.time(time)?)
+}
+
+// These two are not inlined: what they read need not lie on the stack while the request is signed.
+
+#[inline(never)]
+fn signer(cx: &Cx, params: *const cloudauth_sigv4_params) -> Outcome<SigV4<'_>> {
+    cx.read(params, "params")?.read(cx)
+}
+
+#[inline(never)]
+fn request<'a>(
+    cx: &'a Cx,
+    request: *const cloudauth_sigv4_request,
+    made: &mut Request<'a>,
+    headers: &mut Headers<'a>,
 ) -> Outcome {
-    let params = cx.read(params, "params")?;
     let request = cx.read(request, "request")?;
     unused(request.reserved)?;
     let payload = cx.bytes(request.payload, "payload")?;
-    let payload = match (request.payload_kind, payload) {
+    made.payload = match (request.payload_kind, payload) {
         (CLOUDAUTH_SIGV4_PAYLOAD_BYTES, bytes) => Payload::Bytes(bytes),
         (CLOUDAUTH_SIGV4_PAYLOAD_SHA256, digest) => {
             Payload::Sha256(digest.try_into().map_err(|_| Fault::length("payload"))?)
@@ -215,34 +262,25 @@ fn with(
         }
         _ => return Err(Fault::number("payload_kind")),
     };
-    let method = cx.text(request.method, "method")?;
-    let (path, query) = (cx.text(request.path, "path")?, cx.text(request.query, "query")?);
-    let (sigv4, time) = (params.read(cx)?, cx.time(time)?);
-    with_headers(cx, (request.headers, request.header_count), &mut |headers| {
-        then(&sigv4, &Request { method, path, query, headers, payload }, time)
-    })
-}
-
-/// No request with these parameters needs a larger buffer: for a cheap look at whether there is
-/// room, since to know it exactly takes as long as signing.
-fn bound(sigv4: &SigV4<'_>, request: &Request<'_>) -> usize {
-    let names = request.headers.iter().map(|(name, _)| name.len() + 1);
-    let token =
-        sigv4.session_token.map_or(0, |token| token.len().saturating_mul(3).saturating_add(24));
-    let texts = [sigv4.access_key_id.len().saturating_mul(3), sigv4.key.scope().len() * 3, token];
-    let target = [request.path.len(), request.query.len()];
-    // The fixed texts of either form have less than 420 octets.
-    let parts = names.chain(texts).chain(target);
-    parts.fold(420_usize, usize::saturating_add)
-}
-
-/// For the first look of `fill`: claims that the bound is needed, if there is so much.
-fn roomy(cx: &Cx, sigv4: &SigV4<'_>, request: &Request<'_>, buf: &[u8]) -> Outcome {
-    let bound = bound(sigv4, request);
-    match buf.is_empty() && bound <= cx.cap() {
-        true => Err(Error::too_small("header buffer", bound).into()),
-        false => Ok(()),
+    if request.header_count > CLOUDAUTH_MAX_HEADERS as usize {
+        return Err(Fault::capacity("headers"));
     }
+    headers.list = (request.headers, request.header_count);
+    headers.check()?;
+    made.method = cx.text(request.method, "method")?;
+    made.path = cx.text(request.path, "path")?;
+    made.query = cx.text(request.query, "query")?;
+    Ok(())
+}
+
+/// No request with these parameters needs a larger buffer for its headers: for a cheap look at whether
+/// there is room, since to know it exactly takes as long as to put the headers in order.
+fn bound(sigv4: &SigV4<'_>, headers: &Headers<'_>) -> usize {
+    let token = sigv4.session_token.map_or(0, str::len);
+    let names = (0..headers.count()).map(|index| headers.get(index).0.len() + 1);
+    // The fixed texts have less than 420 octets, and a scope has at most 96.
+    let fixed = 420 + 96 + sigv4.access_key_id.len();
+    names.fold(fixed.saturating_add(token), usize::saturating_add)
 }
 
 /// Signs a request in its headers. `*signed` points into `out`, of which `*len` octets are used.
@@ -268,24 +306,26 @@ pub unsafe extern "C" fn cloudauth_sigv4_sign(
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
             cx.clear(signed, "signed")?;
-            let mut written = 0;
-            with(cx, params, request, time, &mut |sigv4, request, time| {
-                roomy(cx, sigv4, request, buf)?;
-                let made = sigv4.sign(request, time, buf)?;
-                written = made.head().len();
-                // Authorization is the last line. Octets are split with far less code than text.
-                let line = made.head().as_bytes().rsplit(|octet| *octet == b'\n').next();
-                let value = line.and_then(|line| line.get("Authorization: ".len()..));
+            with(cx, params, request, time, |sigv4, request, headers, time| {
+                if buf.is_empty() {
+                    let bound = bound(sigv4, headers);
+                    if bound <= cx.cap() {
+                        return Err(Error::too_small("header buffer", bound).into());
+                    }
+                }
+                let mut out = Out::new(buf);
+                let start = sigv4.sign_onto(request, Some(headers), time, &mut out)?;
+                let head: &[u8] = out.finish()?;
+                let behind = |start| cloudauth_bytes::of(head.get(start..).unwrap_or_default());
                 let value = cloudauth_sigv4_signed {
                     size: 0,
-                    headers: cloudauth_bytes::text(made.head()),
-                    authorization: cloudauth_bytes::of(value.unwrap_or_default()),
-                    signature: cloudauth_bytes::text(made.signature()),
+                    headers: cloudauth_bytes::of(head),
+                    authorization: behind(start),
+                    signature: behind(head.len().saturating_sub(64)),
                 };
                 cx.write(signed, &value);
-                Ok(())
-            })?;
-            Ok(written)
+                Ok(head.len())
+            })
         })
     }
 }
@@ -308,12 +348,9 @@ pub unsafe extern "C" fn cloudauth_sigv4_presign(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
-            let mut written = 0;
-            with(cx, params, request, time, &mut |sigv4, request, time| {
-                written = sigv4.presign(request, time, expires, buf)?.len();
-                Ok(())
-            })?;
-            Ok(written)
+            with(cx, params, request, time, |sigv4, request, headers, time| {
+                Ok(sigv4.presign_list(request, Some(headers), time, expires, buf)?.len())
+            })
         })
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn write<'b>(
             let headers = [("Content-Type", CONTENT_TYPE), ("Host", host)];
             let request =
                 Request { method: "POST", path: "/", query: "", headers: &headers, payload };
-            result = signer.sign_onto(&request, time, out);
+            result = signer.sign_onto(&request, None, time, out).map(|_| ());
         }
     });
     result

@@ -1,0 +1,461 @@
+//! Connections: limits, TLS, HTTP/1.1, and what faults do to them.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::aws::{AwsError, rolesanywhere, s3, sts};
+use crate::control::{self, Control};
+use crate::fault::{self, Fault, FaultKind};
+use crate::log::Record;
+use crate::request::{Call, Reply, Request};
+use crate::route::{Service, route, service_of_host};
+use crate::state::State;
+use crate::tls::Authority;
+use crate::{clock, entra, google};
+
+const MAX_CONNECTIONS: usize = 512;
+/// The head of a request in octets, all headers together; S3 takes 8 KiB, others more.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 128;
+/// Bodies for token services are a few KiB.
+const MAX_BODY: usize = 1 << 20;
+const MAX_OBJECT: usize = 64 << 20;
+/// From the accepted connection to the end of its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// From the end of one answer to the end of the next request's head.
+const HEAD: Duration = Duration::from_secs(60);
+/// For the body.
+const BODY: Duration = Duration::from_secs(60);
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) state: Mutex<State>,
+    pub(crate) authority: Authority,
+    pub(crate) any_host: bool,
+    connections: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, authority: Authority, any_host: bool) -> Self {
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Self { state: Mutex::new(state), authority, any_host, connections }
+    }
+
+    /// A lock that a panic elsewhere does not poison for good: each handler leaves whole values.
+    pub(crate) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts connections for ever.
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: bool) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                // Out of file descriptors: wait for some to be closed.
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+            tracing::warn!(%peer, "too many connections");
+            continue;
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            serve(stream, peer, shared, tls).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, tls: bool) {
+    // Answers are small: nothing is gained by waiting for more of them.
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(AtomicBool::new(false));
+    let stream = Resettable { stream, reset: Arc::clone(&reset) };
+    if tls {
+        secure(stream, peer, shared, reset).await;
+    } else {
+        connection(stream, peer, shared, reset, "http").await;
+    }
+}
+
+async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    reset: Arc<AtomicBool>,
+) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&shared.authority.config));
+    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, shared, reset, "https").await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake: too slow"),
+    }
+}
+
+fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    reset: Arc<AtomicBool>,
+    scheme: &'static str,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    // Boxed: a tunnel of CONNECT ends in the same function.
+    Box::pin(async move {
+        let service = service_fn(move |request| {
+            let (shared, reset) = (Arc::clone(&shared), Arc::clone(&reset));
+            async move {
+                if request.method() == Method::CONNECT && scheme == "http" {
+                    return Ok(tunnel(request, peer, shared, reset));
+                }
+                respond(request, &shared, &reset, scheme).await
+            }
+        });
+        let done = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = done {
+            tracing::debug!(%peer, %error, "connection");
+        }
+    })
+}
+
+/// CONNECT to an emulated service: TLS with the emulator itself, as an HTTPS proxy would reach it.
+/// Nothing is ever dialled.
+fn tunnel(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    reset: Arc<AtomicBool>,
+) -> Response<Answer> {
+    let known = request.uri().host().is_some_and(|host| {
+        service_of_host(&host.to_ascii_lowercase()).is_some()
+    });
+    if !known {
+        return plain(StatusCode::FORBIDDEN, "no emulated service has this name\n");
+    }
+    tokio::spawn(async move {
+        match hyper::upgrade::on(request).await {
+            Ok(upgraded) => secure(TokioIo::new(upgraded), peer, shared, reset).await,
+            Err(error) => tracing::debug!(%peer, %error, "CONNECT"),
+        }
+    });
+    plain(StatusCode::OK, "")
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+/// The error of a connection that is to be reset.
+#[derive(Debug)]
+struct Reset;
+
+impl std::fmt::Display for Reset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("reset, as a fault asked for")
+    }
+}
+
+impl std::error::Error for Reset {}
+
+async fn respond(
+    request: hyper::Request<Incoming>,
+    shared: &Shared,
+    reset: &AtomicBool,
+    scheme: &'static str,
+) -> Result<Response<Answer>, Reset> {
+    let request = match read(request, scheme).await {
+        Ok(request) => request,
+        Err(status) => {
+            let mut response = plain(status, "");
+            let close = hyper::header::HeaderValue::from_static("close");
+            response.headers_mut().insert(hyper::header::CONNECTION, close);
+            return Ok(response);
+        }
+    };
+    let service = route(&request);
+    let (reply, fault, now) = handle(&request, service, shared);
+    let kind = fault.map(|fault| fault.kind);
+    if let Some(FaultKind::Latency(milliseconds)) = kind {
+        sleep(Duration::from_millis(milliseconds.into())).await;
+    }
+    if kind == Some(FaultKind::Reset) {
+        reset.store(true, Ordering::Relaxed);
+        return Err(Reset);
+    }
+    let answer = match kind {
+        Some(FaultKind::Truncate) => Answer::half(reply.body),
+        _ => Answer::whole(reply.body),
+    };
+    let mut builder = Response::builder().status(reply.status).header("date", clock::http_date(now));
+    for (name, value) in reply.headers {
+        builder = builder.header(name, value);
+    }
+    // A header that cannot be sent comes from a registered or uploaded name.
+    Ok(builder.body(answer).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "")))
+}
+
+/// The request in full, or the status that refuses it.
+async fn read(
+    request: hyper::Request<Incoming>,
+    scheme: &'static str,
+) -> Result<Request, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let mut hosts = parts.headers.get_all("host").iter();
+    let host = match (hosts.next(), hosts.next(), parts.uri.authority()) {
+        (Some(host), None, _) => host.to_str().map_err(|_| StatusCode::BAD_REQUEST)?.to_owned(),
+        (None, None, Some(authority)) => authority.to_string(),
+        _ => return Err(StatusCode::BAD_REQUEST),
+    };
+    let valid = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if host.is_empty() || !host.chars().all(valid) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let path = parts.uri.path();
+    if !path.starts_with('/') {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let request = Request {
+        method: parts.method.as_str().to_owned(),
+        path: path.to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body: Bytes::new(),
+        host: host.to_ascii_lowercase(),
+        scheme,
+    };
+    let limit = if route(&request) == Service::S3 { MAX_OBJECT } else { MAX_BODY };
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let collected = timeout(BODY, Limited::new(body, limit).collect()).await;
+    let collected = collected.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
+    let body = collected.map_err(|error| {
+        let too_large = error.is::<http_body_util::LengthLimitError>();
+        if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }
+    })?;
+    Ok(Request { body: body.to_bytes(), ..request })
+}
+
+/// Answers the request and remembers it.
+fn handle(request: &Request, service: Service, shared: &Shared) -> (Reply, Option<Fault>, i64) {
+    let mut state = shared.state();
+    let fault = fault::next(&mut state.faults, service);
+    let mut now = clock::system().saturating_add(state.offset);
+    if let Some(FaultKind::Clock(seconds)) = fault.as_ref().map(|fault| &fault.kind) {
+        let seconds = (*seconds).clamp(-clock::MAX_OFFSET, clock::MAX_OFFSET);
+        now = now.saturating_add(seconds);
+    }
+    let mut record = Record::new(request, service, now);
+    record.fault.clone_from(&fault);
+    let kind = fault.as_ref().map(|fault| fault.kind.clone());
+    let mut call = Call {
+        state: &mut state,
+        request,
+        now,
+        expired: kind == Some(FaultKind::Expired),
+        record: &mut record,
+    };
+    let reply = match kind {
+        Some(FaultKind::Throttle(seconds)) => {
+            let reply = failing(&call, service, 429);
+            match seconds {
+                Some(seconds) => reply.header("retry-after", seconds.to_string()),
+                None => reply,
+            }
+        }
+        Some(FaultKind::Status(status)) => failing(&call, service, status),
+        Some(FaultKind::Reset) => Reply::empty(0).error("reset"),
+        Some(FaultKind::Html(status)) => Reply::new(
+            status,
+            "text/html",
+            "<!DOCTYPE html><html><body><h1>Please sign in to the network</h1></body></html>",
+        ),
+        Some(FaultKind::Huge(octets)) => {
+            Reply::new(200, "application/json", vec![b' '; usize::try_from(octets).unwrap_or(0)])
+        }
+        _ => match service {
+            Service::Sts => sts::answer(&mut call),
+            Service::RolesAnywhere => rolesanywhere::answer(&mut call),
+            Service::S3 => s3::answer(&mut call),
+            Service::Entra => entra::answer(&mut call),
+            Service::GoogleOauth => google::oauth(&mut call),
+            Service::GoogleSts => google::sts(&mut call),
+            Service::GoogleIam => google::iam(&mut call),
+            Service::Control => {
+                let (ca_pem, any_host) = (shared.authority.pem.as_str(), shared.any_host);
+                control::answer(&mut call, &Control { ca_pem, any_host })
+            }
+        },
+    };
+    record.answered(&reply);
+    tracing::info!(
+        %service,
+        operation = record.operation.as_deref().unwrap_or_default(),
+        status = record.status,
+        error = record.error.as_deref().unwrap_or_default(),
+        principal = record.principal.as_deref().unwrap_or_default(),
+        "request"
+    );
+    // The control API looks at the log; it does not fill it.
+    if service != Service::Control {
+        state.remember(record);
+    }
+    (reply, fault, now)
+}
+
+/// An error with this status in the service's own form.
+fn failing(call: &Call<'_>, service: Service, status: u16) -> Reply {
+    let what = "The emulator was told to fail.";
+    let aws = |throttled, unavailable| {
+        AwsError::new(status, if status == 429 { throttled } else { unavailable }, what)
+    };
+    match service {
+        Service::Sts => sts::failure(call, &aws("Throttling", "InternalFailure")),
+        Service::RolesAnywhere => {
+            rolesanywhere::failure(&aws("ThrottlingException", "InternalServerException"))
+        }
+        Service::S3 => s3::failure(&aws("SlowDown", "InternalError")),
+        Service::Entra => entra::fault(call.now, status),
+        Service::GoogleOauth | Service::GoogleSts => google::oauth_fault(status),
+        Service::GoogleIam | Service::Control => {
+            let name = if status == 429 { "RESOURCE_EXHAUSTED" } else { "INTERNAL" };
+            google::api_failure(status, name, what)
+        }
+    }
+}
+
+/// The body of an answer: all of it, or half of what its length promises and then an error.
+struct Answer {
+    data: Option<Bytes>,
+    length: u64,
+    broken: bool,
+}
+
+impl Answer {
+    fn whole(data: Bytes) -> Self {
+        Self { length: length(&data), data: Some(data), broken: false }
+    }
+
+    fn half(mut data: Bytes) -> Self {
+        let length = length(&data).max(1);
+        data.truncate(data.len() / 2);
+        Self { length, data: Some(data), broken: true }
+    }
+}
+
+fn length(data: &Bytes) -> u64 {
+    u64::try_from(data.len()).unwrap_or(u64::MAX)
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.data.take().filter(|data| !data.is_empty()) {
+            Some(data) => {
+                self.length = if self.broken { 1 } else { 0 };
+                Some(Ok(Frame::data(data)))
+            }
+            None if self.broken => Some(Err(io::Error::other("truncated, as a fault asked for"))),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.broken && self.data.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+/// A connection that ends with a TCP reset once it is told to.
+struct Resettable {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Resettable {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Relaxed) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,10 +39,14 @@ const MAX_HEADERS: usize = 128;
 /// Bodies for token services are a few KiB.
 const MAX_BODY: usize = 1 << 20;
 const MAX_OBJECT: usize = 64 << 20;
+/// How much of a body that is too long is read all the same.
+const MAX_DROPPED: usize = 8 << 20;
 /// From the accepted connection to the end of its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From the end of one answer to the end of the next request's head.
 const HEAD: Duration = Duration::from_secs(60);
+/// For all of a connection, whatever its peer does or does not read.
+const CONNECTION: Duration = Duration::from_secs(3600);
 /// For the body.
 const BODY: Duration = Duration::from_secs(60);
 
@@ -84,7 +88,9 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: bool
         };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            serve(stream, peer, shared, tls).await;
+            if timeout(CONNECTION, serve(stream, peer, shared, tls)).await.is_err() {
+                tracing::debug!(%peer, "connection: an hour is enough");
+            }
             drop(permit);
         });
     }
@@ -256,16 +262,30 @@ async fn read(
         scheme,
     };
     let limit = if route(&request) == Service::S3 { MAX_OBJECT } else { MAX_BODY };
-    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+    let body = timeout(BODY, collect(body, limit, request.header("expect").is_some()));
+    let body = body.await.map_err(|_| StatusCode::REQUEST_TIMEOUT)??;
+    Ok(Request { body, ..request })
+}
+
+/// The body, at most so long. Of one that is longer some more is read and dropped, so that its
+/// sender gets to read the answer; unless it `waits` to be asked for it (RFC 9110, section 10.1.1).
+async fn collect(mut body: Incoming, limit: usize, waits: bool) -> Result<Bytes, StatusCode> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit && waits {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let collected = timeout(BODY, Limited::new(body, limit).collect()).await;
-    let collected = collected.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
-    let body = collected.map_err(|error| {
-        let too_large = error.is::<http_body_util::LengthLimitError>();
-        if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }
-    })?;
-    Ok(Request { body: body.to_bytes(), ..request })
+    let mut all = BytesMut::new();
+    let mut read: usize = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        read = read.saturating_add(data.len());
+        if announced.max(read) <= limit {
+            all.extend_from_slice(&data);
+        } else if read > limit.saturating_add(MAX_DROPPED) {
+            break;
+        }
+    }
+    if announced.max(read) > limit { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(all.freeze()) }
 }
 
 /// Answers the request and remembers it.
@@ -457,5 +477,85 @@ impl AsyncWrite for Resettable {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use hyper::header::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Config;
+
+    /// What services look at, in pieces.
+    const WORDS: [&str; 40] = [
+        "AWS4-HMAC-SHA256 ", "AWS4-X509-RSA-SHA256 ", "Credential=", "AKIAIOSFODNN7EXAMPLE",
+        "/20150830/us-east-1/s3/aws4_request", "/20150830/us-east-1/sts/aws4_request", "SignedHeaders=",
+        "host", ";x-amz-date", ", ", "Signature=", "00", "Bearer ", "eyJhbGciOiJSUzI1NiJ9.", "e30.", "e30",
+        "Action=", "AssumeRole", "&", "=", "RoleArn=arn:aws:iam::123456789012:role/demo", "%", "%00", "%ff",
+        "20150830T123600Z", "X-Amz-Signature=0&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=",
+        "&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "UNSIGNED-PAYLOAD", "5;chunk-signature=0\r\n", "ffffffffffffffff", "{", "}", "\"", ":", "\u{e9}", "1", "-1",
+        "application/json", "application/x-www-form-urlencoded",
+    ];
+
+    fn text() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            8 => prop::sample::select(WORDS.as_slice()).prop_map(str::to_owned),
+            1 => any::<String>(),
+        ];
+        prop::collection::vec(word, 0..8).prop_map(|words| words.concat())
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let fixed = prop::sample::select(vec![
+            "/", "/sessions", "/token", "/v1/token", "/t/oauth2/v2.0/token", "/demo/hello.txt",
+            "/v1/projects/-/serviceAccounts/a:generateAccessToken", "/_emulator/fault",
+            "/_emulator/clock", "/_emulator/register",
+        ]);
+        prop_oneof![fixed.prop_map(str::to_owned), text().prop_map(|text| format!("/{text}"))]
+    }
+
+    fn host() -> impl Strategy<Value = String> {
+        prop::sample::select(vec![
+            "localhost:1", "127.0.0.1", "[::1]:1", "[", ":", "sts.amazonaws.com", "b.s3.amazonaws.com",
+            "s3.amazonaws.com", ".s3.", ".amazonaws.com", "login.microsoftonline.com",
+        ])
+        .prop_map(str::to_owned)
+    }
+
+    proptest! {
+        /// Whatever comes is answered, and with a status of HTTP.
+        #[test]
+        fn nothing_panics(
+            (host, path, query) in (host(), path(), text()),
+            headers in prop::collection::vec((0..9_usize, text()), 0..6),
+            method in prop::sample::select(vec!["GET", "POST", "PUT", "HEAD"]),
+            body in text(),
+        ) {
+            const NAMES: [&str; 9] = [
+                "authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-x509",
+                "x-amz-x509-chain", "content-type", "x-amz-decoded-content-length", "accept",
+            ];
+            thread_local! {
+                static SHARED: Shared = {
+                    let mut state = State::default();
+                    state.register(Config::demo()).unwrap();
+                    Shared::new(state, Authority::new(&[]).unwrap(), false)
+                };
+            }
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                    map.append(HeaderName::from_static(NAMES[name]), value);
+                }
+            }
+            let method = method.to_owned();
+            let request = Request { method, path, query, headers: map, body: body.into(), host, scheme: "https" };
+            let (reply, ..) = SHARED.with(|shared| handle(&request, route(&request), shared));
+            prop_assert!(reply.status == 0 || (200..600).contains(&reply.status));
+        }
     }
 }

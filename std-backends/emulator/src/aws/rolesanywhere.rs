@@ -19,7 +19,7 @@ use x509_parser::prelude::FromDer as _;
 use super::sigv4::{canonical_hash, header_parameter};
 use super::{AwsError, account_of, assumed_role_arn, is_name, issue, unique_id};
 use crate::clock;
-use crate::keys::{hex, sha256, unhex, uuid};
+use crate::keys::{hex, unhex, uuid};
 use crate::request::{Call, Reply};
 use crate::route::region_of_host;
 use crate::state::Session;

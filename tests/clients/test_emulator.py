@@ -179,7 +179,8 @@ def test_sts_changed_on_the_way(client):
     changed = client("sts")
 
     def body(request):
-        request.body = request.body.replace(b"s-1", b"s-2")
+        assert "RoleSessionName=s-1" in request.body
+        request.body = request.body.replace("s-1", "s-2")
 
     tamper(changed, body)
     with pytest.raises(botocore.exceptions.ClientError) as raised:
@@ -532,7 +533,7 @@ def test_entra_msal(emulator):
         for credential in [
             e.CLIENT_SECRET,
             {"private_key": private, "public_certificate": public},
-            {"client_assertion": emulator.token(e.AZURE_AUDIENCE)},
+            {"client_assertion": lambda: emulator.token(e.AZURE_AUDIENCE)},
         ]:
             answer = application(credential=credential, session=session).acquire_token_for_client([VAULT])
             assert answer["token_type"] == "Bearer", answer
@@ -569,7 +570,7 @@ def test_entra_replay(emulator):
         answer = session.post(url, data=data)
     assert answer.status_code == 401 and answer.json()["error_codes"] == [50013]
     shown = emulator.control("requests")[-1]["form"]["client_assertion"]
-    assert shown.endswith(".***") and shown.split(".")[0] == data["client_assertion"].split(".")[0]
+    assert shown.endswith(".***") and shown.split(".")[0] == data["client_assertion"].decode().split(".")[0]
 
 
 def test_entra_by_its_real_name(emulator):
@@ -591,8 +592,7 @@ def curl(emulator, *args, config=""):
         ["curl", "-q", "-s", "-K", "-", "--cacert", emulator.ca, "-w", "\n%{http_code}", *args],
         input=config.encode(), capture_output=True, env={}, timeout=20,
     )  # fmt: skip
-    body, _, status = done.stdout.decode().rpartition("
-")
+    body, _, status = done.stdout.decode().rpartition("\n")
     return done.returncode, int(status), body
 
 

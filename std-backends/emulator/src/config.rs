@@ -388,7 +388,8 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_no_secret() {
-        let text = "[[aws.users]]\narn = 'a'\naccess_key_id = 'b'\nsecret_access_key = 'hidden'\nx = 1\n";
+        let text =
+            "[[aws.users]]\narn = 'a'\naccess_key_id = 'b'\nsecret_access_key = 'hidden'\nx = 1\n";
         let error = Config::from_toml(text).unwrap_err().to_string();
         assert!(error.contains("`x`") && error.contains("line 5"), "{error}");
         let error = Config::from_toml("[[aws.users]]\nsecret_access_key = 'hidden").unwrap_err();

@@ -100,9 +100,11 @@ fn listed(value: &Value) -> Reply {
 fn requests(call: &Call<'_>) -> Reply {
     let query = call.request.query_pairs();
     let only = query.get("service");
-    let wanted = call.state.log.iter().filter(|record| {
-        only.is_none_or(|service| record.service.to_string() == service)
-    });
+    let wanted = call
+        .state
+        .log
+        .iter()
+        .filter(|record| only.is_none_or(|service| record.service.to_string() == service));
     listed(&json!(wanted.collect::<Vec<_>>()))
 }
 

@@ -20,7 +20,12 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 /// An error: status, OAuth name, number and message.
 struct Refusal(u16, &'static str, u32, String);
 
-fn refuse<T>(status: u16, name: &'static str, code: u32, what: impl Into<String>) -> Result<T, Refusal> {
+fn refuse<T>(
+    status: u16,
+    name: &'static str,
+    code: u32,
+    what: impl Into<String>,
+) -> Result<T, Refusal> {
     Err(Refusal(status, name, code, what.into()))
 }
 
@@ -90,7 +95,8 @@ fn instance(call: &Call<'_>) -> Reply {
 }
 
 fn known_tenant(call: &Call<'_>, tenant: &str) -> Result<(), Refusal> {
-    let known = call.state.applications.iter().any(|(app, _)| app.tenant.eq_ignore_ascii_case(tenant));
+    let known =
+        call.state.applications.iter().any(|(app, _)| app.tenant.eq_ignore_ascii_case(tenant));
     if known || matches!(tenant, "common" | "organizations") {
         return Ok(());
     }
@@ -238,10 +244,12 @@ fn authenticate(
     // An assertion signed with a certificate's key.
     let thumbprints = (token.header.x5t_s256.as_deref(), token.header.x5t.as_deref());
     let certificate = match thumbprints {
-        (Some(s256), _) => any_base64(s256)
-            .and_then(|wanted| certificates.iter().find(|one| one.sha256 == wanted)),
-        (None, Some(s1)) => any_base64(s1)
-            .and_then(|wanted| certificates.iter().find(|one| one.sha1 == wanted)),
+        (Some(s256), _) => {
+            any_base64(s256).and_then(|wanted| certificates.iter().find(|one| one.sha256 == wanted))
+        }
+        (None, Some(s1)) => {
+            any_base64(s1).and_then(|wanted| certificates.iter().find(|one| one.sha1 == wanted))
+        }
         _ => None,
     };
     let signed = certificate.is_some_and(|certificate| {
@@ -250,8 +258,10 @@ fn authenticate(
     });
     if !signed {
         let reason = match (certificate, thumbprints) {
-            (Some(_), _) => "The signature is not of the certificate's key, or its algorithm is \
-                             neither PS256 nor RS256.",
+            (Some(_), _) => {
+                "The signature is not of the certificate's key, or its algorithm is \
+                             neither PS256 nor RS256."
+            }
             (None, (None, None)) => "The assertion has no x5t#S256 or x5t header.",
             _ => "No certificate of this thumbprint is registered on the application.",
         };
@@ -289,9 +299,9 @@ fn check_audience(call: &Call<'_>, tenant: &str, token: &Token<'_>) -> Result<()
     ];
     let audiences = token.audiences();
     let right = names.iter().any(|base| {
-        ["oauth2/v2.0/token", "v2.0"].iter().any(|end| {
-            matches!(audiences.as_slice(), [one] if *one == format!("{base}/{tenant}/{end}"))
-        })
+        ["oauth2/v2.0/token", "v2.0"].iter().any(
+            |end| matches!(audiences.as_slice(), [one] if *one == format!("{base}/{tenant}/{end}")),
+        )
     });
     if right {
         return Ok(());

@@ -85,9 +85,9 @@ impl TryFrom<Fields> for Fault {
             "throttle" => FaultKind::Throttle(fields.retry_after.take()),
             "status" => FaultKind::Status(status(fields.status.take().unwrap_or(500), 400)?),
             "truncate" => FaultKind::Truncate,
-            "clock" => {
-                FaultKind::Clock(fields.seconds.take().ok_or("clock needs seconds, ahead or behind")?)
-            }
+            "clock" => FaultKind::Clock(
+                fields.seconds.take().ok_or("clock needs seconds, ahead or behind")?,
+            ),
             "expired" => FaultKind::Expired,
             "reset" => FaultKind::Reset,
             "html" => FaultKind::Html(status(fields.status.take().unwrap_or(200), 200)?),
@@ -160,9 +160,9 @@ pub(crate) fn next(faults: &mut Vec<Fault>, service: Service) -> Option<Fault> {
     if service == Service::Control {
         return None;
     }
-    let at = faults.iter().position(|fault| {
-        fault.count > 0 && fault.service.is_none_or(|only| only == service)
-    })?;
+    let at = faults
+        .iter()
+        .position(|fault| fault.count > 0 && fault.service.is_none_or(|only| only == service))?;
     let fault = faults.get_mut(at)?;
     fault.count = fault.count.saturating_sub(1);
     let applied = fault.clone();

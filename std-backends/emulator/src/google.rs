@@ -48,8 +48,9 @@ pub(crate) fn api_failure(status: u16, name: &'static str, what: &str) -> Reply 
 /// Answers a request to the OAuth server.
 pub(crate) fn oauth(call: &mut Call<'_>) -> Reply {
     match (call.request.method.as_str(), call.request.path.as_str()) {
-        ("POST", "/token") => token(call)
-            .unwrap_or_else(|Refusal(name, what)| oauth_failure(400, name, &what)),
+        ("POST", "/token") => {
+            token(call).unwrap_or_else(|Refusal(name, what)| oauth_failure(400, name, &what))
+        }
         ("GET", "/oauth2/v3/certs") => Reply::json(200, &TokenKey::get().jwks()),
         ("GET", "/.well-known/openid-configuration") => {
             let base = call.request.base();
@@ -243,8 +244,11 @@ fn exchange(call: &mut Call<'_>) -> Result<Reply, Refusal> {
         return refuse("invalid_grant", what);
     }
     if !call.state.issuers.get(&provider.issuer).is_some_and(|keys| keys.verifies(&token)) {
-        return refuse("invalid_grant", "Error connecting to the given credential's issuer or \
-                       Invalid ID Token signature.");
+        return refuse(
+            "invalid_grant",
+            "Error connecting to the given credential's issuer or \
+                       Invalid ID Token signature.",
+        );
     }
     let audiences = token.audiences();
     let expected = if provider.allowed_audiences.is_empty() {
@@ -265,10 +269,16 @@ fn exchange(call: &mut Call<'_>) -> Result<Reply, Refusal> {
             && (1..=86_400).contains(&expires.saturating_sub(issued))
     });
     if !in_time {
-        return refuse("invalid_grant", "ID Token issued at or expiry is not in a valid time frame.");
+        return refuse(
+            "invalid_grant",
+            "ID Token issued at or expiry is not in a valid time frame.",
+        );
     }
     let Some(subject) = token.text("sub").filter(|s| (1..=127).contains(&s.len())) else {
-        return refuse("invalid_grant", "The mapped attribute google.subject must be 1 to 127 octets.");
+        return refuse(
+            "invalid_grant",
+            "The mapped attribute google.subject must be 1 to 127 octets.",
+        );
     };
     let pool = name.split("/providers/").next().unwrap_or_default();
     let principal = format!("principal:{pool}/subject/{subject}");
@@ -287,13 +297,14 @@ fn exchange(call: &mut Call<'_>) -> Result<Reply, Refusal> {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Generate {
-    delegates: Vec<String>,
-    scope: Vec<String>,
+    // google-auth writes null for what it does not need.
+    delegates: Option<Vec<String>>,
+    scope: Option<Vec<String>>,
     lifetime: Option<String>,
     audience: Option<String>,
-    include_email: bool,
+    include_email: Option<bool>,
     #[serde(rename = "useEmailAzp")]
-    _use_email_azp: bool,
+    _use_email_azp: Option<bool>,
 }
 
 /// Answers a request to the IAM Service Account Credentials API.
@@ -321,8 +332,9 @@ pub(crate) fn iam(call: &mut Call<'_>) -> Reply {
     };
     let found = call.state.service_accounts.iter().find(|(account, _)| account.email == email);
     let trusted = found.is_some_and(|(account, _)| account.impersonators.contains(&caller));
-    if !trusted || !body.delegates.is_empty() {
-        let permission = if method == "generateIdToken" { "getOpenIdToken" } else { "getAccessToken" };
+    if !trusted || body.delegates.is_some_and(|delegates| !delegates.is_empty()) {
+        let permission =
+            if method == "generateIdToken" { "getOpenIdToken" } else { "getAccessToken" };
         let what = format!(
             "Permission 'iam.serviceAccounts.{permission}' denied on resource (or it may not exist)."
         );
@@ -330,7 +342,7 @@ pub(crate) fn iam(call: &mut Call<'_>) -> Reply {
     }
     match method {
         "generateAccessToken" => {
-            if body.scope.is_empty() {
+            if body.scope.is_none_or(|scopes| scopes.is_empty()) {
                 return api_failure(400, "INVALID_ARGUMENT", "scope is required");
             }
             let seconds = body.lifetime.as_deref().unwrap_or("3600s").strip_suffix('s');
@@ -346,7 +358,7 @@ pub(crate) fn iam(call: &mut Call<'_>) -> Reply {
             let Some(audience) = body.audience.filter(|audience| !audience.is_empty()) else {
                 return api_failure(400, "INVALID_ARGUMENT", "audience is required");
             };
-            match id_token(call, &email, &audience, body.include_email) {
+            match id_token(call, &email, &audience, body.include_email == Some(true)) {
                 Some(token) => Reply::json(200, &json!({"token": token})),
                 None => api_failure(500, "INTERNAL", "The emulator has no token key."),
             }
@@ -365,9 +377,9 @@ fn bearer(call: &Call<'_>) -> Option<String> {
     let token = Token::parse(text)?;
     let scoped = token.text("scope").is_some_and(|scope| !scope.is_empty());
     let audiences = token.audiences();
-    let addressed = audiences.iter().any(|audience| {
-        audience.trim_end_matches('/') == "https://iamcredentials.googleapis.com"
-    });
+    let addressed = audiences
+        .iter()
+        .any(|audience| audience.trim_end_matches('/') == "https://iamcredentials.googleapis.com");
     // Expired is expired: what is presented gets no leeway.
     let fresh = token.time("exp").is_some_and(|expires| expires > call.now);
     let right = fresh && token.text("sub") == token.text("iss") && (scoped || addressed);

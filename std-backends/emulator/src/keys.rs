@@ -81,8 +81,8 @@ impl PublicKey {
 
     /// Whether the token carries this key's signature. Claims are the caller's to check.
     pub(crate) fn verifies(&self, token: &str) -> bool {
-        let mut validation = Validation::default();
-        validation.algorithms = self.algorithms.to_vec();
+        let mut validation =
+            Validation { algorithms: self.algorithms.to_vec(), ..Default::default() };
         validation.required_spec_claims.clear();
         // The emulator's clock is not the machine's, and each service names its own error.
         validation.validate_exp = false;
@@ -137,9 +137,10 @@ pub(crate) struct KeySet(Vec<(Option<String>, PublicKey)>);
 impl KeySet {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let set: JwkSet = serde_json::from_str(text).ok()?;
-        let keys = set.keys.iter().filter_map(|jwk| {
-            PublicKey::from_jwk(jwk).map(|key| (jwk.common.key_id.clone(), key))
-        });
+        let keys = set
+            .keys
+            .iter()
+            .filter_map(|jwk| PublicKey::from_jwk(jwk).map(|key| (jwk.common.key_id.clone(), key)));
         Some(Self(keys.collect()))
     }
 
@@ -160,9 +161,9 @@ pub(crate) fn pem_blocks(text: &str) -> Result<Vec<Pem>, String> {
 /// The certificates (DER) of PEM text, at least one.
 pub(crate) fn pem_certificates(text: &str) -> Option<Vec<Vec<u8>>> {
     let blocks = pem_blocks(text).ok()?;
-    let all = blocks.iter().all(|pem| {
-        pem.label == "CERTIFICATE" && X509Certificate::from_der(&pem.contents).is_ok()
-    });
+    let all = blocks
+        .iter()
+        .all(|pem| pem.label == "CERTIFICATE" && X509Certificate::from_der(&pem.contents).is_ok());
     (all && !blocks.is_empty()).then(|| blocks.into_iter().map(|pem| pem.contents).collect())
 }
 
@@ -182,17 +183,18 @@ pub(crate) fn hex(octets: &[u8]) -> String {
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let nibble = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| match pair {
-        [high, low] => Some((nibble(*high)? << 4) | nibble(*low)?),
-        _ => None,
-    })
-    .collect()
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some((nibble(*high)? << 4) | nibble(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Base64 of either alphabet, padded or not, as Entra ID takes thumbprints.
 pub(crate) fn any_base64(text: &str) -> Option<Vec<u8>> {
-    let config = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     GeneralPurpose::new(alphabet, config).decode(text).ok()
 }

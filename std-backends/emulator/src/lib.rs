@@ -27,8 +27,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use config::{
-    AccountKey, Application, Aws, AwsRole, AwsUser, Bucket, Config, Entra, Federated, Google, Issuer,
-    Profile, Provider, Secret, ServiceAccount, TrustAnchor, WebIdentity,
+    AccountKey, Application, Aws, AwsRole, AwsUser, Bucket, Config, Entra, Federated, Google,
+    Issuer, Profile, Provider, Secret, ServiceAccount, TrustAnchor, WebIdentity,
 };
 pub use fault::{Fault, FaultKind};
 pub use log::Record;
@@ -128,8 +128,7 @@ impl Emulator {
         let secure = bind(listen, allow_remote)?;
         let plain = listen_http.map(|address| bind(address, allow_remote)).transpose()?;
         let address = secure.local_addr().map_err(|e| EmulatorError::Listen(listen, e))?;
-        let http_address =
-            plain.as_ref().and_then(|plain| plain.local_addr().ok());
+        let http_address = plain.as_ref().and_then(|plain| plain.local_addr().ok());
         let ca_file = state_dir.map(|folder| write_ca(&folder, &authority.pem)).transpose()?;
         let shared = Arc::new(Shared::new(state, authority, allow_remote));
         let (stop, stopped) = oneshot::channel();
@@ -140,7 +139,8 @@ impl Emulator {
         let listeners = {
             let _guard = runtime.enter();
             let secure = TcpListener::from_std(secure).map_err(EmulatorError::Start)?;
-            let plain = plain.map(TcpListener::from_std).transpose().map_err(EmulatorError::Start)?;
+            let plain =
+                plain.map(TcpListener::from_std).transpose().map_err(EmulatorError::Start)?;
             (secure, plain)
         };
         let of_thread = Arc::clone(&shared);
@@ -158,14 +158,7 @@ impl Emulator {
                 });
             })
             .map_err(EmulatorError::Start)?;
-        Ok(Self {
-            shared,
-            address,
-            http_address,
-            ca_file,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, address, http_address, ca_file, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens with TLS.

@@ -89,8 +89,14 @@ fn masked(name: String, value: &str) -> (String, String) {
     let lower = name.to_ascii_lowercase();
     let shown = match lower.as_str() {
         "authorization" => authorization(value),
-        "client_secret" | "x-amz-security-token" | "x-amz-signature" | "tokencode" | "cookie"
-        | "proxy-authorization" | "password" | "refresh_token" => MASK.to_owned(),
+        "client_secret"
+        | "x-amz-security-token"
+        | "x-amz-signature"
+        | "tokencode"
+        | "cookie"
+        | "proxy-authorization"
+        | "password"
+        | "refresh_token" => MASK.to_owned(),
         "client_assertion" | "assertion" | "subject_token" | "actor_token" | "webidentitytoken" => {
             token(value)
         }
@@ -127,7 +133,11 @@ mod tests {
     #[test]
     fn secrets_are_masked() {
         for (name, value, shown) in [
-            ("Authorization", "AWS4-HMAC-SHA256 Credential=A/b, Signature=12ab", "AWS4-HMAC-SHA256 Credential=A/b, Signature=***"),
+            (
+                "Authorization",
+                "AWS4-HMAC-SHA256 Credential=A/b, Signature=12ab",
+                "AWS4-HMAC-SHA256 Credential=A/b, Signature=***",
+            ),
             ("authorization", "Bearer ya29.secret", "Bearer ***"),
             ("authorization", "Bearer eyJh.eyJi.c2ln", "Bearer eyJh.eyJi.***"),
             ("authorization", "secret", "***"),

@@ -71,7 +71,11 @@ impl Form {
     /// A name that is there twice.
     pub(crate) fn repeated(&self) -> Option<&str> {
         self.0.iter().enumerate().find_map(|(at, (name, _))| {
-            self.0.iter().skip(at.saturating_add(1)).any(|(n, _)| n == name).then_some(name.as_str())
+            self.0
+                .iter()
+                .skip(at.saturating_add(1))
+                .any(|(n, _)| n == name)
+                .then_some(name.as_str())
         })
     }
 }

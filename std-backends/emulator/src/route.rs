@@ -46,7 +46,8 @@ impl fmt::Display for Service {
 
 /// The service whose real host name this is.
 pub(crate) fn service_of_host(host: &str) -> Option<Service> {
-    let aws = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
+    let aws =
+        host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
     if let Some(labels) = aws {
         let mut labels = labels.split('.');
         let first = labels.next()?;
@@ -138,7 +139,11 @@ mod tests {
             ("sts.amazonaws.com", Some(Service::Sts), Some("us-east-1")),
             ("sts.eu-west-1.amazonaws.com", Some(Service::Sts), Some("eu-west-1")),
             ("sts.cn-north-1.amazonaws.com.cn", Some(Service::Sts), Some("cn-north-1")),
-            ("rolesanywhere.us-east-2.amazonaws.com", Some(Service::RolesAnywhere), Some("us-east-2")),
+            (
+                "rolesanywhere.us-east-2.amazonaws.com",
+                Some(Service::RolesAnywhere),
+                Some("us-east-2"),
+            ),
             ("s3.amazonaws.com", Some(Service::S3), Some("us-east-1")),
             ("a.b.s3.eu-west-1.amazonaws.com", Some(Service::S3), Some("eu-west-1")),
             ("a.s3.amazonaws.com", Some(Service::S3), Some("us-east-1")),

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::aws::{AwsError, rolesanywhere, s3, sts};
@@ -162,9 +162,10 @@ fn tunnel(
     shared: Arc<Shared>,
     reset: Arc<AtomicBool>,
 ) -> Response<Answer> {
-    let known = request.uri().host().is_some_and(|host| {
-        service_of_host(&host.to_ascii_lowercase()).is_some()
-    });
+    let known = request
+        .uri()
+        .host()
+        .is_some_and(|host| service_of_host(&host.to_ascii_lowercase()).is_some());
     if !known {
         return plain(StatusCode::FORBIDDEN, "no emulated service has this name\n");
     }
@@ -224,7 +225,8 @@ async fn respond(
         Some(FaultKind::Truncate) => Answer::half(reply.body),
         _ => Answer::whole(reply.body),
     };
-    let mut builder = Response::builder().status(reply.status).header("date", clock::http_date(now));
+    let mut builder =
+        Response::builder().status(reply.status).header("date", clock::http_date(now));
     for (name, value) in reply.headers {
         builder = builder.header(name, value);
     }
@@ -320,7 +322,8 @@ fn handle(request: &Request, service: Service, shared: &Shared) -> (Reply, Optio
         Some(FaultKind::Html(status)) => Reply::new(
             status,
             "text/html",
-            "<!DOCTYPE html><html><body><h1>Please sign in to the network</h1></body></html>",
+            // No well-formed XML either.
+            "<!DOCTYPE html><html><body>Please sign in to the network.<br></body></html>",
         ),
         Some(FaultKind::Huge(octets)) => {
             Reply::new(200, "application/json", vec![b' '; usize::try_from(octets).unwrap_or(0)])
@@ -380,18 +383,20 @@ fn failing(call: &Call<'_>, service: Service, status: u16) -> Reply {
 struct Answer {
     data: Option<Bytes>,
     length: u64,
-    broken: bool,
+    /// Set where it breaks off: the time in which the half is sent.
+    broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Answer {
     fn whole(data: Bytes) -> Self {
-        Self { length: length(&data), data: Some(data), broken: false }
+        Self { length: length(&data), data: Some(data), broken: None }
     }
 
     fn half(mut data: Bytes) -> Self {
         let length = length(&data).max(1);
         data.truncate(data.len() / 2);
-        Self { length, data: Some(data), broken: true }
+        let broken = Some(Box::pin(sleep(Duration::from_millis(50))));
+        Self { length, data: Some(data), broken }
     }
 }
 
@@ -405,20 +410,22 @@ impl Body for Answer {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(match self.data.take().filter(|data| !data.is_empty()) {
-            Some(data) => {
-                self.length = if self.broken { 1 } else { 0 };
-                Some(Ok(Frame::data(data)))
-            }
-            None if self.broken => Some(Err(io::Error::other("truncated, as a fault asked for"))),
-            None => None,
-        })
+        if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        match &mut self.broken {
+            Some(pause) => pause
+                .as_mut()
+                .poll(cx)
+                .map(|()| Some(Err(io::Error::other("truncated, as a fault asked for")))),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.broken && self.data.as_ref().is_none_or(Bytes::is_empty)
+        self.broken.is_none() && self.data.as_ref().is_none_or(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -491,14 +498,46 @@ mod tests {
 
     /// What services look at, in pieces.
     const WORDS: [&str; 40] = [
-        "AWS4-HMAC-SHA256 ", "AWS4-X509-RSA-SHA256 ", "Credential=", "AKIAIOSFODNN7EXAMPLE",
-        "/20150830/us-east-1/s3/aws4_request", "/20150830/us-east-1/sts/aws4_request", "SignedHeaders=",
-        "host", ";x-amz-date", ", ", "Signature=", "00", "Bearer ", "eyJhbGciOiJSUzI1NiJ9.", "e30.", "e30",
-        "Action=", "AssumeRole", "&", "=", "RoleArn=arn:aws:iam::123456789012:role/demo", "%", "%00", "%ff",
-        "20150830T123600Z", "X-Amz-Signature=0&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=",
-        "&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-        "UNSIGNED-PAYLOAD", "5;chunk-signature=0\r\n", "ffffffffffffffff", "{", "}", "\"", ":", "\u{e9}", "1", "-1",
-        "application/json", "application/x-www-form-urlencoded",
+        "AWS4-HMAC-SHA256 ",
+        "AWS4-X509-RSA-SHA256 ",
+        "Credential=",
+        "AKIAIOSFODNN7EXAMPLE",
+        "/20150830/us-east-1/s3/aws4_request",
+        "/20150830/us-east-1/sts/aws4_request",
+        "SignedHeaders=",
+        "host",
+        ";x-amz-date",
+        ", ",
+        "Signature=",
+        "00",
+        "Bearer ",
+        "eyJhbGciOiJSUzI1NiJ9.",
+        "e30.",
+        "e30",
+        "Action=",
+        "AssumeRole",
+        "&",
+        "=",
+        "RoleArn=arn:aws:iam::123456789012:role/demo",
+        "%",
+        "%00",
+        "%ff",
+        "20150830T123600Z",
+        "X-Amz-Signature=0&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=",
+        "&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=",
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "UNSIGNED-PAYLOAD",
+        "5;chunk-signature=0\r\n",
+        "ffffffffffffffff",
+        "{",
+        "}",
+        "\"",
+        ":",
+        "\u{e9}",
+        "1",
+        "-1",
+        "application/json",
+        "application/x-www-form-urlencoded",
     ];
 
     fn text() -> impl Strategy<Value = String> {
@@ -511,22 +550,40 @@ mod tests {
 
     fn path() -> impl Strategy<Value = String> {
         let fixed = prop::sample::select(vec![
-            "/", "/sessions", "/token", "/v1/token", "/t/oauth2/v2.0/token", "/demo/hello.txt",
-            "/v1/projects/-/serviceAccounts/a:generateAccessToken", "/_emulator/fault",
-            "/_emulator/clock", "/_emulator/register",
+            "/",
+            "/sessions",
+            "/token",
+            "/v1/token",
+            "/t/oauth2/v2.0/token",
+            "/demo/hello.txt",
+            "/v1/projects/-/serviceAccounts/a:generateAccessToken",
+            "/_emulator/fault",
+            "/_emulator/clock",
+            "/_emulator/register",
         ]);
         prop_oneof![fixed.prop_map(str::to_owned), text().prop_map(|text| format!("/{text}"))]
     }
 
     fn host() -> impl Strategy<Value = String> {
         prop::sample::select(vec![
-            "localhost:1", "127.0.0.1", "[::1]:1", "[", ":", "sts.amazonaws.com", "b.s3.amazonaws.com",
-            "s3.amazonaws.com", ".s3.", ".amazonaws.com", "login.microsoftonline.com",
+            "localhost:1",
+            "127.0.0.1",
+            "[::1]:1",
+            "[",
+            ":",
+            "sts.amazonaws.com",
+            "b.s3.amazonaws.com",
+            "s3.amazonaws.com",
+            ".s3.",
+            ".amazonaws.com",
+            "login.microsoftonline.com",
         ])
         .prop_map(str::to_owned)
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
         /// Whatever comes is answered, and with a status of HTTP.
         #[test]
         fn nothing_panics(

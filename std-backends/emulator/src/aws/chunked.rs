@@ -42,9 +42,9 @@ pub(super) fn upload(request: &Request, caller: &Caller) -> Result<Upload, AwsEr
             return Err(AwsError::new(400, "XAmzContentSHA256Mismatch", message));
         }
     };
-    let in_header = CHECKSUMS.iter().find_map(|name| {
-        request.header(name).map(|value| (*name, value.to_owned()))
-    });
+    let in_header = CHECKSUMS
+        .iter()
+        .find_map(|name| request.header(name).map(|value| (*name, value.to_owned())));
     let checksum = in_header.or(trailer);
     if let Some((name, value)) = &checksum
         && *value != compute(name, &body)

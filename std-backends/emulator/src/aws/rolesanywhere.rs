@@ -86,9 +86,8 @@ fn create_session(call: &mut Call<'_>) -> Result<Reply, AwsError> {
     let (_, certificate) =
         X509Certificate::from_der(&leaf).map_err(|_| validation("x-amz-x509 is no certificate"))?;
     let anchor = call.state.trust_anchors.iter().find(|(name, _)| *name == anchor_arn);
-    let (_, anchors) = anchor.ok_or_else(|| {
-        AwsError::new(404, "ResourceNotFoundException", "TrustAnchor not found")
-    })?;
+    let (_, anchors) = anchor
+        .ok_or_else(|| AwsError::new(404, "ResourceNotFoundException", "TrustAnchor not found"))?;
     check_signature(call, &certificate, &anchor_arn)?;
     check_end_entity(&certificate)?;
     check_chain(call, &leaf, anchors)?;
@@ -96,9 +95,8 @@ fn create_session(call: &mut Call<'_>) -> Result<Reply, AwsError> {
     let serial = hex(certificate.raw_serial()).trim_start_matches("00").to_owned();
     call.record.principal = Some(certificate.subject().to_string());
     let profile = call.state.profiles.iter().find(|profile| profile.arn == profile_arn);
-    let profile = profile.ok_or_else(|| {
-        AwsError::new(404, "ResourceNotFoundException", "Profile not found")
-    })?;
+    let profile = profile
+        .ok_or_else(|| AwsError::new(404, "ResourceNotFoundException", "Profile not found"))?;
     let unable = || denied(format!("Unable to assume role for {role_arn}"));
     let role = call.state.role(&role_arn).filter(|role| role.roles_anywhere);
     let role = role.ok_or_else(unable)?;
@@ -181,11 +179,14 @@ fn check_signature(
     })?;
     let (name, parameters) = header.split_once(' ').unwrap_or((header, ""));
     let parameter = |name| {
-        header_parameter(parameters, name).map_err(|_| denied(format!("Authorization lacks {name}")))
+        header_parameter(parameters, name)
+            .map_err(|_| denied(format!("Authorization lacks {name}")))
     };
     let credential: Vec<&str> = parameter("Credential")?.split('/').collect();
     let &[serial, date, region, "rolesanywhere", "aws4_request"] = credential.as_slice() else {
-        return Err(denied("Credential is not <serial>/<date>/<region>/rolesanywhere/aws4_request"));
+        return Err(denied(
+            "Credential is not <serial>/<date>/<region>/rolesanywhere/aws4_request",
+        ));
     };
     if serial != certificate.tbs_certificate.serial.to_str_radix(10) {
         return Err(denied("The serial number in Credential is not the certificate's, in decimal"));
@@ -196,7 +197,8 @@ fn check_signature(
         return Err(denied(format!("Credential should be scoped to the region {expected}")));
     }
     let stamp = call.request.header("x-amz-date").unwrap_or_default();
-    let time = clock::parse_basic(stamp).ok_or_else(|| denied("X-Amz-Date is missing or malformed"))?;
+    let time =
+        clock::parse_basic(stamp).ok_or_else(|| denied("X-Amz-Date is missing or malformed"))?;
     if stamp.split('T').next() != Some(date) {
         return Err(denied("The date in Credential is not the date of X-Amz-Date"));
     }
@@ -209,7 +211,9 @@ fn check_signature(
     let listed = parameter("SignedHeaders")?;
     let names: Vec<&str> = listed.split(';').collect();
     let mut needed = vec!["host", "x-amz-date", "x-amz-x509"];
-    needed.extend(call.request.headers.contains_key("x-amz-x509-chain").then_some("x-amz-x509-chain"));
+    needed.extend(
+        call.request.headers.contains_key("x-amz-x509-chain").then_some("x-amz-x509-chain"),
+    );
     if !names.is_sorted() || needed.iter().any(|needed| !names.contains(needed)) {
         return Err(denied(format!("SignedHeaders must be sorted and hold {}", needed.join(", "))));
     }
@@ -224,7 +228,11 @@ fn check_signature(
         ("AWS4-X509-ECDSA-SHA256", 65) => &ECDSA_P256_SHA256_ASN1,
         ("AWS4-X509-ECDSA-SHA256", 97) => &ECDSA_P384_SHA256_ASN1,
         ("AWS4-X509-ECDSA-SHA256", 133) => &ECDSA_P521_SHA256_ASN1,
-        _ => return Err(denied(format!("The algorithm {name} is unknown or not the certificate's"))),
+        _ => {
+            return Err(denied(format!(
+                "The algorithm {name} is unknown or not the certificate's"
+            )));
+        }
     };
     UnparsedPublicKey::new(algorithm, &spki.subject_public_key.data)
         .verify(text.as_bytes(), &signature)

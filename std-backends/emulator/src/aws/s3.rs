@@ -86,10 +86,8 @@ fn locate(call: &Call<'_>) -> Result<(Option<String>, Option<String>), AwsError>
     let path = path.map_err(|_| AwsError::new(400, "InvalidURI", "Couldn't parse the URI."))?;
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let host = call.request.hostname();
-    let in_host = host
-        .find(".s3.")
-        .and_then(|at| host.get(..at))
-        .or_else(|| host.strip_suffix(".localhost"));
+    let in_host =
+        host.find(".s3.").and_then(|at| host.get(..at)).or_else(|| host.strip_suffix(".localhost"));
     if let Some(bucket) = in_host {
         return Ok((some(bucket), some(&path)));
     }
@@ -115,7 +113,8 @@ fn operate(
         ("PUT", Some(_), Some(_)) => "PutObject",
         ("DELETE", Some(_), Some(_)) => "DeleteObject",
         _ => {
-            let what = "A header or query you provided implies functionality that is not implemented.";
+            let what =
+                "A header or query you provided implies functionality that is not implemented.";
             return Err(AwsError::new(501, "NotImplemented", what));
         }
     };
@@ -125,10 +124,12 @@ fn operate(
         call.state.buckets.entry(name.to_owned()).or_default();
         return Ok(Reply::empty(200).header("location", format!("/{name}")));
     }
-    let stored: usize = call.state.buckets.values().flat_map(BTreeMap::values).map(|o| o.body.len()).sum();
-    let objects = call.state.buckets.get_mut(name).ok_or_else(|| {
-        AwsError::new(404, "NoSuchBucket", "The specified bucket does not exist")
-    })?;
+    let stored: usize =
+        call.state.buckets.values().flat_map(BTreeMap::values).map(|o| o.body.len()).sum();
+    let objects =
+        call.state.buckets.get_mut(name).ok_or_else(|| {
+            AwsError::new(404, "NoSuchBucket", "The specified bucket does not exist")
+        })?;
     let Some(key) = key else {
         return if operation == "HeadBucket" {
             Ok(Reply::empty(200))
@@ -207,7 +208,9 @@ fn list_objects(call: &Call<'_>, bucket: &str) -> Result<Reply, AwsError> {
     let objects = call.state.buckets.get(bucket);
     for (key, object) in objects.into_iter().flatten() {
         let Some(rest) = key.strip_prefix(prefix) else { continue };
-        if after.is_some_and(|after| key.as_str() <= after || key.starts_with(after) && after.ends_with('/')) {
+        if after.is_some_and(|after| {
+            key.as_str() <= after || key.starts_with(after) && after.ends_with('/')
+        }) {
             continue;
         }
         let group = delimiter.and_then(|d| {

@@ -172,15 +172,16 @@ fn credential(text: &str) -> Result<[String; 4], Refusal> {
 /// The parameters of an `Authorization` header behind its algorithm.
 pub(crate) fn header_parameter<'a>(parameters: &'a str, name: &str) -> Result<&'a str, Refusal> {
     let mut all = parameters.split(',').filter_map(|part| part.trim().split_once('='));
-    let missing = || {
-        Refusal::Malformed(format!("Authorization header requires '{name}' parameter."))
-    };
+    let missing =
+        || Refusal::Malformed(format!("Authorization header requires '{name}' parameter."));
     all.find(|(found, _)| *found == name).map(|(_, value)| value).ok_or_else(missing)
 }
 
 fn from_header(call: &Call<'_>, header: &str) -> Result<Signed, Refusal> {
     let Some(parameters) = header.strip_prefix("AWS4-HMAC-SHA256 ") else {
-        return Err(Refusal::Malformed("Unsupported AWS 'algorithm': AWS4-HMAC-SHA256 it is.".into()));
+        return Err(Refusal::Malformed(
+            "Unsupported AWS 'algorithm': AWS4-HMAC-SHA256 it is.".into(),
+        ));
     };
     let [access_key_id, date, region, service] =
         credential(header_parameter(parameters, "Credential")?)?;
@@ -214,12 +215,14 @@ fn from_query(query: &Form) -> Result<Signed, Refusal> {
         return Err(Refusal::Malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256".into()));
     }
     let [access_key_id, date, region, service] = credential(get("X-Amz-Credential")?)?;
-    let time = clock::parse_basic(get("X-Amz-Date")?)
-        .ok_or_else(|| Refusal::Malformed("X-Amz-Date must be in the format 20060102T150405Z".into()))?;
-    let expires = get("X-Amz-Expires")?.parse().ok();
-    let expires = expires.filter(|seconds| (1..=MAX_PRESIGNED).contains(seconds)).ok_or_else(|| {
-        Refusal::Malformed("X-Amz-Expires must be between 1 and 604800 seconds".into())
+    let time = clock::parse_basic(get("X-Amz-Date")?).ok_or_else(|| {
+        Refusal::Malformed("X-Amz-Date must be in the format 20060102T150405Z".into())
     })?;
+    let expires = get("X-Amz-Expires")?.parse().ok();
+    let expires =
+        expires.filter(|seconds| (1..=MAX_PRESIGNED).contains(seconds)).ok_or_else(|| {
+            Refusal::Malformed("X-Amz-Expires must be between 1 and 604800 seconds".into())
+        })?;
     Ok(Signed {
         access_key_id,
         time,
@@ -275,10 +278,9 @@ pub(crate) fn check_signed_headers(
     service: &str,
 ) -> Result<(), Refusal> {
     let listed: Vec<&str> = signed.headers.split(';').collect();
-    if !listed.is_sorted() || listed.iter().any(|name| name.chars().any(|c| c.is_ascii_uppercase())) {
-        return Err(Refusal::Malformed(
-            "'SignedHeaders' must be in lower case and sorted.".into(),
-        ));
+    if !listed.is_sorted() || listed.iter().any(|name| name.chars().any(|c| c.is_ascii_uppercase()))
+    {
+        return Err(Refusal::Malformed("'SignedHeaders' must be in lower case and sorted.".into()));
     }
     if !listed.contains(&"host") {
         return Err(Refusal::Unsigned("'Host' or ':authority' must be a 'SignedHeader'.".into()));
@@ -383,10 +385,7 @@ pub(crate) fn canonical_hash(call: &Call<'_>, signed_headers: &str) -> Option<St
 }
 
 fn percent(text: &str) -> String {
-    const KEEP: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
+    const KEEP: percent_encoding::AsciiSet =
+        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     percent_encoding::utf8_percent_encode(text, &KEEP).to_string()
 }

@@ -82,7 +82,11 @@ pub(crate) fn failure(call: &Call<'_>, error: &AwsError) -> Reply {
     let reply = if wants_json(call) {
         Reply::new(error.status, "application/json", content.to_string())
     } else {
-        Reply::new(error.status, "text/xml", xml::document("ErrorResponse", Some(NAMESPACE), &content))
+        Reply::new(
+            error.status,
+            "text/xml",
+            xml::document("ErrorResponse", Some(NAMESPACE), &content),
+        )
     };
     reply.header("x-amzn-requestid", request_id).error(error.code)
 }

@@ -31,7 +31,8 @@ fn the_state_directory_holds_the_certificate_and_no_key() {
     options.state_dir = Some(state.clone());
     let emulator = Emulator::start(options).unwrap();
     assert_eq!(emulator.ca_file(), Some(state.join("ca.pem").as_path()));
-    let files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|f| f.unwrap().file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(&state).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert_eq!(files, ["ca.pem"]);
     let pem = std::fs::read_to_string(state.join("ca.pem")).unwrap();
     assert!(pem == emulator.ca_pem() && !pem.contains("PRIVATE"));
@@ -84,7 +85,8 @@ fn limits() {
     let answer = raw(&emulator, &[chunked.as_slice(), &body].concat()).unwrap_or_default();
     assert!(answer.starts_with(b"HTTP/1.1 413"));
     let long = "a".repeat(70_000);
-    let answer = raw(&emulator, format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n").as_bytes());
+    let answer =
+        raw(&emulator, format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n").as_bytes());
     refused(answer);
     let many: String = (0..200).map(|n| format!("x{n}: 1\r\n")).collect();
     let answer = raw(&emulator, format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n").as_bytes());
@@ -95,10 +97,24 @@ fn limits() {
 #[test]
 fn nonsense_is_answered() {
     let emulator = start(Config::demo());
-    for target in ["/", "/sessions", "/token", "/v1/token", "/a/oauth2/v2.0/token", "/%", "/%ff", "/a/%ff",
-        "//", "/?", "/?&=&", "/?X-Amz-Signature=1", "/_emulator", "/_emulator/x", "/v1/projects/-/serviceAccounts/:",
-        "/?X-Amz-Signature=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%2F%2F%2Fs3%2Faws4_request"]
-    {
+    for target in [
+        "/",
+        "/sessions",
+        "/token",
+        "/v1/token",
+        "/a/oauth2/v2.0/token",
+        "/%",
+        "/%ff",
+        "/a/%ff",
+        "//",
+        "/?",
+        "/?&=&",
+        "/?X-Amz-Signature=1",
+        "/_emulator",
+        "/_emulator/x",
+        "/v1/projects/-/serviceAccounts/:",
+        "/?X-Amz-Signature=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%2F%2F%2Fs3%2Faws4_request",
+    ] {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
             for authorization in [
                 "AWS4-HMAC-SHA256",
@@ -115,13 +131,20 @@ fn nonsense_is_answered() {
                     ("x-amz-x509", "MIIB"),
                 ];
                 let status = send(&emulator, method, target, &headers, b"\0{[&=%zz").status;
-                assert!((400..=501).contains(&status), "{method} {target} {authorization}: {status}");
+                assert!(
+                    (400..=501).contains(&status),
+                    "{method} {target} {authorization}: {status}"
+                );
             }
         }
     }
-    for octets in [&b"\0\0\0"[..], b"GET * HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", b"GET / HTTP/1.1\r\nhost: a/../b@c\r\nconnection: close\r\n\r\n"]
-    {
+    for octets in [
+        &b"\0\0\0"[..],
+        b"GET * HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a/../b@c\r\nconnection: close\r\n\r\n",
+    ] {
         let answer = raw(&emulator, octets).unwrap_or_default();
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{octets:?}");
     }
@@ -181,7 +204,12 @@ fn clock() {
     let page = send(&emulator, "GET", PAGE, &[], b"");
     assert_eq!(date_of(&page), "Sun, 30 Aug 2015");
     assert_eq!(set(json!({"offset": 0})).status, 200);
-    for wrong in [json!({}), json!({"offset": i64::MAX}), json!({"time": "now"}), json!({"offset": 0, "x": 1})] {
+    for wrong in [
+        json!({}),
+        json!({"offset": i64::MAX}),
+        json!({"time": "now"}),
+        json!({"offset": 0, "x": 1}),
+    ] {
         assert_eq!(set(wrong).status, 400);
     }
     assert!(emulator.set_time_offset(i64::MIN).is_err());
@@ -198,7 +226,11 @@ fn control_api_guards() {
     assert_eq!(get(&[("host", "evil.example")]), 403);
     assert_eq!(get(&[("host", "localhost:1")]), 200);
     assert_eq!(send(&emulator, "POST", "/_emulator/register", &[], b"{}").status, 415);
-    let answer = post_json(&emulator, "/_emulator/register", &json!({"aws": {"users": [{"secret_access_key": "hidden"}]}}));
+    let answer = post_json(
+        &emulator,
+        "/_emulator/register",
+        &json!({"aws": {"users": [{"secret_access_key": "hidden"}]}}),
+    );
     assert!(answer.status == 400 && !answer.text().contains("hidden"));
     // A file's name is no PEM text: the control API reads no files.
     let anchor = json!({"aws": {"trust_anchors": [{"arn": "a", "certificates": "/etc/passwd"}]}});
@@ -225,8 +257,11 @@ fn proxy_to_real_names_and_nothing_else() {
     let (head, stream) = tunnel("login.microsoftonline.com:443");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let mut stream = secure(&emulator, "login.microsoftonline.com", stream);
-    write!(stream, "GET {PAGE} HTTP/1.1\r\nhost: login.microsoftonline.com\r\nconnection: close\r\n\r\n")
-        .unwrap();
+    write!(
+        stream,
+        "GET {PAGE} HTTP/1.1\r\nhost: login.microsoftonline.com\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     let _ = stream.read_to_string(&mut text);
     assert!(text.contains("https://login.microsoftonline.com/11111111"), "{text}");

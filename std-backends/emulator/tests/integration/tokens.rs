@@ -1,8 +1,8 @@
 //! Entra ID and Google, with tokens signed by jsonwebtoken.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use cloudauth_emulator::{
     AccountKey, Application, Config, Emulator, Federated, Issuer, Provider, ServiceAccount,
 };
@@ -16,7 +16,8 @@ const TENANT: &str = "contoso.example";
 const CLIENT: &str = "client-1";
 const ROBOT: &str = "robot@p.iam.gserviceaccount.com";
 const OTHER: &str = "other@p.iam.gserviceaccount.com";
-const PROVIDER: &str = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
+const PROVIDER: &str =
+    "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 struct Party {
@@ -45,8 +46,10 @@ impl Party {
             "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         });
         let mut config = Config::default();
-        config.issuers =
-            vec![Issuer { url: "https://i.example".into(), jwks: json!({"keys": [jwk]}).to_string() }];
+        config.issuers = vec![Issuer {
+            url: "https://i.example".into(),
+            jwks: json!({"keys": [jwk]}).to_string(),
+        }];
         config.entra.applications = vec![Application {
             tenant: TENANT.into(),
             client_id: CLIENT.into(),
@@ -88,8 +91,7 @@ impl Party {
     fn issued(&self, change: impl Fn(&mut Value)) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some("k".into());
-        let mut claims =
-            json!({"iss": "https://i.example", "sub": "w", "aud": "a", "iat": now(), "exp": now() + 600});
+        let mut claims = json!({"iss": "https://i.example", "sub": "w", "aud": "a", "iat": now(), "exp": now() + 600});
         change(&mut claims);
         self.sign(&header, &claims)
     }
@@ -164,7 +166,11 @@ fn entra_assertions() {
     };
     for (name, value, expected) in [
         ("aud", json!("https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"), 0),
-        ("aud", json!("https://login.microsoftonline.com/other.example/oauth2/v2.0/token"), 700_023),
+        (
+            "aud",
+            json!("https://login.microsoftonline.com/other.example/oauth2/v2.0/token"),
+            700_023,
+        ),
         ("aud", json!(["a", "b"]), 700_023),
         ("sub", json!("other"), 700_021),
         ("iss", json!("other"), 700_211),
@@ -308,7 +314,8 @@ fn google_service_accounts() {
         ("ya29.other", OTHER, 401),
         ("", OTHER, 401),
     ] {
-        let answer = generate(&emulator, bearer, account, "generateAccessToken", &json!({"scope": ["s"]}));
+        let answer =
+            generate(&emulator, bearer, account, "generateAccessToken", &json!({"scope": ["s"]}));
         assert_eq!(answer.status, status, "{account}: {}", answer.text());
     }
     emulator.set_time_offset(3601).unwrap();
@@ -316,7 +323,13 @@ fn google_service_accounts() {
     assert_eq!(late.json()["error"]["status"], "UNAUTHENTICATED");
 }
 
-fn generate(emulator: &Emulator, bearer: &str, account: &str, method: &str, body: &Value) -> Answer {
+fn generate(
+    emulator: &Emulator,
+    bearer: &str,
+    account: &str,
+    method: &str,
+    body: &Value,
+) -> Answer {
     let bearer = format!("Bearer {bearer}");
     let target = format!("/v1/projects/-/serviceAccounts/{account}:{method}");
     send(emulator, "POST", &target, &[("authorization", &bearer)], body.to_string().as_bytes())
@@ -380,7 +393,13 @@ fn google_federation() {
         let answer = exchange(&emulator, &token, None);
         assert_eq!(answer.json()["error"], "invalid_grant", "{name} {value}");
     }
-    let id = generate(&emulator, &token, OTHER, "generateIdToken", &json!({"audience": "a", "includeEmail": true}));
+    let id = generate(
+        &emulator,
+        &token,
+        OTHER,
+        "generateIdToken",
+        &json!({"audience": "a", "includeEmail": true}),
+    );
     assert_eq!(id.status, 200, "{}", id.text());
     let claims = id.json()["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();

@@ -119,8 +119,10 @@ impl Parameters {
                 return Err(AwsError::new(
                     400,
                     "InvalidParameterValue",
-                    format!("One of the specified transitive tag keys can't be set because it \
-                             conflicts with a transitive tag key from the calling session: {key}"),
+                    format!(
+                        "One of the specified transitive tag keys can't be set because it \
+                             conflicts with a transitive tag key from the calling session: {key}"
+                    ),
                 ));
             }
             if let Some(value) = caller.tags.get(key) {

@@ -19,8 +19,11 @@ pub(super) fn assume(call: &mut Call<'_>, form: &Form) -> Result<Value, AwsError
     })?;
     let invalid = |message: String| AwsError::new(400, "InvalidIdentityToken", message);
     let token = Token::parse(text).ok_or_else(|| {
-        invalid("The ID Token provided is not a valid JWT. (You may see this error if you sent an \
-                 Access Token)".into())
+        invalid(
+            "The ID Token provided is not a valid JWT. (You may see this error if you sent an \
+                 Access Token)"
+                .into(),
+        )
     })?;
     let issuer = token.text("iss").unwrap_or_default();
     let keys = call.state.issuers.get(issuer).ok_or_else(|| {
@@ -29,7 +32,8 @@ pub(super) fn assume(call: &mut Call<'_>, form: &Form) -> Result<Value, AwsError
     if !keys.verifies(&token) {
         return Err(invalid(
             "Couldn't retrieve verification key from your identity provider, please reference \
-             AssumeRoleWithWebIdentity documentation for requirements".into(),
+             AssumeRoleWithWebIdentity documentation for requirements"
+                .into(),
         ));
     }
     check_times(call, &token)?;

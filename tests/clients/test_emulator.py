@@ -642,3 +642,35 @@ def test_control_api_is_not_for_browsers(emulator):
 def test_loopback_alone(cloudauth):
     done = cloudauth.run("emulator", "--listen", "0.0.0.0:0")
     assert done.returncode == 2 and "loopback" in done.stderr and not done.stdout
+
+
+def test_command_line(cloudauth, tmp_path):
+    wrong = support.private_file(tmp_path / "wrong.toml", "[[aws.users]]\narn = 1\n")
+    for args, status, text in [
+        (["--config", wrong], 4, "line 2"),
+        (["--config", tmp_path / "none.toml"], 4, "none.toml"),
+        (["--demo", "--config", wrong], 2, "cannot be used"),
+        (["--time-offset", "9223372036854775807"], 4, "hundred years"),
+    ]:
+        done = cloudauth.run("emulator", *args)
+        assert done.returncode == status and text in done.stderr and not done.stdout
+    process = subprocess.Popen(
+        [cloudauth.path, "emulator", "--demo", "--time-offset", "-86400", "--state-dir", tmp_path / "s"],
+        stdout=subprocess.PIPE, env={}, text=True,
+    )  # fmt: skip
+    try:
+        line = json.loads(process.stdout.readline())
+        assert line["http_url"] is None
+        session = boto3.session.Session(
+            "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            region_name="eu-west-1",
+        )  # fmt: skip
+        sts = session.client("sts", endpoint_url=line["url"], verify=line["ca_file"])
+        with pytest.raises(botocore.exceptions.ClientError, match="not yet current") as raised:
+            sts.get_caller_identity()
+        assert code(raised) == "SignatureDoesNotMatch"
+        sts.close()
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()

@@ -45,11 +45,11 @@ impl Party {
             "kty": "EC", "crv": "P-256", "kid": "k",
             "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         });
-        let mut config = Config::default();
-        config.issuers = vec![Issuer {
+        let issuers = vec![Issuer {
             url: "https://i.example".into(),
             jwks: json!({"keys": [jwk]}).to_string(),
         }];
+        let mut config = Config { issuers, ..Config::default() };
         config.entra.applications = vec![Application {
             tenant: TENANT.into(),
             client_id: CLIENT.into(),
@@ -139,21 +139,21 @@ fn entra_assertions() {
     };
     // Both thumbprints, both algorithms, every base64 that SDKs write.
     for header in [
-        header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(&s256)), None),
-        header(Algorithm::RS256, Some(URL_SAFE.encode(&s256)), None),
-        header(Algorithm::PS256, Some(STANDARD.encode(&s256)), None),
-        header(Algorithm::RS256, None, Some(STANDARD.encode(&s1))),
-        header(Algorithm::RS256, None, Some(URL_SAFE_NO_PAD.encode(&s1))),
+        header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(s256)), None),
+        header(Algorithm::RS256, Some(URL_SAFE.encode(s256)), None),
+        header(Algorithm::PS256, Some(STANDARD.encode(s256)), None),
+        header(Algorithm::RS256, None, Some(STANDARD.encode(s1))),
+        header(Algorithm::RS256, None, Some(URL_SAFE_NO_PAD.encode(s1))),
     ] {
         let answer = assert_entra(&emulator, &party.sign(&header, &claims()));
         assert_eq!(answer.status, 200, "{header:?}: {}", answer.text());
     }
-    let good = header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(&s256)), None);
+    let good = header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(s256)), None);
     for header in [
         header(Algorithm::RS512, good.x5t_s256.clone(), None),
         header(Algorithm::PS256, None, None),
-        header(Algorithm::PS256, None, Some(URL_SAFE_NO_PAD.encode(&s256))),
-        header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(&s1)), None),
+        header(Algorithm::PS256, None, Some(URL_SAFE_NO_PAD.encode(s256))),
+        header(Algorithm::PS256, Some(URL_SAFE_NO_PAD.encode(s1)), None),
         header(Algorithm::PS256, Some("!".into()), None),
     ] {
         let answer = assert_entra(&emulator, &party.sign(&header, &claims()));
@@ -174,11 +174,11 @@ fn entra_assertions() {
         ("aud", json!(["a", "b"]), 700_023),
         ("sub", json!("other"), 700_021),
         ("iss", json!("other"), 700_211),
-        ("exp", json!(now() - 301), 700_024),
+        ("exp", json!(now() - 400), 700_024),
         ("exp", json!(now() + 100_000), 700_024),
         ("exp", Value::Null, 50_027),
-        ("nbf", json!(now() + 301), 700_024),
-        ("nbf", json!(now() + 290), 0),
+        ("nbf", json!(now() + 400), 700_024),
+        ("nbf", json!(now() + 200), 0),
         ("jti", Value::Null, 50_027),
         ("jti", json!("once"), 0),
         ("jti", json!("once"), 50_013),

@@ -4,6 +4,7 @@ with the SDK's own exception."""
 
 import datetime
 import email.utils
+import http.client
 import json
 import socket
 import subprocess
@@ -609,8 +610,10 @@ def test_curl(emulator):
     assert (done, status) == (0, 200)
     done, status, body = curl(emulator, *call, emulator.url + "/", config=user.replace("Key", "key"))
     assert (done, status) == (0, 403) and "SignatureDoesNotMatch" in body
-    done, status, body = curl(emulator, "-H", "Accept: application/json", *call, emulator.url + "/", config=user)
-    assert json.loads(body)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Account"] == e.ACCOUNT
+    call += ["-H", "Accept: application/json"]
+    done, status, body = curl(emulator, *call, emulator.url + "/", config=user)
+    body = json.loads(body)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
+    assert body["Account"] == e.ACCOUNT
 
 
 def test_curl_faults(emulator):
@@ -642,6 +645,66 @@ def test_control_api_is_not_for_browsers(emulator):
 def test_loopback_alone(cloudauth):
     done = cloudauth.run("emulator", "--listen", "0.0.0.0:0")
     assert done.returncode == 2 and "loopback" in done.stderr and not done.stdout
+
+
+def test_what_cloudauth_sends(cloudauth, emulator, tmp_path):
+    """What the program's commands print for the real services, sent as it is."""
+
+    def ask(*command, change=lambda octets: octets, **options):
+        octets = cloudauth.bytes(*command, "--dry-run", **options)
+        host, port = emulator.http_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 20) as connection:
+            connection.sendall(change(octets))
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            return answer.status, answer.read().decode()
+
+    def flip(octets):
+        """Another first digit of the signature in hexadecimal."""
+        at = octets.index(b"Signature=") + 10
+        return octets[:at] + (b"1" if octets[at : at + 1] == b"0" else b"0") + octets[at + 1 :]
+
+    secret = support.private_file(tmp_path / "secret", e.SECRET_KEY)
+    leaf, leaf_key = emulator.leaf_pem()
+    support.private_file(tmp_path / "leaf.pem", leaf)
+    support.private_file(tmp_path / "leaf-key.pem", leaf_key)
+    aws = ["--region", "eu-west-1", "--access-key-id", e.ACCESS_KEY, "--key", f"file:{secret}"]
+    role = ["--role-arn", e.ROLE, "--session-name", "robot-7", "--external-id", "ext-1"]
+    for command in [
+        ["aws", "caller-identity", *aws],
+        ["aws", "session-token", *aws],
+        ["aws", "assume-role", *aws, *role, "--tag", "a=b c", "--source-identity", "me"],
+        ["aws", "roles-anywhere", "--key", f"file:{tmp_path}/leaf-key.pem", "--certificate",
+         tmp_path / "leaf.pem", "--trust-anchor-arn", e.ANCHOR, "--profile-arn", e.PROFILE,
+         "--role-arn", e.ROLE, "--role-session-name", "device-7"],
+    ]:  # fmt: skip
+        status, body = ask(*command)
+        assert status in (200, 201), (command, body)
+        status, body = ask(*command, change=flip)
+        assert status == 403, (command, body)
+    key = support.private_file(tmp_path / "client.pem", support.key_pem(emulator.keys["client"]))
+    azure_token = ["azure", "token", "--tenant", e.TENANT, "--client-id", e.CLIENT, "--scope", VAULT]
+    public = emulator.client_pem.parent / "public.pem"
+    by_key = [*azure_token, "--key", f"file:{key}", "--certificate", public]
+    for more in [[], ["--algorithm", "RS256"], ["--thumbprint", "sha1", "--algorithm", "RS256"]]:
+        status, body = ask(*by_key, *more)
+        assert status == 200, body
+    past = (e.now() - datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status, body = ask(*by_key, "--time", past)
+    assert status == 401 and "AADSTS700024" in body
+    secret = support.private_file(tmp_path / "client-secret", e.CLIENT_SECRET)
+    assert ask(*azure_token, "--client-secret", f"file:{secret}")[0] == 200
+    account = json.dumps(support.service_account(emulator.keys["robot"]))
+    account = support.private_file(tmp_path / "robot.json", account)
+    assert ask("gcp", "token", "--oauth", "--key", f"file:{account}")[0] == 200
+    status, body = ask("gcp", "id-token", "--key", f"file:{account}", "--audience", "https://a.example")
+    assert status == 200 and json.loads(body)["id_token"]
+    key = support.private_file(tmp_path / "issuer.pem", support.key_pem(emulator.keys["issuer"]))
+    federate = ["gcp", "federate", "--provider", e.PROVIDER, "--key", f"file:{key}",
+                "--issuer", e.ISSUER, "--key-id", "k1"]  # fmt: skip
+    assert ask(*federate, "--subject", "workload")[0] == 200
+    status, body = ask(*federate, "--subject", "workload", "--audience", "https://other.example")
+    assert status == 400 and "audience" in body
 
 
 def test_command_line(cloudauth, tmp_path):

@@ -241,6 +241,14 @@ async fn read(
     scheme: &'static str,
 ) -> Result<Request, StatusCode> {
     let (parts, body) = request.into_parts();
+    // hyper's own limit is where its buffer stops growing, which may be some way on.
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let head = parts.headers.iter().fold(target, |sum, (name, value)| {
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len())
+    });
+    if head > MAX_HEAD {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
     let mut hosts = parts.headers.get_all("host").iter();
     let host = match (hosts.next(), hosts.next(), parts.uri.authority()) {
         (Some(host), None, _) => host.to_str().map_err(|_| StatusCode::BAD_REQUEST)?.to_owned(),

@@ -84,10 +84,18 @@ fn limits() {
     let body = [format!("{:x}\r\n", big.len()).as_bytes(), &big, b"\r\n0\r\n\r\n"].concat();
     let answer = raw(&emulator, &[chunked.as_slice(), &body].concat()).unwrap_or_default();
     assert!(answer.starts_with(b"HTTP/1.1 413"));
-    let long = "a".repeat(70_000);
-    let answer =
-        raw(&emulator, format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n").as_bytes());
-    refused(answer);
+    let get = |length: usize| {
+        let long = "a".repeat(length);
+        raw(
+            &emulator,
+            format!("GET {PAGE} HTTP/1.1\r\nhost: a\r\nx: {long}\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+    };
+    assert!(get(60_000).unwrap_or_default().starts_with(b"HTTP/1.1 200"));
+    for length in [70_000, 200_000, 2_000_000] {
+        refused(get(length));
+    }
     let many: String = (0..200).map(|n| format!("x{n}: 1\r\n")).collect();
     let answer = raw(&emulator, format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n").as_bytes());
     refused(answer);

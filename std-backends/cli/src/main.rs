@@ -6,6 +6,7 @@ mod aws;
 mod azure;
 mod context;
 mod demo;
+mod emulator;
 mod error;
 mod gcp;
 mod jwt;
@@ -62,6 +63,8 @@ enum Command {
     Azure(azure::Command),
     /// Make throw-away keys, run every flow, verify each with another implementation
     Demo,
+    /// Run local stand-ins for the clouds' token services, which check what they get
+    Emulator(Box<emulator::Emulator>),
     /// Google Cloud: self-signed tokens, token requests, identity federation
     #[command(subcommand)]
     Gcp(gcp::Command),
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
         Command::Demo => demo::run(&context),
+        Command::Emulator(args) => emulator::run(*args),
         Command::Gcp(command) => gcp::run(&command, &context),
         Command::Jwt(command) => jwt::run(&command, &context),
         Command::Key(command) => key::run(&command, &context),

@@ -16,7 +16,8 @@ use crate::builder::ALPN;
 use crate::connect::{BoxIo, shake_hands};
 use crate::http1::{Deadline, Http};
 use crate::progress::Progress;
-use crate::transport::{attempt, read_once};
+use crate::retry;
+use crate::transport::{attempt, read_answer};
 use crate::{Endpoint, Request, Step, Transport, TransportError};
 
 /// One TLS connection to a broker, for exchanges that are bound to it: TLS 1.3 and `http/1.1` only, not
@@ -136,7 +137,8 @@ impl Connection {
         let mut answer = http.exchange(request, &self.host, limits, deadline).await?;
         tracing::debug!(host = self.host, status = answer.status, "answer on a bound connection");
         self.http = Some(http);
-        read_once(&mut answer, &self.host, None, &mut read)
+        let used = retry::now(self.transport.clock_offset());
+        read_answer(&mut answer, &self.host, used, &mut read)
     }
 
     /// Exports 32 octets of keying material (RFC 8446, section 7.5). They must not be sent, logged or

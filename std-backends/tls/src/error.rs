@@ -140,16 +140,6 @@ pub enum TransportError {
         /// What the service said.
         refusal: Box<Refusal>,
     },
-    /// The service is busy, and asks to wait for longer than the call may take.
-    #[error("{host}: {refusal}; it asks to wait {}, longer than this call may: try again then", Seconds(*.after))]
-    RetryLater {
-        /// The host.
-        host: String,
-        /// How long to wait.
-        after: Duration,
-        /// What the service said.
-        refusal: Box<Refusal>,
-    },
     /// This [`Connection`](crate::Connection) failed earlier, or the server ended it.
     #[error("{host}: this connection has ended; open a new one and begin again")]
     Ended {
@@ -219,6 +209,9 @@ pub struct Refusal {
     /// By how many seconds the service's clock (its `Date`) is ahead of the time the request was made
     /// with, when that is more than a minute.
     pub clock_skew: Option<i64>,
+    /// How long the service asks to be left alone (`Retry-After`). A call waits for that by itself, unless
+    /// it is longer than a minute or than the call may take.
+    pub retry_after: Option<Duration>,
     /// Whether the same request may succeed later ([`ServiceError::is_transient`]).
     pub transient: bool,
 }
@@ -230,13 +223,16 @@ impl fmt::Display for Refusal {
         if let Some(id) = &self.request_id {
             write!(f, " (request id {id})")?;
         }
+        if let Some(after) = self.retry_after {
+            write!(f, "; it asks not to be called again for {}", Seconds(after))?;
+        }
         match self.clock_skew {
             Some(skew @ 1..) => {
-                write!(f, "; this machine's clock is {skew} s behind the service's")
+                write!(f, "; this machine's clock is {skew} s behind the service's: set it")
             }
             Some(skew) => {
                 let skew = skew.unsigned_abs();
-                write!(f, "; this machine's clock is {skew} s ahead of the service's")
+                write!(f, "; this machine's clock is {skew} s ahead of the service's: set it")
             }
             None => Ok(()),
         }
@@ -291,8 +287,7 @@ impl TransportError {
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Broken { .. }
-            | Self::TimedOut { .. }
-            | Self::RetryLater { .. } => true,
+            | Self::TimedOut { .. } => true,
             Self::Proxy { transient, .. } | Self::Tls { transient, .. } => *transient,
             Self::Service { refusal, .. } => refusal.transient,
             Self::Config { .. }
@@ -310,7 +305,7 @@ impl TransportError {
     #[must_use]
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Service { refusal, .. } | Self::RetryLater { refusal, .. } => Some(refusal),
+            Self::Service { refusal, .. } => Some(refusal),
             _ => None,
         }
     }

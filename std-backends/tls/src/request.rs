@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use cloudauth_core::{Attempt, Error, ErrorKind, Exchange, HttpRequest, Result, Signer};
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use zeroize::Zeroizing;
@@ -97,6 +97,8 @@ impl Request {
         *request.headers_mut() = self.headers;
         let host = HeaderValue::from_str(&self.host).map_err(|_| BAD)?;
         request.headers_mut().insert(HOST, host);
+        let agent = HeaderValue::from_static(concat!("libcloudauth/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().entry(USER_AGENT).or_insert(agent);
         if last {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

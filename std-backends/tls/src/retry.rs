@@ -20,7 +20,7 @@ const LARGEST_CORRECTION: u64 = 86_400;
 /// How long to wait before try `n` (the second is 1): exponential with full jitter, from 64 random bits.
 pub(crate) fn backoff(n: u32, random: u64) -> Duration {
     let bound = FIRST_WAIT.saturating_mul(1 << n.saturating_sub(1).min(10)).min(LONGEST_WAIT);
-    let micros = u128::from(random) * bound.as_micros() >> 64;
+    let micros = (u128::from(random) * bound.as_micros()) >> 64;
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 

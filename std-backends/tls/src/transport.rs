@@ -59,19 +59,6 @@ pub struct Transport {
     once: bool,
 }
 
-/// A try that failed, and what its answer said about trying again.
-struct Failed {
-    error: TransportError,
-    retry_after: Option<Duration>,
-    skew: Option<i64>,
-}
-
-impl From<TransportError> for Failed {
-    fn from(error: TransportError) -> Self {
-        Self { error, retry_after: None, skew: None }
-    }
-}
-
 impl Transport {
     /// Begins to set up a transport.
     pub fn builder() -> Builder {
@@ -197,61 +184,51 @@ impl Transport {
         let mut corrected = false;
         let mut tries = 1;
         loop {
-            let failed = match self.one(offset, deadline, &mut build, &mut read).await {
+            let error = match self.one(offset, deadline, &mut build, &mut read).await {
                 Ok(value) => {
                     if corrected {
                         self.shared.offset.store(offset, Ordering::Relaxed);
                     }
                     return Ok(value);
                 }
-                Err(failed) => failed,
+                Err(error) => error,
             };
-            if let Some(skew) = failed.skew
+            if let Some(Refusal { status: 400 | 401 | 403, clock_skew: Some(skew), .. }) =
+                error.refusal()
                 && !corrected
                 && !self.once
-                && let Some(better) = retry::corrected(offset, skew)
+                && let Some(better) = retry::corrected(offset, *skew)
             {
                 tracing::debug!(skew, "trying again with the service's time");
                 (offset, corrected) = (better, true);
                 continue;
             }
-            let wait = self.wait(failed, tries, deadline)?;
+            let Some(wait) = self.wait(&error, tries, deadline)? else {
+                return Err(error);
+            };
             tracing::debug!(tries, wait_ms = wait.as_millis(), "trying again");
             sleep(wait).await;
             tries += 1;
         }
     }
 
-    /// How long to wait before the next try.
-    ///
-    /// # Errors
-    /// The failure, when there is to be none.
+    /// How long to wait before the next try, if there is to be one.
     fn wait(
         &self,
-        failed: Failed,
+        error: &TransportError,
         tries: u32,
         deadline: Deadline,
-    ) -> Result<Duration, TransportError> {
-        let Failed { error, retry_after, .. } = failed;
+    ) -> Result<Option<Duration>, TransportError> {
         let repeatable = error.is_transient() && (!self.once || error.is_before_sending());
         if !repeatable || tries >= self.shared.attempts {
-            return Err(error);
+            return Ok(None);
         }
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(no_random)?;
         let backoff = retry::backoff(tries, u64::from_ne_bytes(random));
-        let remaining = deadline.remaining();
-        match (retry_after, error) {
-            (Some(after), TransportError::Service { host, refusal })
-                if after >= remaining.min(retry::LONGEST_RETRY_AFTER) =>
-            {
-                Err(TransportError::RetryLater { host, after, refusal })
-            }
-            (after, error) => {
-                let wait = after.unwrap_or_default().max(backoff);
-                if wait < remaining { Ok(wait) } else { Err(error) }
-            }
-        }
+        let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or_default();
+        let possible = asked <= retry::LONGEST_RETRY_AFTER;
+        Ok(Some(asked.max(backoff)).filter(|wait| possible && *wait < deadline.remaining()))
     }
 
     /// One try.
@@ -261,7 +238,7 @@ impl Transport {
         deadline: Deadline,
         build: &mut impl FnMut(Attempt) -> F,
         read: &mut impl for<'b> FnMut(&ResponseHead<'b>, &'b mut [u8]) -> Result<T, Failure<'b>>,
-    ) -> Result<T, Failed>
+    ) -> Result<T, TransportError>
     where
         F: Future<Output = Result<Request, BuildError>>,
     {
@@ -311,32 +288,11 @@ impl Transport {
     }
 }
 
-/// Reads an answer, and what it says about trying again. `used` is the corrected time.
-fn read_answer<T>(
+/// Reads an answer into the caller's value, or its refusal into an error. `used` is the corrected time.
+pub(crate) fn read_answer<T>(
     answer: &mut Answer,
     host: &str,
     used: UnixTime,
-    read: &mut impl for<'b> FnMut(&ResponseHead<'b>, &'b mut [u8]) -> Result<T, Failure<'b>>,
-) -> Result<T, Failed> {
-    let status = answer.status;
-    let date = answer.header(DATE).and_then(retry::http_date);
-    let retry_after = answer.header(RETRY_AFTER);
-    let retry_after = retry_after.and_then(|value| retry::retry_after(value, date, used));
-    let clock_skew = date.and_then(|date| retry::skew(date, used));
-    let skew = clock_skew.filter(|_| matches!(status, 400 | 401 | 403));
-    let result = read_once(answer, host, clock_skew, read);
-    result.map_err(|error| Failed {
-        skew: skew.filter(|_| error.refusal().is_some()),
-        error,
-        retry_after,
-    })
-}
-
-/// Reads an answer into the caller's value, or its refusal into an error.
-pub(crate) fn read_once<T>(
-    answer: &mut Answer,
-    host: &str,
-    clock_skew: Option<i64>,
     read: &mut impl for<'b> FnMut(&ResponseHead<'b>, &'b mut [u8]) -> Result<T, Failure<'b>>,
 ) -> Result<T, TransportError> {
     let status = answer.status;
@@ -346,6 +302,10 @@ pub(crate) fn read_once<T>(
         let to = to.as_ref().and_then(http::Uri::host).unwrap_or("an unknown place").to_owned();
         return Err(TransportError::Redirect { host: host(), status, to });
     }
+    let date = answer.header(DATE).and_then(retry::http_date);
+    let retry_after =
+        answer.header(RETRY_AFTER).and_then(|value| retry::retry_after(value, date, used));
+    let clock_skew = date.and_then(|date| retry::skew(date, used));
     let request_id = ["x-amzn-requestid", "x-amz-request-id", "x-ms-request-id"]
         .into_iter()
         .find_map(|name| answer.header_named(name))
@@ -358,6 +318,7 @@ pub(crate) fn read_once<T>(
             message: shortened(service.message, 1024),
             request_id,
             clock_skew,
+            retry_after,
             transient: service.is_transient(),
         }),
     };

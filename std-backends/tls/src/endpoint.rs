@@ -1,7 +1,7 @@
 //! Where requests go.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
@@ -92,7 +92,12 @@ impl Endpoint {
             None => 80,
         };
         let endpoint = Self { tls, host, port, prefix };
-        if port == 0 || ServerName::try_from(endpoint.name()).is_err() {
+        let bracketed = endpoint.host.starts_with('[');
+        let name = endpoint.name();
+        if port == 0
+            || ServerName::try_from(name).is_err()
+            || bracketed && name.parse::<Ipv6Addr>().is_err()
+        {
             return Err(TransportError::config(
                 "endpoint URL",
                 "expected a host name or address, and a port from 1 to 65535 if any",
@@ -196,6 +201,8 @@ mod tests {
             "https://sts.example:0",
             "https://sts.example:99999",
             "https://:443",
+            "https://[x]",
+            "https://[127.0.0.1]",
             "https://-a.example",
             "https://a b",
         ] {

@@ -422,7 +422,7 @@ fn certificate_reason(error: &CertificateError) -> String {
         Certificate::NotValidForName => "the server's certificate is for another name",
         Certificate::Revoked => "the server's certificate has been revoked",
         Certificate::BadSignature => {
-            "a signature on or with the server's certificate is wrong; someone may be in between"
+            "a signature on or with the server's certificate is wrong: someone is in between, or a CA of the same name as its issuer is trusted here"
         }
         Certificate::BadEncoding => "the server's certificate cannot be parsed",
         Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {

@@ -164,15 +164,20 @@ impl Http {
         let answer = deadline.limit(limits.read, host, || Step::Answer, answer).await?;
         let (head, mut body) = answer.map_err(failed)?.into_parts();
         let too_large =
-            || TransportError::TooLarge { host: host.to_owned(), part: "body", limit: limits.body };
+            |part, limit| TransportError::TooLarge { host: host.to_owned(), part, limit };
+        // hyper's own limit bounds what it holds, which may be twice that.
+        let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        if lines.sum::<usize>() > HEAD_LIMIT {
+            return Err(too_large("head", HEAD_LIMIT));
+        }
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > limits.body {
-            return Err(too_large());
+            return Err(too_large("body", limits.body));
         }
         let mut octets = Zeroizing::new(Vec::with_capacity(announced));
         while let Some(data) = self.data(&mut body, host, limits, deadline).await? {
             if data.len() > limits.body - octets.len() {
-                return Err(too_large());
+                return Err(too_large("body", limits.body));
             }
             append(&mut octets, &data);
         }

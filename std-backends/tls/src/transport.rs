@@ -158,7 +158,7 @@ impl Transport {
     ///         |at| {
     ///             let (key, exchange) = (key.clone(), exchange.clone());
     ///             async move {
-    ///                 let build = move || Request::build(&*exchange, Some(&key), &at);
+    ///                 let build = move || Request::build(&*exchange, Some(&*key), &at);
     ///                 Ok(tokio::task::spawn_blocking(build).await??)
     ///             }
     ///         },

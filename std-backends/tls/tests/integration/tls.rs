@@ -6,9 +6,11 @@ use rcgen::PublicKeyData as _;
 use rustls::version::TLS12;
 use rustls::{HandshakeKind, NamedGroup};
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Authority, Leaf, Server, answer, child, good, ping, quick};
+use crate::support::{Authority, Leaf, Server, child, good, ping, quick};
 
 async fn serve(leaf: &Leaf) -> Server {
     Server::start(Some(leaf.tls()), &[good()]).await
@@ -51,9 +53,18 @@ async fn certificates_of_servers() {
     assert!(server.requests().is_empty());
 
     // No TLS at all.
-    let server = Server::start(None, &[answer("400 Bad Request", &[], "")]).await;
-    let error = ping(&transport, server.https()).await.unwrap_err();
-    assert!(matches!(error, TransportError::Tls { .. }), "{error}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = Endpoint::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let answers = async {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let why = tokio::select! {
+        result = ping(&transport, plain) => reason(result),
+        () = answers => unreachable!(),
+    };
+    assert!(why.contains("does not speak TLS"), "{why}");
 }
 
 #[tokio::test]

@@ -172,7 +172,11 @@ async fn dial(endpoint: &Endpoint, progress: &Progress) -> Result<TcpStream, Tra
     }
     progress.set(Step::Connect);
     let connect = |source| TransportError::Connect { host: endpoint.host_and_port(), source };
-    let stream = race(interleave(addresses)).await.map_err(connect)?;
+    let stream = match addresses[..] {
+        [address] => TcpStream::connect(address).await,
+        _ => race(interleave(addresses)).await,
+    };
+    let stream = stream.map_err(connect)?;
     stream.set_nodelay(true).map_err(connect)?;
     tracing::debug!(host, "connected");
     Ok(stream)

@@ -10,6 +10,17 @@ use cloudauth_tls::Endpoint;
 
 use super::Authority;
 
+/// Whether there is no such program here: then the test is skipped, which is said past the capture of
+/// `cargo test`. `tests/run` installs it.
+pub(crate) fn is_missing() -> bool {
+    let missing = Command::new("openssl").arg("version").output().is_err();
+    if missing {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        writeln!(std::io::stderr(), "SKIPPED {name}: there is no openssl program").unwrap();
+    }
+    missing
+}
+
 /// A running `openssl s_server` with a certificate for `localhost`.
 pub(crate) struct Openssl {
     child: Child,

@@ -106,10 +106,12 @@ impl Connection {
         E: Exchange + ?Sized,
         R: for<'b> FnMut(E::Output<'b>) -> T,
     {
-        let at = attempt(self.transport.clock_offset())?;
-        let signer = signer.map(|signer| signer as &dyn Signer);
-        let request = Request::build(exchange, signer, &at)
-            .map_err(|e| TransportError::Build { source: e.into() })?;
+        let request = {
+            let at = attempt(self.transport.clock_offset())?;
+            let signer = signer.map(|signer| signer as &dyn Signer);
+            Request::build(exchange, signer, &at)
+                .map_err(|e| TransportError::Build { source: e.into() })?
+        };
         self.call(request, |head, body| exchange.response(head, body).map(&mut read)).await
     }
 

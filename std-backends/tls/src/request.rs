@@ -3,14 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use cloudauth_core::{Attempt, Error, ErrorKind, Exchange, HttpRequest, Result, Signer};
+use cloudauth_core::{Attempt, Error, ErrorKind, Exchange, HttpRequest, Result, Scheme, Signer};
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use zeroize::Zeroizing;
-
-/// What most requests fit in; others ask for what they need.
-const USUAL_LEN: usize = 4096;
 
 /// A request that owns its octets: what a builder hands to [`Transport::call`](crate::Transport::call).
 /// Its body is wiped when it is dropped.
@@ -60,21 +57,23 @@ impl Request {
         signer: Option<&dyn Signer>,
         at: &Attempt,
     ) -> Result<Self> {
-        let build = |len| {
-            let mut buf = Zeroizing::new(vec![0; len]);
-            let request = match signer {
-                Some(signer) => exchange.request(signer, at, &mut buf),
-                None => exchange.build(at, &mut buf),
-            };
-            Self::new(&request?)
+        // No larger than needed: wiping takes its time, an octet after the other.
+        let signature_len = signer.map_or(0, |signer| {
+            let lengths = Scheme::ALL.iter().filter(|s| signer.supports(**s));
+            lengths.map(|s| signer.max_signature_len(*s)).max().unwrap_or_default()
+        });
+        let mut buf = Zeroizing::new(vec![0; exchange.needed(at, signature_len)?]);
+        let request = match signer {
+            Some(signer) => exchange.request(signer, at, &mut buf),
+            // There is room for everything but a signature.
+            None => exchange.build(at, &mut buf).map_err(|e| match e.kind() {
+                ErrorKind::BufferTooSmall => {
+                    Error::invalid("signer", "this request needs one; give the key that signs it")
+                }
+                _ => e,
+            }),
         };
-        match build(USUAL_LEN) {
-            // The room is checked before the signer is asked: nothing is signed twice.
-            Err(e) if e.kind() == ErrorKind::BufferTooSmall => {
-                build(e.needed().unwrap_or_default())
-            }
-            built => built,
-        }
+        Self::new(&request?)
     }
 
     /// The host, with its port unless that is 443: what was signed, where the request is signed.

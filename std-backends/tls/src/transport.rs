@@ -127,9 +127,11 @@ impl Transport {
         E: Exchange + ?Sized,
         R: for<'b> FnMut(E::Output<'b>) -> T,
     {
-        let signer = signer.map(|signer| signer as &dyn Signer);
         self.call(
-            |at| ready(Request::build(exchange, signer, &at).map_err(BuildError::from)),
+            |at| {
+                let signer = signer.map(|signer| signer as &dyn Signer);
+                ready(Request::build(exchange, signer, &at).map_err(BuildError::from))
+            },
             |head, body| exchange.response(head, body).map(&mut read),
         )
         .await

@@ -27,8 +27,16 @@ async fn exchanges_share_a_connection_and_its_keying_material() {
     let refusal = answer("403 Forbidden", &["X-Code: denied"], "");
     let server = Server::start(Some(leaf.tls()), &[good(), refusal, good()]).await;
     let transport = authority.transport().build().unwrap();
-    let mut connection = transport.connect(&server.https()).await.unwrap();
-    assert_eq!(send(&mut connection).await.unwrap(), "pong");
+    let endpoint = server.https();
+    let connecting = transport.clone();
+    // As in a task of its own: the futures can move between threads.
+    let connected = tokio::spawn(async move {
+        let mut connection = connecting.connect(&endpoint).await.unwrap();
+        let answer = send(&mut connection).await.unwrap();
+        (connection, answer)
+    });
+    let (mut connection, answer) = connected.await.unwrap();
+    assert_eq!(answer, "pong");
     // A refusal does not end it.
     let error = send(&mut connection).await.unwrap_err();
     assert_eq!(error.refusal().map(|r| r.code.as_str()), Some("denied"));

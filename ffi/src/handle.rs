@@ -34,11 +34,8 @@ fn aligned<H>(handle: *const H, field: &'static str) -> Outcome<*const u64> {
 /// Makes sure that `set` will do. What was there is not dropped: the memory may never have been
 /// written to.
 pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> Outcome {
-    cx.claim(handle, 1, field)?;
-    let words = aligned(handle, field)?.cast_mut();
-    // SAFETY: not null, aligned, as long as the caller's structure; see `Cx`.
-    unsafe { words.write_bytes(0, size_of::<H>() / size_of::<u64>()) };
-    Ok(())
+    cx.put(handle, field)?;
+    aligned(handle, field).map(|_| ())
 }
 
 /// Puts a value into what `clear` has looked at. It is taken from where it was made, and nothing of it
@@ -53,9 +50,10 @@ where
     E: Copy,
 {
     let set = match &**made {
-        // SAFETY: as in `clear`, which has written to all of it. The value is not used again.
+        // SAFETY: as in `clear`. The value is not used again.
         Ok(value) => unsafe {
-            move_in(&mut *handle, value);
+            handle.cast::<u8>().write_bytes(0, size_of::<H>());
+            move_in(handle, value);
             Ok(())
         },
         Err(error) => Err(Fault::from(*error)),
@@ -65,21 +63,18 @@ where
     set
 }
 
-/// Puts a value into a handle of our own.
-#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
-pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
-    // SAFETY: the value is not used again.
-    unsafe { move_in(handle, &ManuallyDrop::new(value)) };
-}
-
+/// Puts a value into a handle. It is never copied as an array of numbers: these do not keep what
+/// pointers point to.
+///
 /// # Safety
-/// `value` is neither used nor dropped again.
-unsafe fn move_in<H: Handle>(handle: &mut H, value: &H::Value) {
-    let words = (&raw mut *handle).cast::<u64>();
+/// There is a handle, and `value` is neither used nor dropped again.
+pub(crate) unsafe fn move_in<H: Handle>(handle: *mut H, value: &H::Value) {
+    let words = handle.cast::<u64>();
     // SAFETY: that the value fits behind the tag is asserted for every handle.
     unsafe {
-        words.add(1).cast::<H::Value>().copy_from_nonoverlapping(value, 1);
-        words.write(H::TAG);
+        let to = words.add(1).cast::<u8>();
+        to.copy_from_nonoverlapping((&raw const *value).cast(), size_of::<H::Value>());
+        words.write_unaligned(H::TAG);
     }
 }
 

@@ -32,6 +32,14 @@ pub(crate) struct Case {
     pub(crate) call: fn(&Probe) -> cloudauth_result,
 }
 
+/// Memory that is made once, and only read.
+struct Shared<T>(*mut T);
+
+// SAFETY: nobody writes there.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
 /// A signer that signs nothing well, and counts how often it is asked.
 pub(crate) struct Stub {
     pub(crate) certificate: &'static [u8],

@@ -403,7 +403,15 @@ fn the_software_key_signs_as_the_cores() {
     let mut buf = [0; 2048];
     let core = SelfSigned { grant, scheme, ..SelfSigned::new(EMAIL) };
     let expected = core.sign(&key, &attempt(), &mut buf).unwrap();
-    assert_eq!(cases::token(), expected);
+    let p = Probe::good();
+    // SAFETY: as the header says.
+    let result = unsafe {
+        let (params, signer) = (cases::self_signed(&p), cases::p256_signer());
+        let (at, out, cap, len) = (at(&p), p.out(), p.cap(), p.len());
+        cloudauth_gcp_self_signed_sign(params, signer, at, out, cap, len, p.error())
+    };
+    assert_eq!(result, CLOUDAUTH_OK);
+    assert_eq!(p.content()[..p.written()], *expected.as_bytes());
 }
 
 #[test]

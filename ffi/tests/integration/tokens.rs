@@ -3,7 +3,7 @@
 use cloudauth::*;
 
 use crate::cases::{
-    EMAIL, NOW, at, claims, expect, hmac_key, key, p256_key, report, self_signed, token,
+    EMAIL, NOW, TOKEN, at, claims, expect, hmac_key, key, p256_key, report, self_signed,
 };
 use crate::probe::{Probe, blank, bytes, held, text};
 
@@ -23,7 +23,7 @@ fn verified_claims_can_be_read() {
             cloudauth_json_integer(claims, text("/exp"), &raw mut number, null),
             CLOUDAUTH_OK
         );
-        assert_eq!(number, NOW + 60);
+        assert_eq!(number, NOW + 3600);
         let missing = cloudauth_json_string(claims, text("/nope"), &raw mut string, null);
         assert_eq!((missing, string.len), (CLOUDAUTH_ERR_NOT_FOUND, 0));
         let other = cloudauth_json_string(claims, text("/exp"), &raw mut string, null);
@@ -33,7 +33,7 @@ fn verified_claims_can_be_read() {
 
 #[test]
 fn a_refused_token_tells_every_check_and_no_claims() {
-    let (result, report) = report(token(), |expect| {
+    let (result, report) = report(TOKEN, |expect| {
         expect.audience = text("https://elsewhere.example/");
         expect.time = NOW + 7200;
     });
@@ -54,7 +54,7 @@ fn a_refused_token_tells_every_check_and_no_claims() {
 #[test]
 fn what_is_not_pinned_must_be_waived() {
     for (issuer, flags) in [("", 0), (EMAIL, CLOUDAUTH_JWS_ANY_ISSUER)] {
-        let (result, _) = report(token(), |expect| {
+        let (result, _) = report(TOKEN, |expect| {
             expect.issuer = text(issuer);
             expect.flags = flags;
         });
@@ -77,7 +77,7 @@ fn another_key_does_not_verify() {
         // SAFETY: as the header says.
         unsafe {
             cloudauth_jws_verify(
-                text(token()),
+                text(TOKEN),
                 expect(&p),
                 &raw const key,
                 1,

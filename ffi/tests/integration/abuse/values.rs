@@ -3,8 +3,8 @@
 use cloudauth::*;
 
 use crate::cases::{
-    ACCESS_TOKEN, NOW, P256, access_token, at, claims, client_assertion, head, jwks_text,
-    made_request, request, self_signed, signer, sigv4, sigv4_request,
+    ACCESS_TOKEN, JWKS, NOW, P256, access_token, at, claims, client_assertion, head, made_request,
+    request, self_signed, signer, sigv4, sigv4_request,
 };
 use crate::probe::{CAP, Probe, blank, bytes, held, leak, text};
 
@@ -258,7 +258,7 @@ fn errors_name_the_element_of_a_list() {
         assert_eq!(held(p.told().unwrap().field), b"scope");
         assert_eq!(p.told().unwrap().element, 2);
     }
-    let good = String::from_utf8(jwks_text().to_vec()).unwrap();
+    let good = JWKS.to_owned();
     let damaged = good.replace("]}", r#",{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#);
     for (text, result, element) in [
         (good, CLOUDAUTH_OK, 0),

@@ -1,10 +1,11 @@
 //! AWS.
 
 use std::ffi::c_void;
+use std::sync::OnceLock;
 
 use cloudauth::*;
 
-use super::{Case, NOW, P256, at, case, flow, head, response, signer};
+use super::{Case, NOW, P256, Shared, at, case, flow, head, response, signer};
 use crate::probe::{Callback, Probe, leak, text};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
@@ -43,7 +44,7 @@ unsafe extern "C" fn hmac(ctx: *mut c_void, message: cloudauth_bytes, tag: *mut 
             Some(Callback::Nothing) => return CLOUDAUTH_OK,
             Some(Callback::Zeros) => tag.write_bytes(0, 32),
             Some(Callback::Reenters) => {
-                sigv4_key("iam");
+                derived("iam");
             }
             _ => {}
         }
@@ -62,7 +63,14 @@ pub(crate) fn mac(p: &Probe) -> *mut cloudauth_mac {
     })
 }
 
-pub(crate) fn sigv4_key(service: &str) -> *mut cloudauth_sigv4_key {
+pub(crate) fn sigv4_key(service: &str) -> *const cloudauth_sigv4_key {
+    static S3: OnceLock<Shared<cloudauth_sigv4_key>> = OnceLock::new();
+    static STS: OnceLock<Shared<cloudauth_sigv4_key>> = OnceLock::new();
+    let key = if service == "s3" { &S3 } else { &STS };
+    key.get_or_init(|| Shared(derived(service))).0
+}
+
+fn derived(service: &str) -> *mut cloudauth_sigv4_key {
     let q = Probe::good();
     let key = leak(cloudauth_sigv4_key { reserved: [0; 56] });
     let (region, service) = (text("eu-central-1"), text(service));

@@ -41,7 +41,7 @@
  * CLOUDAUTH_ERR_STRUCT_SIZE. Members called `reserved` must be 0.
  *
  * Output structures need their size too. Except for it, they are zeroed on every failure, unless their
- * size is wrong or they overlap something.
+ * size is wrong or they overlap something: what is that may be an input, and is left as it is.
  *
  * Texts are cloudauth_bytes with UTF-8 and without a NUL at the end: cloudauth_text("...") makes
  * one. An empty one stands for "not given". Numbers with names are uint32_t; others than those named
@@ -52,9 +52,8 @@
  * Outputs of no fixed size go to (out, cap, len): `cap` is the size of `out`, `*len` becomes the
  * size of the output. If the buffer is too small, the result is CLOUDAUTH_ERR_BUFFER_TOO_SMALL,
  * `*len` says what is needed, nothing is written and no key has been asked; with `cap` 0, `out` may
- * be NULL. On other failures `out` is zeroed and `*len` is 0, whatever else is wrong; but on
- * CLOUDAUTH_ERR_OVERLAP `out` is left alone, since it may be an input. The needed size can depend on
- * the time and the key, and a little more is never wrong.
+ * be NULL. On other failures `out` is zeroed and `*len` is 0, whatever else is wrong, unless they are
+ * what overlaps. The needed size can depend on the time and the key, and a little more is never wrong.
  *
  * Ownership
  * ---------
@@ -584,7 +583,7 @@ typedef struct {
      * the device wants. `entropy` is 32 secret octets for a PSS salt, blinding, or hedged ECDSA.
      * An ECDSA signature is r||s, each padded on the left to the size of the curve. Gives
      * CLOUDAUTH_OK, or any other number, which becomes CLOUDAUTH_ERR_SIGNER; so does a `*len`
-     * above `cap`.
+     * that no signature of the scheme has, and one of zeros.
      */
     cloudauth_result (*sign)(void *ctx,
                              cloudauth_scheme scheme,
@@ -761,7 +760,7 @@ typedef struct {
     size_t ctx_size;
     /**
      * Writes the tag of `message`, 32 octets, to `tag`. Gives CLOUDAUTH_OK, or any other number,
-     * which becomes CLOUDAUTH_ERR_SIGNER.
+     * which becomes CLOUDAUTH_ERR_SIGNER; so does a tag of zeros.
      */
     cloudauth_result (*hmac_sha256)(void *ctx, cloudauth_bytes message, uint8_t *tag);
 } cloudauth_mac;
@@ -2176,7 +2175,7 @@ cloudauth_result cloudauth_sigv4_key_derive(cloudauth_sigv4_key *key,
  * day, else 0.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a time outside 1970 to 9999;
- * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_sigv4_key_covers(const cloudauth_sigv4_key *key,
                                             int64_t time,
@@ -2547,7 +2546,8 @@ void cloudauth_wipe(void *ptr, size_t len);
 /**
  * Gives the label to export with: a static text, not ended by NUL.
  *
- * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL.
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_ekm_label(uint32_t prover,
                                      cloudauth_bytes *label,
@@ -2581,7 +2581,8 @@ cloudauth_result cloudauth_ekm_verify(const cloudauth_ekm_binder *binder,
  * (CLOUDAUTH_EKM_COMPAT_*): a static text, not ended by NUL. These schemes bind the connection and
  * nothing else: use cloudauth_ekm_nonce where you have the choice.
  *
- * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL.
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_ekm_compat_label(uint32_t scheme,
                                             cloudauth_bytes *label,
@@ -2591,7 +2592,8 @@ cloudauth_result cloudauth_ekm_compat_label(uint32_t scheme,
  * Writes the nonce of another system's scheme for 32 exported octets: 64 or 44 characters.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_INVALID for all zeros;
- * CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP,
+ * CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_ekm_compat_nonce(uint32_t scheme,
                                             const uint8_t *exported,
@@ -2604,7 +2606,7 @@ cloudauth_result cloudauth_ekm_compat_nonce(uint32_t scheme,
  * Compares a nonce of another system's scheme, in constant time.
  *
  * @return CLOUDAUTH_OK if it is this connection's; CLOUDAUTH_ERR_VERIFICATION if it is not;
- * otherwise as cloudauth_ekm_compat_nonce.
+ * otherwise as cloudauth_ekm_compat_nonce, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_UTF8.
  */
 cloudauth_result cloudauth_ekm_compat_verify(uint32_t scheme,
                                              const uint8_t *exported,
@@ -2615,7 +2617,7 @@ cloudauth_result cloudauth_ekm_compat_verify(uint32_t scheme,
  * Writes `bytes` in base64url without padding (RFC 7515, section 2).
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
- * CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_base64url_encode(cloudauth_bytes bytes,
                                             uint8_t *out,
@@ -2627,7 +2629,7 @@ cloudauth_result cloudauth_base64url_encode(cloudauth_bytes bytes,
  * Reads base64url. White space, padding, and bits that belong to no octet are refused.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
- * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_base64url_decode(cloudauth_bytes text,
                                             uint8_t *out,
@@ -2639,7 +2641,7 @@ cloudauth_result cloudauth_base64url_decode(cloudauth_bytes text,
  * Writes an ECDSA signature, given as r||s of 64 or 96 octets, in DER (RFC 3279, section 2.2.3).
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
- * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_ecdsa_der_from_raw(cloudauth_bytes raw,
                                               uint8_t *out,
@@ -2653,7 +2655,7 @@ cloudauth_result cloudauth_ecdsa_der_from_raw(cloudauth_bytes raw,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
  * CLOUDAUTH_ERR_UNKNOWN_NUMBER for another size; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
- * CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_ecdsa_raw_from_der(cloudauth_bytes der,
                                               size_t size,
@@ -3076,7 +3078,7 @@ cloudauth_result cloudauth_gcp_id_token_response(const cloudauth_gcp_id_token_pa
  * cloudauth_request or cloudauth_sigv4_signed.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND after the last one; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_header_at(cloudauth_bytes headers,
                                      size_t index,
@@ -3090,7 +3092,7 @@ cloudauth_result cloudauth_header_at(cloudauth_bytes headers,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_INVALID for a request
  * without method, host or target, or with a line end where none may be; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_UTF8.
  */
 cloudauth_result cloudauth_http1_write(const cloudauth_request *request,
                                        uint8_t *out,
@@ -3103,7 +3105,7 @@ cloudauth_result cloudauth_http1_write(const cloudauth_request *request,
  * "/google/email" or "/aud/0"; the empty pointer is the whole.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_json_kind(const cloudauth_json *json,
                                      cloudauth_bytes pointer,
@@ -3114,7 +3116,8 @@ cloudauth_result cloudauth_json_kind(const cloudauth_json *json,
  * Gives the string at a JSON pointer, unescaped.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is no string;
- * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_json_string(const cloudauth_json *json,
                                        cloudauth_bytes pointer,
@@ -3125,7 +3128,8 @@ cloudauth_result cloudauth_json_string(const cloudauth_json *json,
  * Gives the integer at a JSON pointer.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is none, or does
- * not fit; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * not fit; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_json_integer(const cloudauth_json *json,
                                         cloudauth_bytes pointer,
@@ -3136,7 +3140,8 @@ cloudauth_result cloudauth_json_integer(const cloudauth_json *json,
  * Gives the boolean at a JSON pointer as 0 or 1.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is none;
- * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_json_bool(const cloudauth_json *json,
                                      cloudauth_bytes pointer,
@@ -3148,7 +3153,7 @@ cloudauth_result cloudauth_json_bool(const cloudauth_json *json,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_NOT_FOUND;
  * CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
- * CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_json_write(const cloudauth_json *json,
                                       cloudauth_bytes pointer,
@@ -3163,7 +3168,8 @@ cloudauth_result cloudauth_json_write(const cloudauth_json *json,
  * repeated key is refused.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED (`element` of the error says which key);
- * CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_jwks_parse(cloudauth_jwks *jwks,
                                       uint8_t *text,
@@ -3214,7 +3220,7 @@ cloudauth_result cloudauth_jws_verify_jwks(cloudauth_bytes token,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND if this request needs no signature (finish it with
  * an empty one); CLOUDAUTH_ERR_STATE if nothing is prepared; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_STRUCT_SIZE.
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_prepared_to_sign(const cloudauth_prepared *prepared,
                                             cloudauth_to_sign *to_sign,
@@ -3241,7 +3247,7 @@ cloudauth_result cloudauth_prepared_finish(cloudauth_prepared *prepared,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a signature that cannot be one of the scheme;
  * CLOUDAUTH_ERR_STATE if no token is prepared; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
- * CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_prepared_jws_finish(cloudauth_prepared *prepared,
                                                cloudauth_bytes signature,
@@ -3279,7 +3285,7 @@ uint32_t cloudauth_abi_version(void);
  * Makes a key from its secret scalar: 32 octets, big-endian (SEC 1, section 3.2.1).
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a scalar that is 0 or not below the order of the
- * curve; CLOUDAUTH_ERR_NULL.
+ * curve; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_p256_key_init(cloudauth_p256_key *key,
                                          const uint8_t *scalar,
@@ -3289,7 +3295,7 @@ cloudauth_result cloudauth_p256_key_init(cloudauth_p256_key *key,
  * Makes `*signer` sign with `key`, which must stay where it is while the signer is used.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not initialised; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_STRUCT_SIZE.
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_p256_signer(const cloudauth_p256_key *key,
                                        cloudauth_signer *signer,
@@ -3304,7 +3310,7 @@ void cloudauth_p256_key_wipe(cloudauth_p256_key *key);
  * Makes a key of any length but 0.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for an empty key; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_LENGTH.
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_hmac_key_init(cloudauth_hmac_key *key,
                                          cloudauth_bytes secret,
@@ -3315,7 +3321,8 @@ cloudauth_result cloudauth_hmac_key_init(cloudauth_hmac_key *key,
  * does, without "AWS4".
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for what cannot be a secret access key;
- * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+ * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE,
+ * CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_hmac_key_init_aws(cloudauth_hmac_key *key,
                                              cloudauth_bytes secret,
@@ -3325,7 +3332,7 @@ cloudauth_result cloudauth_hmac_key_init_aws(cloudauth_hmac_key *key,
  * Makes `*mac` work with `key`, which must stay where it is while the mac is used.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not initialised; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_STRUCT_SIZE.
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_hmac_mac(const cloudauth_hmac_key *key,
                                     cloudauth_mac *mac,
@@ -3340,7 +3347,7 @@ void cloudauth_hmac_key_wipe(cloudauth_hmac_key *key);
  * Reads one certificate in DER.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
- * CLOUDAUTH_ERR_STRUCT_SIZE.
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_x509_parse(cloudauth_bytes der,
                                       cloudauth_certificate *certificate,
@@ -3350,7 +3357,8 @@ cloudauth_result cloudauth_x509_parse(cloudauth_bytes der,
  * Refuses a certificate that is not valid at `time`, in seconds since 1970.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID before its first and after its last second;
- * CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+ * CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE,
+ * CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_x509_check_validity(cloudauth_bytes der,
                                                int64_t time,
@@ -3360,7 +3368,7 @@ cloudauth_result cloudauth_x509_check_validity(cloudauth_bytes der,
  * Writes the serial number of a certificate in decimal: at most 49 digits.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
- * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
  */
 cloudauth_result cloudauth_x509_serial_decimal(cloudauth_bytes der,
                                                uint8_t *out,
@@ -3371,7 +3379,8 @@ cloudauth_result cloudauth_x509_serial_decimal(cloudauth_bytes der,
 /**
  * Writes the SHA-256 of a certificate (x5t#S256): 32 octets.
  *
- * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_x509_thumbprint_sha256(cloudauth_bytes der,
                                                   uint8_t *thumbprint,
@@ -3380,7 +3389,8 @@ cloudauth_result cloudauth_x509_thumbprint_sha256(cloudauth_bytes der,
 /**
  * Writes the SHA-1 of a certificate (x5t): 20 octets. A name, not a proof.
  *
- * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
  */
 cloudauth_result cloudauth_x509_thumbprint_sha1(cloudauth_bytes der,
                                                 uint8_t *thumbprint,

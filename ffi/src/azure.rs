@@ -148,6 +148,11 @@ impl Parameters for cloudauth_azure_token_params {
         let mut space = [""; MAX_SCOPES];
         let scopes = cx.texts((self.scopes, self.scope_count), "scope", &mut space)?;
         let claims = cx.optional(self.claims, "claims")?;
+        if !(CLOUDAUTH_AZURE_CREDENTIAL_ASSERTION..=CLOUDAUTH_AZURE_CREDENTIAL_FEDERATED)
+            .contains(&self.credential)
+        {
+            return Err(Fault::number("credential"));
+        }
         let given = [self.tenant, self.client_id, self.authority_host, self.secret];
         if self.credential == CLOUDAUTH_AZURE_CREDENTIAL_ASSERTION {
             if given.iter().any(|text| text.len != 0) || self.authority != 0 {
@@ -174,8 +179,7 @@ impl Parameters for cloudauth_azure_token_params {
         let secret = Secret::new(cx.text(secret, "secret")?);
         let credential = match self.credential {
             CLOUDAUTH_AZURE_CREDENTIAL_SECRET => Credential::Secret(application, secret),
-            CLOUDAUTH_AZURE_CREDENTIAL_FEDERATED => Credential::Federated(application, secret),
-            _ => return Err(Fault::number("credential")),
+            _ => Credential::Federated(application, secret),
         };
         then(&TokenRequest { scopes, claims, credential })
     }

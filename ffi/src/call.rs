@@ -11,10 +11,7 @@ use zeroize::Zeroize;
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
 use crate::exchange::cloudauth_attempt;
 use crate::layout::Struct;
-use crate::result::{
-    CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_OK, Fault, cloudauth_error,
-    cloudauth_result,
-};
+use crate::result::{CLOUDAUTH_ERR_UTF8, CLOUDAUTH_OK, Fault, cloudauth_error, cloudauth_result};
 
 /// The largest structure that is looked at: one of a later version of this library may be longer
 /// than ours, as long as the rest is zero.
@@ -26,15 +23,28 @@ const MAX_STRUCT_LEN: usize = 4096;
 ///
 /// A function first claims its outputs, all of them, and then looks at its inputs. What is wrong with
 /// the arguments that all functions have (`early`) is told only then, so that outputs are zeroed
-/// whatever is wrong.
+/// whatever is wrong. Nothing is written before the end of a call: what overlaps may be an input.
 pub(crate) struct Cx {
     /// The size of the caller's buffer.
     cap: usize,
-    /// What this call writes to, as addresses from and to: nothing else may lie there.
-    outputs: [Cell<(usize, usize)>; MAX_OUTPUTS],
+    /// What this call writes to: nothing else may lie there.
+    outputs: [Cell<Claim>; MAX_OUTPUTS],
     /// How many of these there are.
     claimed: Cell<usize>,
     early: Outcome,
+}
+
+/// Memory that a call writes to.
+#[derive(Clone, Copy)]
+struct Claim {
+    ptr: *mut u8,
+    len: usize,
+    /// From where on it is zeroed on failure.
+    zero_from: usize,
+}
+
+impl Claim {
+    const NONE: Self = Self { ptr: core::ptr::null_mut(), len: 0, zero_from: 0 };
 }
 
 /// The most outputs of one function.
@@ -46,7 +56,7 @@ impl Cx {
     /// # Safety
     /// All pointers that are read through it are as the type says.
     const unsafe fn new(cap: usize) -> Self {
-        let outputs = [const { Cell::new((0, 0)) }; MAX_OUTPUTS];
+        let outputs = [const { Cell::new(Claim::NONE) }; MAX_OUTPUTS];
         Self { cap, outputs, claimed: Cell::new(0), early: Ok(()) }
     }
 
@@ -60,47 +70,69 @@ impl Cx {
         self.early
     }
 
-    /// Looks at `count` times `size` octets, whatever is in them.
+    /// Looks at `count` times `size` octets, whatever is in them, and gives their number.
     #[inline(never)]
     fn area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome<usize> {
         let len = count.checked_mul(size).filter(|len| isize::try_from(*len).is_ok());
         let len = len.ok_or(Fault::length(field))?;
-        if len == 0 {
-            return Ok(from);
-        }
-        if from == 0 {
+        if from == 0 && len != 0 {
             return Err(Fault::null(field));
         }
-        let to = from.saturating_add(len);
-        let meets = |output: &Cell<(usize, usize)>| {
-            let (start, end) = output.get();
-            from < end && start < to
-        };
-        if self.outputs.iter().take(self.claimed.get()).any(meets) {
-            Err(Fault::overlap(field))
-        } else {
-            Ok(to)
+        let mut apart = true;
+        for output in self.outputs.iter().take(self.claimed.get()) {
+            let Claim { ptr, len: other, .. } = output.get();
+            let start = ptr.addr();
+            let meets = from < start.saturating_add(other) && start < from.saturating_add(len);
+            if meets && len != 0 {
+                // It may be an input.
+                output.set(Claim { zero_from: other, ..output.get() });
+                apart = false;
+            }
         }
+        if apart { Ok(len) } else { Err(Fault::overlap(field)) }
     }
 
     /// Looks at memory that this call will write to, and keeps everything else out of it from here
-    /// on.
-    pub(crate) fn claim<T>(&self, ptr: *mut T, count: usize, field: &'static str) -> Outcome {
-        self.claim_area(ptr.addr(), count, size_of::<T>(), field)
-    }
-
+    /// on. On failure it is zeroed, but for the first octets.
     #[inline(never)]
-    fn claim_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
-        let to = self.area(from, count, size, field)?;
+    fn claim_but(
+        &self,
+        ptr: *mut u8,
+        (count, size): (usize, usize),
+        zero_from: usize,
+        field: &'static str,
+    ) -> Outcome {
+        let len = self.area(ptr.addr(), count, size, field)?;
         let index = self.claimed.get();
-        self.outputs.get(index).ok_or(Fault::internal())?.set((from, to));
+        let zero_from = zero_from.min(len);
+        self.outputs.get(index).ok_or(Fault::internal())?.set(Claim { ptr, len, zero_from });
         self.claimed.set(index + 1);
         Ok(())
     }
 
+    /// The same of memory that is left as it is on failure.
+    pub(crate) fn claim<T>(&self, ptr: *mut T, count: usize, field: &'static str) -> Outcome {
+        self.claim_but(ptr.cast(), (count, size_of::<T>()), usize::MAX, field)
+    }
+
+    /// The same of memory for one `T`, that is zeroed on failure.
+    pub(crate) fn put<T>(&self, ptr: *mut T, field: &'static str) -> Outcome {
+        self.claim_but(ptr.cast(), (1, size_of::<T>()), 0, field)
+    }
+
+    /// What is claimed there is written, and stays on failure.
+    fn keep(&self, ptr: *mut u8) {
+        for output in &self.outputs {
+            let claim = output.get();
+            if claim.ptr == ptr {
+                output.set(Claim { zero_from: claim.len, ..claim });
+            }
+        }
+    }
+
     /// Gives up all but the first `count` claims.
     fn release(&self, count: usize) {
-        self.outputs.iter().skip(count).for_each(|output| output.set((0, 0)));
+        self.outputs.iter().skip(count).for_each(|output| output.set(Claim::NONE));
         self.claimed.set(count);
     }
 
@@ -207,15 +239,17 @@ impl Cx {
         self.list(list, field, into, |bytes| self.bytes(bytes, field))
     }
 
+    pub(crate) fn pair(&self, pair: cloudauth_pair, field: &'static str) -> Outcome<(&str, &str)> {
+        Ok((self.text(pair.name, field)?, self.text(pair.value, field)?))
+    }
+
     pub(crate) fn pairs<'l, 'a: 'l>(
         &'a self,
         list: (*const cloudauth_pair, usize),
         field: &'static str,
         into: &'l mut [(&'a str, &'a str)],
     ) -> Outcome<&'l [(&'a str, &'a str)]> {
-        self.list(list, field, into, |pair: cloudauth_pair| {
-            Ok((self.text(pair.name, field)?, self.text(pair.value, field)?))
-        })
+        self.list(list, field, into, |pair| self.pair(pair, field))
     }
 
     /// Calls `look` with each of `count` elements.
@@ -273,37 +307,33 @@ impl Cx {
         }
     }
 
-    /// Claims an output structure and zeroes all of it but its size.
+    /// Claims an output structure. On failure all of it but its size is zeroed.
     pub(crate) fn clear<T: Struct>(&self, ptr: *mut T, field: &'static str) -> Outcome {
         self.clear_from(ptr.cast(), T::FIRST, field)
     }
 
     fn clear_from(&self, ptr: *mut u8, first: usize, field: &'static str) -> Outcome {
         let size = self.size(ptr, first, field)?;
-        self.claim(ptr, size, field)?;
-        let rest = size_of::<usize>();
-        // SAFETY: within what `size` says; see `Cx`.
-        unsafe { ptr.add(rest).write_bytes(0, size.saturating_sub(rest)) };
-        Ok(())
+        self.claim_but(ptr, (size, 1), size_of::<usize>(), field)
     }
 
     /// Writes an output structure that `clear` has looked at: its size stays, and members that the
     /// caller does not know are left out.
     pub(crate) fn write<T: Struct>(&self, ptr: *mut T, value: &T) {
-        let rest = size_of::<usize>();
-        let known = self.element(ptr.cast::<usize>(), 0).min(size_of::<T>()).saturating_sub(rest);
-        // SAFETY: as in `clear`.
-        unsafe {
-            let from = (&raw const *value).cast::<u8>().add(rest);
-            ptr.cast::<u8>().add(rest).copy_from_nonoverlapping(from, known);
-        }
+        self.write_from(ptr.cast(), (&raw const *value).cast(), size_of::<T>());
     }
 
-    /// Claims memory for a plain value, and sets it to `first`.
-    pub(crate) fn put<T: Copy>(&self, ptr: *mut T, first: T, field: &'static str) -> Outcome {
-        self.claim(ptr, 1, field)?;
-        self.update(ptr, first);
-        Ok(())
+    fn write_from(&self, to: *mut u8, from: *const u8, len: usize) {
+        let rest = size_of::<usize>();
+        let size = self.element(to.cast::<usize>(), 0);
+        let known = size.min(len).saturating_sub(rest);
+        // SAFETY: as in `clear`.
+        unsafe {
+            let to = to.add(rest);
+            to.copy_from_nonoverlapping(from.add(rest), known);
+            to.add(known).write_bytes(0, size.saturating_sub(rest).saturating_sub(known));
+        }
+        self.keep(to);
     }
 
     /// Writes a plain value to memory that is claimed.
@@ -336,24 +366,37 @@ impl Cx {
 }
 
 impl Cx {
-    /// Begins a call: claims and zeroes the caller's `cloudauth_error`, too.
+    /// Begins a call: claims the caller's `cloudauth_error`, too.
     fn begin(&mut self, claimed: Outcome, error: *mut cloudauth_error) -> bool {
         let told = if error.is_null() { Ok(()) } else { self.clear(error, "error") };
         self.early = claimed.and(told);
         told.is_ok() && !error.is_null()
     }
 
-    /// Ends a call: fills in the `cloudauth_error`, if `begin` found it to be one.
+    /// Ends a call: fills in the `cloudauth_error`, if `begin` found it to be one; zeroes outputs on
+    /// failure.
     fn end(&self, outcome: Outcome, tell: bool, error: *mut cloudauth_error) -> cloudauth_result {
-        match outcome.and(self.early) {
-            Ok(()) => CLOUDAUTH_OK,
+        let (result, told) = match outcome.and(self.early) {
+            Ok(()) => (CLOUDAUTH_OK, zeroed()),
             Err(fault) => {
-                if tell {
-                    self.write(error, &fault.describe());
+                for output in &self.outputs {
+                    let Claim { ptr, len, zero_from } = output.get();
+                    if zero_from < len {
+                        // SAFETY: `area` has looked at it.
+                        unsafe { ptr.add(zero_from).write_bytes(0, len - zero_from) };
+                    }
                 }
-                fault.result()
+                (fault.result(), fault.describe())
             }
+        };
+        let overlaps = |output: &Cell<Claim>| {
+            let Claim { ptr, len, zero_from } = output.get();
+            ptr == error.cast() && zero_from == len
+        };
+        if tell && !self.outputs.iter().any(overlaps) {
+            self.write(error, &told);
         }
+        result
     }
 }
 
@@ -424,23 +467,21 @@ pub(crate) unsafe fn fill(
     // SAFETY: the caller's promise is passed on.
     let mut cx = unsafe { Cx::new(cap) };
     // Each for itself, so that one that is wrong keeps none of the others from being zeroed.
-    let count = cx.claim(len, 1, "len");
-    let out = cx.claim(ptr, cap, "out");
+    let count = cx.put(len, "len");
+    let out = cx.claim_but(ptr, (cap, 1), 0, "out");
     let tell = cx.begin(count.and(out), error);
     let mut written = 0;
     let outcome = fill_claimed(&cx, ptr, body, &mut written);
-    if count.is_ok() {
+    if let Err(fault) = &outcome
+        && fault.needed().is_some()
+    {
+        cx.keep(ptr);
+    }
+    let result = cx.end(outcome, tell, error);
+    if written != 0 || result == CLOUDAUTH_OK {
         cx.update(len, written);
     }
-    if let (Err(fault), Ok(())) = (&outcome, out)
-        && fault.needed().is_none()
-        && fault.result() != CLOUDAUTH_ERR_OVERLAP
-        && cap != 0
-    {
-        // SAFETY: not null, and as long as the caller says.
-        unsafe { ptr.write_bytes(0, cap) };
-    }
-    cx.end(outcome, tell, error)
+    result
 }
 
 /// Sets `written` to what the caller is to be told of the length.

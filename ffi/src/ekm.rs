@@ -90,7 +90,8 @@ fn put(nonce: &Nonce, buf: &mut [u8]) -> Result<usize> {
 
 /// Gives the label to export with: a static text, not ended by NUL.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ekm_label(
     prover: u32,
@@ -100,7 +101,7 @@ pub unsafe extern "C" fn cloudauth_ekm_label(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.put(label, "label")?;
             cx.ready()?;
             cx.update(label, cloudauth_bytes::text(self::prover(prover)?.label()));
             Ok(())
@@ -157,7 +158,8 @@ pub unsafe extern "C" fn cloudauth_ekm_verify(
 /// (CLOUDAUTH_EKM_COMPAT_*): a static text, not ended by NUL. These schemes bind the connection and
 /// nothing else: use cloudauth_ekm_nonce where you have the choice.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ekm_compat_label(
     scheme: u32,
@@ -167,7 +169,7 @@ pub unsafe extern "C" fn cloudauth_ekm_compat_label(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(label, cloudauth_bytes::EMPTY, "label")?;
+            cx.put(label, "label")?;
             cx.ready()?;
             cx.update(label, cloudauth_bytes::text(compat(scheme)?.label()));
             Ok(())
@@ -178,7 +180,8 @@ pub unsafe extern "C" fn cloudauth_ekm_compat_label(
 /// Writes the nonce of another system's scheme for 32 exported octets: 64 or 44 characters.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_INVALID for all zeros;
-/// CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP,
+/// CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ekm_compat_nonce(
     scheme: u32,
@@ -199,7 +202,7 @@ pub unsafe extern "C" fn cloudauth_ekm_compat_nonce(
 /// Compares a nonce of another system's scheme, in constant time.
 ///
 /// @return CLOUDAUTH_OK if it is this connection's; CLOUDAUTH_ERR_VERIFICATION if it is not;
-/// otherwise as cloudauth_ekm_compat_nonce.
+/// otherwise as cloudauth_ekm_compat_nonce, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ekm_compat_verify(
     scheme: u32,

@@ -11,7 +11,7 @@ use crate::result::{Fault, cloudauth_error, cloudauth_result};
 /// Writes `bytes` in base64url without padding (RFC 7515, section 2).
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
-/// CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_base64url_encode(
     bytes: cloudauth_bytes,
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn cloudauth_base64url_encode(
 /// Reads base64url. White space, padding, and bits that belong to no octet are refused.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
-/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_base64url_decode(
     text: cloudauth_bytes,
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn cloudauth_base64url_decode(
 /// Writes an ECDSA signature, given as r||s of 64 or 96 octets, in DER (RFC 3279, section 2.2.3).
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
-/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ecdsa_der_from_raw(
     raw: cloudauth_bytes,
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn cloudauth_ecdsa_der_from_raw(
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
 /// CLOUDAUTH_ERR_UNKNOWN_NUMBER for another size; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
-/// CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_ecdsa_raw_from_der(
     der: cloudauth_bytes,

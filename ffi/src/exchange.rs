@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use cloudauth_core::{Assertion, Exchange, Failure, HttpRequest, ResponseHead, ServiceError};
 
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, InPlace, Outcome, Output, fill, run, run_in_place};
+use crate::call::{Cx, InPlace, Outcome, Output, fill, run, run_in_place, zeroed};
 use crate::handle;
 use crate::http::{cloudauth_request, cloudauth_response_head, with_head};
 use crate::layout::Struct;
@@ -133,7 +133,7 @@ unsafe fn measure<P: Parameters>(
     // SAFETY: the caller's promise is passed on.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(len, 0, "len")?;
+            cx.put(len, "len")?;
             // Above this nothing is a signature, and sums below cannot overflow.
             if signature_len > 1 << 20 {
                 return Err(Fault::length("signature_len"));
@@ -374,6 +374,9 @@ where
                     let body = body.take().ok_or(Fault::internal())?;
                     match flow.response(head, body) {
                         Ok(answer) => {
+                            if !refusal.is_null() {
+                                cx.write(refusal, &zeroed());
+                            }
                             cx.write(output, &P::output(answer));
                             Ok(())
                         }

@@ -33,15 +33,8 @@ fn aligned(words: *const u64, field: &'static str) -> Outcome {
 /// Makes sure that `set` will do. What was there is not dropped: the memory may never have been
 /// written to.
 pub(crate) fn clear<H: Handle>(cx: &Cx, handle: *mut H, field: &'static str) -> Outcome {
-    clear_words(cx, handle.cast(), size_of::<H>() / size_of::<u64>(), field)
-}
-
-fn clear_words(cx: &Cx, words: *mut u64, count: usize, field: &'static str) -> Outcome {
-    cx.claim(words, count, field)?;
-    aligned(words, field)?;
-    // SAFETY: not null, aligned, as long as the caller's structure; see `Cx`.
-    unsafe { words.write_bytes(0, count) };
-    Ok(())
+    cx.put(handle, field)?;
+    aligned(handle.cast(), field)
 }
 
 /// Puts a value into what `clear` has looked at. It is taken from where it was made, and nothing of it
@@ -56,9 +49,10 @@ where
     E: Copy,
 {
     let set = match &**made {
-        // SAFETY: as in `clear`, which has written to all of it. The value is not used again.
+        // SAFETY: as in `clear`. The value is not used again.
         Ok(value) => unsafe {
-            move_in(&mut *handle, value);
+            handle.cast::<u8>().write_bytes(0, size_of::<H>());
+            move_in(handle, value);
             Ok(())
         },
         Err(error) => Err(Fault::from(*error)),
@@ -80,9 +74,9 @@ where
     Fault: From<E>,
 {
     let words = handle.cast::<u64>();
-    // SAFETY: as in `clear`, which has written to all of it; that the value fits behind the tag is asserted
-    // for every handle.
+    // SAFETY: as in `clear`; that the value fits behind the tag is asserted for every handle.
     unsafe {
+        words.write_bytes(0, size_of::<H>() / size_of::<u64>());
         let value = words.add(1).cast::<H::Value>();
         value.write(empty);
         let made = make(&mut *value);
@@ -97,21 +91,18 @@ where
     }
 }
 
-/// Puts a value into a handle of our own.
-#[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
-pub(crate) fn fill_in<H: Handle>(handle: &mut H, value: H::Value) {
-    // SAFETY: the value is not used again.
-    unsafe { move_in(handle, &ManuallyDrop::new(value)) };
-}
-
+/// Puts a value into a handle. It is never copied as an array of numbers: these do not keep what
+/// pointers point to.
+///
 /// # Safety
-/// `value` is neither used nor dropped again.
-unsafe fn move_in<H: Handle>(handle: &mut H, value: &H::Value) {
-    let words = (&raw mut *handle).cast::<u64>();
+/// There is a handle, and `value` is neither used nor dropped again.
+pub(crate) unsafe fn move_in<H: Handle>(handle: *mut H, value: &H::Value) {
+    let words = handle.cast::<u64>();
     // SAFETY: that the value fits behind the tag is asserted for every handle.
     unsafe {
-        words.add(1).cast::<H::Value>().copy_from_nonoverlapping(value, 1);
-        words.write(H::TAG);
+        let to = words.add(1).cast::<u8>();
+        to.copy_from_nonoverlapping((&raw const *value).cast(), size_of::<H::Value>());
+        words.write_unaligned(H::TAG);
     }
 }
 

@@ -4,7 +4,9 @@ use cloudauth_core::{HttpRequest, ResponseHead};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
 use crate::call::{Cx, Outcome, Output, fill, run};
-use crate::result::{CLOUDAUTH_ERR_NOT_FOUND, Fault, cloudauth_error, cloudauth_result};
+use crate::result::{
+    CLOUDAUTH_ERR_NOT_FOUND, CLOUDAUTH_ERR_UTF8, Fault, cloudauth_error, cloudauth_result,
+};
 
 /// A request, ready to send over TLS to `host`. Everything points into the buffer it was built in,
 /// but for the method, which is static.
@@ -65,24 +67,31 @@ pub(crate) const FEW_HEADERS: usize = 16;
 /// What is done with headers.
 type WithHeaders<'t> = &'t mut dyn FnMut(&[(&str, &str)]) -> Outcome;
 
-/// Reads headers: a few in little room on the stack, more in more.
+/// Reads headers: a few in little room on the stack, more in more. Those of an answer that are not
+/// UTF-8 become empty, since nobody here could have written them otherwise.
 pub(crate) fn with_headers(
     cx: &Cx,
     list: (*const cloudauth_pair, usize),
+    answer: bool,
     then: WithHeaders<'_>,
 ) -> Outcome {
     #[inline(never)]
     fn within<const N: usize>(
         cx: &Cx,
         list: (*const cloudauth_pair, usize),
+        answer: bool,
         then: WithHeaders<'_>,
     ) -> Outcome {
         let mut space = [("", ""); N];
-        then(cx.pairs(list, "headers", &mut space)?)
+        let read = |pair| match cx.pair(pair, "headers") {
+            Err(fault) if answer && fault.result() == CLOUDAUTH_ERR_UTF8 => Ok(("", "")),
+            read => read,
+        };
+        then(cx.list(list, "headers", &mut space, read)?)
     }
     match list.1 {
-        0..=FEW_HEADERS => within::<FEW_HEADERS>(cx, list, then),
-        _ => within::<{ CLOUDAUTH_MAX_HEADERS as usize }>(cx, list, then),
+        0..=FEW_HEADERS => within::<FEW_HEADERS>(cx, list, answer, then),
+        _ => within::<{ CLOUDAUTH_MAX_HEADERS as usize }>(cx, list, answer, then),
     }
 }
 
@@ -95,7 +104,7 @@ pub(crate) fn with_head(
     let head = cx.read(head, "head")?;
     let status = u16::try_from(head.status).ok().filter(|status| (100..=999).contains(status));
     let status = status.ok_or(Fault::number("status"))?;
-    with_headers(cx, (head.headers, head.header_count), &mut |headers| {
+    with_headers(cx, (head.headers, head.header_count), true, &mut |headers| {
         then(&ResponseHead { status, headers })
     })
 }
@@ -104,7 +113,7 @@ pub(crate) fn with_head(
 /// cloudauth_request or cloudauth_sigv4_signed.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND after the last one; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_header_at(
     headers: cloudauth_bytes,
@@ -115,9 +124,7 @@ pub unsafe extern "C" fn cloudauth_header_at(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            let none =
-                cloudauth_pair { name: cloudauth_bytes::EMPTY, value: cloudauth_bytes::EMPTY };
-            cx.put(header, none, "header")?;
+            cx.put(header, "header")?;
             let lines = cx.text(headers, "headers")?.split("\r\n");
             let found = lines.filter_map(|line| line.split_once(": ")).nth(index);
             let (name, value) = found.ok_or(Fault::new(

@@ -48,12 +48,15 @@ pub const CLOUDAUTH_JSON_OBJECT: u32 = 5;
 pub const CLOUDAUTH_JSON_STRING: u32 = 6;
 
 /// Puts a value into a handle, that nothing keeps from outliving it but the header's rules.
-pub(crate) fn handle_of(value: Value<'_>, buf: *const u8, len: usize) -> cloudauth_json {
-    let mut json = cloudauth_json { reserved: [0; 6] };
-    // SAFETY: the same type but for the lifetime.
-    let value = unsafe { core::mem::transmute::<Value<'_>, Value<'static>>(value) };
-    handle::fill_in(&mut json, Decoded { value, buf, len });
-    json
+///
+/// # Safety
+/// There is a handle.
+pub(crate) unsafe fn put(json: *mut cloudauth_json, value: Value<'_>, buf: (*const u8, usize)) {
+    // SAFETY: the same type but for the lifetime; it needs no dropping.
+    unsafe {
+        let value = core::mem::transmute::<Value<'_>, Value<'static>>(value);
+        handle::move_in(json, &Decoded { value, buf: buf.0, len: buf.1 });
+    }
 }
 
 /// The value at a pointer.
@@ -74,7 +77,7 @@ const OTHER: Fault = Fault::new(CLOUDAUTH_ERR_MALFORMED, "value", "is of another
 /// "/google/email" or "/aud/0"; the empty pointer is the whole.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_json_kind(
     json: *const cloudauth_json,
@@ -85,7 +88,7 @@ pub unsafe extern "C" fn cloudauth_json_kind(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(kind, 0, "kind")?;
+            cx.put(kind, "kind")?;
             let number = match find(cx, json, pointer)?.kind() {
                 Kind::Array => CLOUDAUTH_JSON_ARRAY,
                 Kind::Bool => CLOUDAUTH_JSON_BOOL,
@@ -103,7 +106,8 @@ pub unsafe extern "C" fn cloudauth_json_kind(
 /// Gives the string at a JSON pointer, unescaped.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is no string;
-/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_json_string(
     json: *const cloudauth_json,
@@ -114,7 +118,7 @@ pub unsafe extern "C" fn cloudauth_json_string(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(string, cloudauth_bytes::EMPTY, "string")?;
+            cx.put(string, "string")?;
             let text = find(cx, json, pointer)?.as_str().ok_or(OTHER)?;
             cx.update(string, cloudauth_bytes::text(text));
             Ok(())
@@ -125,7 +129,8 @@ pub unsafe extern "C" fn cloudauth_json_string(
 /// Gives the integer at a JSON pointer.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is none, or does
-/// not fit; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// not fit; CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_json_integer(
     json: *const cloudauth_json,
@@ -136,7 +141,7 @@ pub unsafe extern "C" fn cloudauth_json_integer(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(integer, 0, "integer")?;
+            cx.put(integer, "integer")?;
             cx.update(integer, find(cx, json, pointer)?.as_i64().ok_or(OTHER)?);
             Ok(())
         })
@@ -146,7 +151,8 @@ pub unsafe extern "C" fn cloudauth_json_integer(
 /// Gives the boolean at a JSON pointer as 0 or 1.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND; CLOUDAUTH_ERR_MALFORMED if it is none;
-/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_json_bool(
     json: *const cloudauth_json,
@@ -157,7 +163,7 @@ pub unsafe extern "C" fn cloudauth_json_bool(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(boolean, 0, "boolean")?;
+            cx.put(boolean, "boolean")?;
             cx.update(boolean, find(cx, json, pointer)?.as_bool().ok_or(OTHER)?.into());
             Ok(())
         })
@@ -168,7 +174,7 @@ pub unsafe extern "C" fn cloudauth_json_bool(
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_NOT_FOUND;
 /// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
-/// CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_json_write(
     json: *const cloudauth_json,

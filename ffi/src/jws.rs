@@ -10,7 +10,7 @@ use cloudauth_core::{Error, ErrorKind, Scheme};
 use crate::bytes::cloudauth_bytes;
 use crate::call::{Cx, InPlace, Outcome, Output, fill, run_in_place, unused, zeroed};
 use crate::handle::{self, Handle};
-use crate::json::{cloudauth_json, handle_of};
+use crate::json::{cloudauth_json, put};
 use crate::result::{CLOUDAUTH_OK, Fault, cloudauth_error, cloudauth_result};
 use crate::signer::{cloudauth_scheme, scheme};
 
@@ -43,7 +43,8 @@ const _: () = assert!(handle::fits::<cloudauth_jwks>());
 /// repeated key is refused.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED (`element` of the error says which key);
-/// CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_UNSUPPORTED; CLOUDAUTH_ERR_CAPACITY for more than 64 keys; CLOUDAUTH_ERR_NULL,
+/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_jwks_parse(
     jwks: *mut cloudauth_jwks,
@@ -217,7 +218,7 @@ fn tell(
     cx: &Cx,
     report: *mut cloudauth_jws_report,
     of: &Report<'_>,
-    (buf, len): (*const u8, usize),
+    decoded: (*const u8, usize),
 ) -> Outcome {
     let mut value: cloudauth_jws_report = zeroed();
     for ((_, outcome), slot) in of.outcomes().zip(&mut value.checks) {
@@ -234,13 +235,14 @@ fn tell(
             }
         };
     }
-    let verdict = of.verdict();
-    if let Ok(verified) = &verdict {
-        value.header = handle_of(verified.header(), buf, len);
-        value.claims = handle_of(verified.claims(), buf, len);
-    }
     cx.write(report, &value);
-    Ok(verdict.map(|_| ())?)
+    let verified = of.verdict()?;
+    // SAFETY: `cx` has looked at the report, of which these are the first members.
+    unsafe {
+        put(&raw mut (*report).header, verified.header(), decoded);
+        put(&raw mut (*report).claims, verified.claims(), decoded);
+    }
+    Ok(())
 }
 
 const _: () = assert!(Check::ALL.len() == CLOUDAUTH_JWS_CHECK_COUNT && CLOUDAUTH_OK == 0);
@@ -337,6 +339,7 @@ pub unsafe extern "C" fn cloudauth_jws_verify(
     unsafe {
         fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
             cx.clear(report, "report")?;
+            cx.check(keys, key_count, "keys")?;
             if key_count > cloudauth_core::jws::MAX_KEYS {
                 let full = Error::new(ErrorKind::Capacity, "keys", "at most 64");
                 return Err(full.into());

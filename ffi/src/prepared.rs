@@ -103,7 +103,7 @@ impl State {
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_NOT_FOUND if this request needs no signature (finish it with
 /// an empty one); CLOUDAUTH_ERR_STATE if nothing is prepared; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_STRUCT_SIZE.
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_prepared_to_sign(
     prepared: *const cloudauth_prepared,
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn cloudauth_prepared_finish(
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a signature that cannot be one of the scheme;
 /// CLOUDAUTH_ERR_STATE if no token is prepared; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
-/// CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_prepared_jws_finish(
     prepared: *mut cloudauth_prepared,
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn cloudauth_prepared_jws_finish(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(token, cloudauth_bytes::EMPTY, "token")?;
+            cx.put(token, "token")?;
             let (state, signature) = self::signature(cx, prepared, signature)?;
             let Kind::Jws(detached) = &state.kind else {
                 return Err(OTHER_KIND);

@@ -55,7 +55,7 @@ const _: () = assert!(handle::fits::<cloudauth_p256_key>());
 /// Makes a key from its secret scalar: 32 octets, big-endian (SEC 1, section 3.2.1).
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a scalar that is 0 or not below the order of the
-/// curve; CLOUDAUTH_ERR_NULL.
+/// curve; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[cfg(feature = "p256")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_p256_key_init(
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn cloudauth_p256_key_init(
 /// Makes `*signer` sign with `key`, which must stay where it is while the signer is used.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not initialised; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_STRUCT_SIZE.
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[cfg(feature = "p256")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_p256_signer(
@@ -217,7 +217,7 @@ fn with_hmac<T>(
 /// Makes a key of any length but 0.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for an empty key; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_LENGTH.
+/// CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[cfg(feature = "hmac")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_hmac_key_init(
@@ -243,7 +243,8 @@ pub unsafe extern "C" fn cloudauth_hmac_key_init(
 /// does, without "AWS4".
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for what cannot be a secret access key;
-/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8.
+/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE,
+/// CLOUDAUTH_ERR_OVERLAP.
 #[cfg(feature = "hmac")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_hmac_key_init_aws(
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn cloudauth_hmac_key_init_aws(
 /// Makes `*mac` work with `key`, which must stay where it is while the mac is used.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not initialised; CLOUDAUTH_ERR_NULL,
-/// CLOUDAUTH_ERR_STRUCT_SIZE.
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[cfg(feature = "hmac")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_hmac_mac(

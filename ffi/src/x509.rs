@@ -34,7 +34,7 @@ fn parse<'a>(cx: &'a Cx, der: cloudauth_bytes) -> Outcome<Certificate<'a>> {
 /// Reads one certificate in DER.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
-/// CLOUDAUTH_ERR_STRUCT_SIZE.
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_x509_parse(
     der: cloudauth_bytes,
@@ -61,7 +61,8 @@ pub unsafe extern "C" fn cloudauth_x509_parse(
 /// Refuses a certificate that is not valid at `time`, in seconds since 1970.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID before its first and after its last second;
-/// CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+/// CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE,
+/// CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_x509_check_validity(
     der: cloudauth_bytes,
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn cloudauth_x509_check_validity(
 /// Writes the serial number of a certificate in decimal: at most 49 digits.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_MALFORMED;
-/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_x509_serial_decimal(
     der: cloudauth_bytes,
@@ -96,7 +97,8 @@ pub unsafe extern "C" fn cloudauth_x509_serial_decimal(
 
 /// Writes the SHA-256 of a certificate (x5t#S256): 32 octets.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_x509_thumbprint_sha256(
     der: cloudauth_bytes,
@@ -107,7 +109,7 @@ pub unsafe extern "C" fn cloudauth_x509_thumbprint_sha256(
     unsafe {
         run(error, &mut |cx| {
             let thumbprint = thumbprint.cast::<[u8; 32]>();
-            cx.put(thumbprint, [0; 32], "thumbprint")?;
+            cx.put(thumbprint, "thumbprint")?;
             cx.update(thumbprint, parse(cx, der)?.thumbprint_sha256());
             Ok(())
         })
@@ -116,7 +118,8 @@ pub unsafe extern "C" fn cloudauth_x509_thumbprint_sha256(
 
 /// Writes the SHA-1 of a certificate (x5t): 20 octets. A name, not a proof.
 ///
-/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH.
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_MALFORMED; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_x509_thumbprint_sha1(
     der: cloudauth_bytes,
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn cloudauth_x509_thumbprint_sha1(
     unsafe {
         run(error, &mut |cx| {
             let thumbprint = thumbprint.cast::<[u8; 20]>();
-            cx.put(thumbprint, [0; 20], "thumbprint")?;
+            cx.put(thumbprint, "thumbprint")?;
             cx.update(thumbprint, parse(cx, der)?.thumbprint_sha1());
             Ok(())
         })

@@ -63,7 +63,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_derive(
 /// day, else 0.
 ///
 /// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for a time outside 1970 to 9999;
-/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_OVERLAP.
+/// CLOUDAUTH_ERR_STATE; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloudauth_sigv4_key_covers(
     key: *const cloudauth_sigv4_key,
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn cloudauth_sigv4_key_covers(
     // SAFETY: the caller keeps the header's rules.
     unsafe {
         run(error, &mut |cx| {
-            cx.put(covers, 0, "covers")?;
+            cx.put(covers, "covers")?;
             cx.update(covers, handle::get(cx, key, "key")?.covers(cx.time(time)?).into());
             Ok(())
         })

@@ -17,7 +17,7 @@ use cloudauth_core::{
     UnixTime,
 };
 
-use crate::cases::{self, EMAIL, NOW, P256, PROVIDER, ROLE, RSA, at, signer, stub};
+use crate::cases::{self, EMAIL, NOW, P256, PROVIDER, ROLE, RSA, at, signer};
 use crate::probe::{Probe, blank, bytes, held};
 
 /// The stub of the cases, as the core knows signers.
@@ -73,7 +73,7 @@ fn same(request: *const cloudauth_request, expected: &HttpRequest<'_>) {
     assert_eq!(held(request.body), expected.body());
     let (p, mut buf) = (Probe::good(), [0; 8192]);
     // SAFETY: as the header says.
-    let result = unsafe { cloudauth_http1_write(request, p.out(), p.cap(), p.len(), p.error) };
+    let result = unsafe { cloudauth_http1_write(request, p.out(), p.cap(), p.len(), p.error()) };
     assert_eq!(result, CLOUDAUTH_OK);
     assert_eq!(p.content()[..p.written()], *expected.write_http1(&mut buf).unwrap());
     for (index, (name, value)) in expected.headers().enumerate() {
@@ -116,34 +116,35 @@ macro_rules! signed {
         unsafe {
             let (p, request) = (Probe::good(), blank());
             let result = $request(
-                $params,
-                signer(stub($certificate)),
-                at(),
+                $params(&p),
+                signer(&p, $certificate),
+                at(&p),
                 p.out(),
                 p.cap(),
                 p.len(),
                 request,
-                p.error,
+                p.error(),
             );
             assert_eq!(result, CLOUDAUTH_OK);
             same(request, &expected);
 
             let (p, request) = (Probe::good(), blank());
             let prepared = crate::probe::leak(cloudauth_prepared { reserved: [9; 32] });
-            let result = $prepare($params, at(), p.out(), p.cap(), p.len(), prepared, p.error);
+            let result =
+                $prepare($params(&p), at(&p), p.out(), p.cap(), p.len(), prepared, p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             let signature = signature(prepared);
             // A signature that cannot be right changes nothing.
-            let wrong = cloudauth_prepared_finish(prepared, bytes(&[1; 7]), request, p.error);
+            let wrong = cloudauth_prepared_finish(prepared, bytes(&[1; 7]), request, p.error());
             assert_eq!(wrong, CLOUDAUTH_ERR_INVALID);
-            let result = cloudauth_prepared_finish(prepared, signature, request, p.error);
+            let result = cloudauth_prepared_finish(prepared, signature, request, p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             same(request, &expected);
-            let again = cloudauth_prepared_finish(prepared, signature, request, p.error);
+            let again = cloudauth_prepared_finish(prepared, signature, request, p.error());
             assert_eq!((again, (*prepared).reserved), (CLOUDAUTH_ERR_STATE, [0; 32]));
 
             let p = Probe::good();
-            let result = $needed($params, at(), signature.len, p.len(), p.error);
+            let result = $needed($params(&p), at(&p), signature.len, p.len(), p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(p.written(), core.needed(&attempt(), signature.len).unwrap());
         }
@@ -158,31 +159,32 @@ macro_rules! assertion {
         unsafe {
             let p = Probe::good();
             let result = $sign(
-                $params,
-                signer(stub($certificate)),
-                at(),
+                $params(&p),
+                signer(&p, $certificate),
+                at(&p),
                 p.out(),
                 p.cap(),
                 p.len(),
-                p.error,
+                p.error(),
             );
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(p.content()[..p.written()], *expected.as_bytes());
 
             let p = Probe::good();
             let prepared = crate::probe::leak(cloudauth_prepared { reserved: [9; 32] });
-            let result = $prepare($params, at(), p.out(), p.cap(), p.len(), prepared, p.error);
+            let result =
+                $prepare($params(&p), at(&p), p.out(), p.cap(), p.len(), prepared, p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             let (signature, mut token) = (signature(prepared), bytes(b""));
-            let wrong = cloudauth_prepared_finish(prepared, signature, blank(), p.error);
+            let wrong = cloudauth_prepared_finish(prepared, signature, blank(), p.error());
             assert_eq!(wrong, CLOUDAUTH_ERR_STATE);
             let result =
-                cloudauth_prepared_jws_finish(prepared, signature, &raw mut token, p.error);
+                cloudauth_prepared_jws_finish(prepared, signature, &raw mut token, p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(held(token), expected.as_bytes());
 
             let p = Probe::good();
-            let result = $needed($params, at(), signature.len, p.len(), p.error);
+            let result = $needed($params(&p), at(&p), signature.len, p.len(), p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(p.written(), core.needed(&attempt(), signature.len).unwrap());
         }
@@ -196,11 +198,12 @@ macro_rules! unsigned {
         // SAFETY: as the header says.
         unsafe {
             let (p, request) = (Probe::good(), blank());
-            let result = $request($params, at(), p.out(), p.cap(), p.len(), request, p.error);
+            let result =
+                $request($params(&p), at(&p), p.out(), p.cap(), p.len(), request, p.error());
             assert_eq!(result, CLOUDAUTH_OK);
             same(request, &expected);
             let p = Probe::good();
-            assert_eq!($needed($params, at(), 0, p.len(), p.error), CLOUDAUTH_OK);
+            assert_eq!($needed($params(&p), at(&p), 0, p.len(), p.error()), CLOUDAUTH_OK);
             assert_eq!(p.written(), core.needed(&attempt(), 0).unwrap());
         }
     }};
@@ -221,7 +224,7 @@ fn google() {
     let es256 = Scheme::EcdsaP256Sha256;
     let audience = Grant::Audience("https://pubsub.googleapis.com/");
     assertion!(
-        cases::self_signed(),
+        cases::self_signed,
         P256,
         SelfSigned { grant: audience, scheme: es256, ..SelfSigned::new(EMAIL) },
         cloudauth_gcp_self_signed_needed,
@@ -230,7 +233,7 @@ fn google() {
     );
     let scopes = ["https://www.googleapis.com/auth/pubsub", "email"];
     signed!(
-        cases::access_token(),
+        cases::access_token,
         P256,
         AccessTokenRequest { scheme: es256, ..AccessTokenRequest::new(EMAIL, &scopes) },
         cloudauth_gcp_access_token_needed,
@@ -238,7 +241,7 @@ fn google() {
         cloudauth_gcp_access_token_prepare
     );
     signed!(
-        cases::id_token(),
+        cases::id_token,
         RSA,
         IdTokenRequest::new(EMAIL, "https://service.example"),
         cloudauth_gcp_id_token_needed,
@@ -250,7 +253,7 @@ fn google() {
 #[test]
 fn google_federation() {
     assertion!(
-        cases::subject_token(),
+        cases::subject_token,
         RSA,
         subject_token(),
         cloudauth_gcp_subject_token_needed,
@@ -258,7 +261,7 @@ fn google_federation() {
         cloudauth_gcp_subject_token_prepare
     );
     signed!(
-        cases::federation(),
+        cases::federation,
         RSA,
         TokenExchange::new(Subject::Signed(subject_token()), &["email"]),
         cloudauth_gcp_federation_needed,
@@ -267,13 +270,13 @@ fn google_federation() {
     );
     let token = Secret::new("ya29.token");
     unsigned!(
-        cases::generate_access_token(),
+        cases::generate_access_token,
         GenerateAccessToken::new(token, EMAIL),
         cloudauth_gcp_generate_access_token_needed,
         cloudauth_gcp_generate_access_token_request
     );
     unsigned!(
-        cases::generate_id_token(),
+        cases::generate_id_token,
         GenerateIdToken::new(token, EMAIL, "https://service.example"),
         cloudauth_gcp_generate_id_token_needed,
         cloudauth_gcp_generate_id_token_request
@@ -283,7 +286,7 @@ fn google_federation() {
 #[test]
 fn azure() {
     assertion!(
-        cases::client_assertion(),
+        cases::client_assertion,
         RSA,
         client_assertion(),
         cloudauth_azure_client_assertion_needed,
@@ -293,7 +296,7 @@ fn azure() {
     let credential = Credential::Assertion(client_assertion());
     let scopes = &["https://vault.azure.net/.default"];
     signed!(
-        cases::azure_token(),
+        cases::azure_token,
         RSA,
         TokenRequest { scopes, claims: None, credential },
         cloudauth_azure_token_needed,
@@ -305,7 +308,7 @@ fn azure() {
 #[test]
 fn aws() {
     signed!(
-        cases::create_session(),
+        cases::create_session,
         P256,
         CreateSession::new(Certificate::parse(P256).unwrap(), cases::ANCHOR, cases::PROFILE, ROLE,),
         cloudauth_rolesanywhere_create_session_needed,
@@ -315,25 +318,25 @@ fn aws() {
     let key = SigningKey::derive(&MacStub, time(), "eu-central-1", "sts").unwrap();
     let sigv4 = SigV4 { session_token: Some("session+token"), ..SigV4::new("AKIDEXAMPLE", &key) };
     unsigned!(
-        cases::assume_role(),
+        cases::assume_role,
         AssumeRole::new(sigv4, ROLE, "robot-7"),
         cloudauth_sts_assume_role_needed,
         cloudauth_sts_assume_role_request
     );
     unsigned!(
-        cases::web_identity(),
+        cases::web_identity,
         AssumeRoleWithWebIdentity::new("eu-central-1", ROLE, "robot-7", "a.b.c"),
         cloudauth_sts_assume_role_with_web_identity_needed,
         cloudauth_sts_assume_role_with_web_identity_request
     );
     unsigned!(
-        cases::session_token(),
+        cases::session_token,
         GetSessionToken::new(SigV4 { session_token: None, ..sigv4 }),
         cloudauth_sts_get_session_token_needed,
         cloudauth_sts_get_session_token_request
     );
     unsigned!(
-        cases::caller_identity(),
+        cases::caller_identity,
         GetCallerIdentity::new(sigv4),
         cloudauth_sts_get_caller_identity_needed,
         cloudauth_sts_get_caller_identity_request
@@ -345,19 +348,19 @@ fn signature_version_4() {
     use cloudauth_core::aws::sigv4::{Payload, Request, Settings};
     let key = SigningKey::derive(&MacStub, time(), "eu-central-1", "s3").unwrap();
     let headers = &[("Host", "bucket.example")];
-    let payload = Payload::Bytes(b"");
-    let request = Request { method: "GET", path: "/a b", query: "x=1", headers, payload };
+    let payload = Payload::Bytes(b"payload");
+    let request = Request { method: "PUT", path: "/a b", query: "x=1", headers, payload };
     for (flags, settings) in [(0, Settings::default()), (CLOUDAUTH_SIGV4_S3, Settings::S3)] {
         let session_token = Some("session+token");
         let sigv4 = SigV4 { session_token, settings, ..SigV4::new("AKIDEXAMPLE", &key) };
-        let params = cases::sigv4("s3");
+        let params = cases::sigv4(&Probe::good(), "s3");
         // SAFETY: as the header says.
         unsafe {
             (*params).flags = flags;
             let mut buf = [0; 2048];
             let expected = sigv4.sign(&request, time(), &mut buf).unwrap();
             let (p, signed) = (Probe::good(), blank::<cloudauth_sigv4_signed>());
-            let c_request = cases::sigv4_request();
+            let c_request = cases::sigv4_request(&Probe::good());
             let result = cloudauth_sigv4_sign(
                 params,
                 c_request,
@@ -366,7 +369,7 @@ fn signature_version_4() {
                 p.cap(),
                 p.len(),
                 signed,
-                p.error,
+                p.error(),
             );
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(held((*signed).headers), expected.head().as_bytes());
@@ -383,7 +386,7 @@ fn signature_version_4() {
                 p.out(),
                 p.cap(),
                 p.len(),
-                p.error,
+                p.error(),
             );
             assert_eq!(result, CLOUDAUTH_OK);
             assert_eq!(p.content()[..p.written()], *expected.as_bytes());
@@ -400,7 +403,15 @@ fn the_software_key_signs_as_the_cores() {
     let mut buf = [0; 2048];
     let core = SelfSigned { grant, scheme, ..SelfSigned::new(EMAIL) };
     let expected = core.sign(&key, &attempt(), &mut buf).unwrap();
-    assert_eq!(held(crate::tokens::token()), expected.as_bytes());
+    let p = Probe::good();
+    // SAFETY: as the header says.
+    let result = unsafe {
+        let (params, signer) = (cases::self_signed(&p), cases::p256_signer());
+        let (at, out, cap, len) = (at(&p), p.out(), p.cap(), p.len());
+        cloudauth_gcp_self_signed_sign(params, signer, at, out, cap, len, p.error())
+    };
+    assert_eq!(result, CLOUDAUTH_OK);
+    assert_eq!(p.content()[..p.written()], *expected.as_bytes());
 }
 
 #[test]
@@ -408,7 +419,7 @@ fn the_software_mac_is_awss() {
     let (mac, mut tag) = (blank::<cloudauth_mac>(), [0; 32]);
     // SAFETY: as the header says.
     unsafe {
-        let made = cloudauth_hmac_mac(crate::tokens::hmac_key(), mac, std::ptr::null_mut());
+        let made = cloudauth_hmac_mac(cases::hmac_key(), mac, std::ptr::null_mut());
         assert_eq!(made, CLOUDAUTH_OK);
         let hmac = (*mac).hmac_sha256.unwrap();
         assert_eq!(hmac((*mac).ctx, bytes(b"20261122"), tag.as_mut_ptr()), CLOUDAUTH_OK);

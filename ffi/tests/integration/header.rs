@@ -1,7 +1,8 @@
 //! The header, the list of symbols, the cases of these tests and the core's flows say the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
 const HEADER: &str = include_str!("../../../include/cloudauth.h");
 const SYMBOLS: &str = include_str!("../../../include/cloudauth.sym");
@@ -26,24 +27,84 @@ fn every_function_has_a_case() {
     assert_eq!(cases, functions.collect());
 }
 
+/// What stands between a function's name and its comment.
+fn declared(name: &str) -> (&'static str, &'static str) {
+    let (before, after) = HEADER.split_once(&format!("{name}(")).expect(name);
+    assert!(after.contains(';'));
+    let line = before.rsplit('\n').next().unwrap();
+    assert!(!line.starts_with([' ', '#']), "{name}: {line}");
+    let comment = before.strip_suffix(line).unwrap().trim_end();
+    let (_, comment) = comment.rsplit_once("/**").expect(name);
+    let comment = comment.strip_suffix("*/").expect(name);
+    assert!(!comment.contains("*/"), "{name} has no comment of its own");
+    (line, comment)
+}
+
+/// The names of the results in a function's comment, and in those that it refers to.
+fn results(name: &str, into: &mut BTreeSet<&'static str>) {
+    let (_, comment) = declared(name);
+    let results = comment.split_once("@return ").expect(name).1;
+    let words = results.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut as_other = false;
+    for word in words.filter(|word| !word.is_empty()) {
+        if word.starts_with("CLOUDAUTH_OK") || word.starts_with("CLOUDAUTH_ERR_") {
+            into.insert(word);
+        }
+        if as_other && word.starts_with("cloudauth_") {
+            self::results(word, into);
+        }
+        as_other = word.eq_ignore_ascii_case("as");
+    }
+}
+
+/// The results that every function's comment names.
+static RESULTS: LazyLock<BTreeMap<&str, BTreeSet<i32>>> = LazyLock::new(|| {
+    let mut numbers = BTreeMap::from([("CLOUDAUTH_OK", 0)]);
+    for line in HEADER.lines().filter_map(|line| line.strip_prefix("#define ")) {
+        if let Some((name, number)) = line.split_once(" (") {
+            numbers.insert(name, number.trim_end_matches(')').parse().unwrap());
+        }
+    }
+    let of = |name| {
+        let mut names = BTreeSet::new();
+        results(name, &mut names);
+        (name, names.into_iter().map(|result| numbers[result]).collect())
+    };
+    SYMBOLS.lines().filter(|name| !INFALLIBLE.contains(name)).map(of).collect()
+});
+
+/// Whether the comment of a function names a result.
+pub(crate) fn documents(name: &str, result: i32) -> bool {
+    RESULTS[name].contains(&result)
+}
+
 #[test]
 fn every_function_is_documented_with_its_results() {
     for name in SYMBOLS.lines() {
-        let (before, after) = HEADER.split_once(&format!("{name}(")).expect(name);
-        let line = before.rsplit('\n').next().unwrap();
-        assert!(!line.starts_with([' ', '#']), "{name}: {line}");
-        assert!(after.contains(';'));
-        let comment = before.trim_end_matches(line).trim_end();
-        let (_, comment) = comment.rsplit_once("/**").expect(name);
-        let comment = comment.strip_suffix("*/").expect(name);
-        assert!(!comment.contains("*/"), "{name} has no comment of its own");
-        if line.starts_with("cloudauth_result") {
-            assert!(comment.contains("@return "), "{name}");
-            assert!(comment.contains("CLOUDAUTH_") || comment.contains("As "), "{name}");
-        } else {
-            assert!(INFALLIBLE.contains(&name), "{name}");
-        }
+        let (line, comment) = declared(name);
+        let fallible = line.starts_with("cloudauth_result");
+        assert_eq!(fallible, !INFALLIBLE.contains(&name), "{name}: {line}");
+        assert!(comment.len() > 20, "{name}");
+        assert!(!fallible || documents(name, 0) && RESULTS[name].len() > 3, "{name}");
+        // And no other.
+        assert!(!fallible || !documents(name, 1) && !documents(name, -199), "{name}");
     }
+    assert!(!documents("cloudauth_base64url_encode", cloudauth::CLOUDAUTH_ERR_SIGNER));
+    assert!(documents("cloudauth_sigv4_presign", cloudauth::CLOUDAUTH_ERR_MISMATCH));
+}
+
+/// The members of structures are listed where a change of them fails a build.
+#[test]
+fn every_structure_has_a_frozen_layout() {
+    let layout = include_str!("../../src/layout.rs");
+    let names = HEADER.lines().filter_map(|line| line.strip_prefix("} cloudauth_"));
+    let mut count = 0;
+    for name in names.map(|name| format!("cloudauth_{}", name.trim_end_matches(';'))) {
+        let listed = layout.lines().any(|line| line.trim_start().starts_with(&format!("{name} ")));
+        assert!(listed, "{name} is not in ffi/src/layout.rs");
+        count += 1;
+    }
+    assert!(count > 40, "{count}");
 }
 
 /// The name of each flow in C.

@@ -262,6 +262,7 @@ fn request<'a>(
         }
         _ => return Err(Fault::number("payload_kind")),
     };
+    cx.check(request.headers, request.header_count, "headers")?;
     if request.header_count > CLOUDAUTH_MAX_HEADERS as usize {
         return Err(Fault::capacity("headers"));
     }

@@ -14,6 +14,8 @@ use crate::google::parse_service_account;
 use crate::pem::{self, Block};
 use crate::software::SoftwareKey;
 use crate::token::CheckedToken;
+#[cfg(feature = "tpm")]
+use crate::tpm;
 use crate::uri::Target;
 use crate::{
     GoogleAccount, KeyAlgorithm, KeyError, KeyUri, PASSPHRASE_VARIABLE, Result, SecretRef, Warning,
@@ -31,6 +33,8 @@ pub struct Key {
 enum Inner {
     Software(SoftwareKey),
     Token(Box<CheckedToken>),
+    #[cfg(feature = "tpm")]
+    Tpm(Box<tpm::CheckedKey>),
 }
 
 impl Inner {
@@ -38,6 +42,8 @@ impl Inner {
         match self {
             Self::Software(key) => key,
             Self::Token(key) => &**key,
+            #[cfg(feature = "tpm")]
+            Self::Tpm(key) => &**key,
         }
     }
 }
@@ -64,7 +70,18 @@ impl Key {
                     warnings,
                 });
             }
-            Target::Tpm => return Err(uri.no_backend()),
+            #[cfg(feature = "tpm")]
+            Target::Tpm(attributes) => {
+                let key = tpm::CheckedKey::open(attributes, &place, &mut warnings)?;
+                return Ok(Self {
+                    key: Inner::Tpm(Box::new(key)),
+                    name: place,
+                    google: None,
+                    warnings,
+                });
+            }
+            #[cfg(not(feature = "tpm"))]
+            Target::Tpm(_) => return Err(uri.no_backend()),
         };
         if text.trim_ascii().is_empty() {
             return Err(KeyError::Empty { place });
@@ -98,6 +115,8 @@ impl Key {
         match &self.key {
             Inner::Software(key) => key.algorithm(),
             Inner::Token(key) => key.algorithm(),
+            #[cfg(feature = "tpm")]
+            Inner::Tpm(key) => key.algorithm(),
         }
     }
 
@@ -143,10 +162,10 @@ impl fmt::Debug for Key {
     }
 }
 
+#[cfg(not(feature = "tpm"))]
 impl KeyUri {
     pub(crate) fn no_backend(&self) -> KeyError {
-        let backend = if matches!(self.target(), Target::Tpm) { "TPM" } else { "PKCS#11" };
-        KeyError::NoBackend { scheme: self.scheme().name(), backend }
+        KeyError::NoBackend { scheme: self.scheme().name(), backend: "TPM", feature: "tpm" }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{KeyError, KeyUri, Result, Warning, files, token};
 /// An AWS secret access key: HMAC-SHA256 under `"AWS4"` and the secret, the first step of the key chain
 /// of Signature Version 4. The prefix is added here.
 ///
-/// Or a secret key in a token that holds the prefix and the secret already.
+/// Or a secret key in a token or a TPM that holds the prefix and the secret already.
 pub struct MacKey {
     keyed: Keyed,
     name: String,
@@ -23,12 +23,14 @@ pub struct MacKey {
 enum Keyed {
     Software(Box<HmacSha256>),
     Token(Box<TokenMac>),
+    #[cfg(feature = "tpm")]
+    Tpm(Box<cloudauth_tpm::TpmMac>),
 }
 
 impl MacKey {
     /// Opens the file or variable that holds the bare secret, and nothing else but one line end; or the
-    /// secret key (`type=secret-key`) of a `pkcs11:` URI, which holds `"AWS4"` and the secret: a token
-    /// cannot put the prefix before it.
+    /// secret key of a `pkcs11:` (`type=secret-key`) or `tpm:` URI, which holds `"AWS4"` and the secret: a
+    /// device cannot put the prefix before it.
     ///
     /// # Errors
     /// [`KeyError`] when it cannot be read, when others can change the file, or when its text is not a
@@ -48,7 +50,13 @@ impl MacKey {
                 let (token, warnings) = token::open_mac(attributes, &place)?;
                 return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
             }
-            Target::Tpm => return Err(uri.no_backend()),
+            #[cfg(feature = "tpm")]
+            Target::Tpm(attributes) => {
+                let mac = crate::tpm::open_mac(attributes, &place, &mut warnings)?;
+                return Ok(Self { keyed: Keyed::Tpm(Box::new(mac)), name: place, warnings });
+            }
+            #[cfg(not(feature = "tpm"))]
+            Target::Tpm(_) => return Err(uri.no_backend()),
         };
         files::drop_newline(&mut secret);
         if secret.is_empty() {
@@ -80,6 +88,8 @@ impl Mac for MacKey {
                 Ok(mac.finish())
             }
             Keyed::Token(token) => token.hmac_sha256(message),
+            #[cfg(feature = "tpm")]
+            Keyed::Tpm(key) => key.hmac_sha256(message),
         }
     }
 }
@@ -162,7 +172,11 @@ mod tests {
         }
         let open = |uri: &str| MacKey::open(&KeyUri::parse(uri).unwrap()).unwrap_err();
         assert!(open("env:X?passphrase-source=fd:3").to_string().contains("passphrase-source"));
-        assert!(matches!(open("tpm:handle=0x81000001"), KeyError::NoBackend { .. }));
+        #[cfg(not(feature = "tpm"))]
+        {
+            let error = open("tpm:handle=0x81000001");
+            assert!(error.to_string().contains("--features tpm"), "{error}");
+        }
         assert!(matches!(open("env:CLOUDAUTH_TEST_NO_SUCH"), KeyError::NotSet { .. }));
     }
 

@@ -1,0 +1,263 @@
+//! `TSS2 PRIVATE KEY` files: the ASN.1 that OpenSSL's TPM engines and providers, `tpm2_encodeobject` and
+//! others write (draft-bottomley-tpm2-keys).
+
+use cloudauth_core::encode::base64;
+use der::asn1::{ContextSpecific, ObjectIdentifier, OctetStringRef};
+use der::{
+    AnyRef, Decode as _, Encode as _, Header, Reader as _, SliceReader, Tag, TagNumber, Tagged as _,
+};
+use zeroize::Zeroizing;
+
+use crate::error::{Result, TpmError};
+use crate::policy::{PcrSelection, Step};
+use crate::source::Parent;
+
+/// The label of the PEM block.
+pub(crate) const LABEL: &str = "TSS2 PRIVATE KEY";
+
+const LOADABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.3");
+const IMPORTABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.4");
+const SEALED: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.5");
+
+/// A key that only one TPM can load: its public area, and its private area encrypted by its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    pub(crate) parent: Parent,
+    /// Whether the key has no authorization value; none when the file does not say.
+    pub(crate) empty_auth: Option<bool>,
+    /// None when the file says nothing of a policy.
+    pub(crate) policy: Option<Vec<Step>>,
+    /// TPMT_PUBLIC.
+    pub(crate) public: Vec<u8>,
+    /// What TPM2B_PRIVATE holds.
+    pub(crate) private: Vec<u8>,
+    /// Of an importable key: the encrypted seed.
+    pub(crate) secret: Option<Vec<u8>>,
+}
+
+impl KeyFile {
+    /// Reads the DER inside the PEM block.
+    ///
+    /// # Errors
+    /// [`TpmError::Format`] says what is wrong, or cannot be used.
+    pub fn from_der(der: &[u8]) -> Result<Self> {
+        let damaged = |_| bad("it is damaged, or not the ASN.1 of a TPM key");
+        let mut reader = SliceReader::new(der).map_err(damaged)?;
+        let header = Header::decode(&mut reader).map_err(damaged)?;
+        if header.tag() != Tag::Sequence || usize::try_from(header.length()) != Ok(rest(&reader)) {
+            return Err(bad("it is damaged, or not the ASN.1 of a TPM key"));
+        }
+        let oid = ObjectIdentifier::decode(&mut reader).map_err(damaged)?;
+        if oid == SEALED {
+            return Err(bad("it holds sealed data, not a key"));
+        }
+        if oid != LOADABLE && oid != IMPORTABLE {
+            return Err(bad("it is of an unknown kind (not a loadable or importable key)"));
+        }
+        let mut file = Self {
+            parent: Parent::Handle(0),
+            empty_auth: None,
+            policy: None,
+            public: Vec::new(),
+            private: Vec::new(),
+            secret: None,
+        };
+        let (mut rsa, mut last) = (false, None);
+        while let Some(number) = optional(&reader) {
+            if last.is_some_and(|last| last >= number) {
+                return Err(bad("its optional parts are not in order"));
+            }
+            last = Some(number);
+            let any = AnyRef::decode(&mut reader).map_err(damaged)?;
+            let inner = AnyRef::from_der(any.value()).map_err(damaged)?;
+            match number {
+                0 => file.empty_auth = Some(boolean(inner)?),
+                1 => file.policy = Some(policy(inner)?),
+                2 => file.secret = Some(sized(octets(inner)?)?.to_vec()),
+                3 => {
+                    return Err(bad(
+                        "it has an authPolicy (a choice of signed policies), which is not supported; \
+                         make the key with a PCR policy, or none",
+                    ));
+                }
+                // A description for people.
+                4 => {}
+                5 => rsa = boolean(inner)?,
+                _ => return Err(bad("it has a part that is not known")),
+            }
+        }
+        let parent = AnyRef::decode(&mut reader).map_err(damaged)?;
+        file.parent = handle(parent)
+            .and_then(|number| Parent::from_handle(number, rsa))
+            .ok_or_else(|| bad("its parent is no hierarchy and no persistent handle"))?;
+        let mut part = || -> Result<Vec<u8>> {
+            let part = AnyRef::decode(&mut reader).map_err(damaged)?;
+            Ok(sized(octets(part)?)?.to_vec())
+        };
+        file.public = part()?;
+        file.private = part()?;
+        if rest(&reader) != 0 {
+            return Err(bad("there is something behind it"));
+        }
+        if file.secret.is_some() != (oid == IMPORTABLE) {
+            return Err(bad("an importable key has a secret, and no other has one"));
+        }
+        Ok(file)
+    }
+
+    /// The PEM text: a loadable key, in the form that tpm2-openssl and the tpm2 tools read.
+    pub(crate) fn to_pem(&self) -> Result<Zeroizing<String>> {
+        let der = self.to_der().map_err(|_| bad("it is too large to be written"))?;
+        let mut text = String::new();
+        base64::encode(&der, &mut Characters(&mut text));
+        let mut pem = Zeroizing::new(format!("-----BEGIN {LABEL}-----\n"));
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = after;
+        }
+        pem.push_str(&format!("-----END {LABEL}-----\n"));
+        Ok(pem)
+    }
+
+    fn to_der(&self) -> der::Result<Vec<u8>> {
+        let mut body = LOADABLE.to_der()?;
+        let explicit = |number, inner: AnyRef<'_>| {
+            ContextSpecific {
+                tag_number: TagNumber(number),
+                tag_mode: der::TagMode::Explicit,
+                value: inner,
+            }
+            .to_der()
+        };
+        if let Some(empty) = self.empty_auth {
+            let value: &[u8] = if empty { &[0xff] } else { &[0] };
+            body.extend(explicit(0, AnyRef::new(Tag::Boolean, value)?)?);
+        }
+        if let Some(steps) = self.policy.as_ref().filter(|steps| !steps.is_empty()) {
+            let mut list = Vec::new();
+            for step in steps {
+                let (code, data) = step.command();
+                let mut one = explicit(0, AnyRef::new(Tag::Integer, &code.to_be_bytes())?)?;
+                one.extend(explicit(1, AnyRef::new(Tag::OctetString, &data)?)?);
+                list.extend(AnyRef::new(Tag::Sequence, &one)?.to_der()?);
+            }
+            body.extend(explicit(1, AnyRef::new(Tag::Sequence, &list)?)?);
+        }
+        if matches!(self.parent, Parent::Rsa(_)) {
+            body.extend(explicit(5, AnyRef::new(Tag::Boolean, &[0xff])?)?);
+        }
+        // An INTEGER is signed: a handle with its highest bit set gets a zero in front.
+        let handle = self.parent.handle().to_be_bytes();
+        let signed = [&[0][..], &handle].concat();
+        let integer = if self.parent.handle() >> 31 == 1 { &signed[..] } else { &handle[..] };
+        body.extend(AnyRef::new(Tag::Integer, integer)?.to_der()?);
+        for part in [&self.public, &self.private] {
+            let len = u16::try_from(part.len()).map_err(|_| der::ErrorKind::Overlength)?;
+            let whole = [&len.to_be_bytes()[..], part].concat();
+            body.extend(OctetStringRef::new(&whole)?.to_der()?);
+        }
+        AnyRef::new(Tag::Sequence, &body)?.to_der()
+    }
+}
+
+/// Base64 is ASCII.
+struct Characters<'a>(&'a mut String);
+
+impl cloudauth_core::Sink for Characters<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes.iter().map(|byte| char::from(*byte)));
+    }
+}
+
+fn bad(help: &str) -> TpmError {
+    TpmError::Format(format!("TSS2 PRIVATE KEY: {help}"))
+}
+
+fn rest(reader: &SliceReader<'_>) -> usize {
+    usize::try_from(reader.remaining_len()).unwrap_or(usize::MAX)
+}
+
+/// The number of the optional part that comes next.
+fn optional(reader: &SliceReader<'_>) -> Option<u8> {
+    match reader.clone().peek_byte()? {
+        byte @ 0xa0..=0xbe => Some(byte & 0x1f),
+        _ => None,
+    }
+}
+
+/// Any value but 0 is true: some writers take 1, as BER allows.
+fn boolean(any: AnyRef<'_>) -> Result<bool> {
+    match (any.tag(), any.value()) {
+        (Tag::Boolean, [value]) => Ok(*value != 0),
+        _ => Err(bad("a flag is no BOOLEAN")),
+    }
+}
+
+fn octets(any: AnyRef<'_>) -> Result<&[u8]> {
+    match any.tag() {
+        Tag::OctetString => Ok(any.value()),
+        _ => Err(bad("a part is no OCTET STRING")),
+    }
+}
+
+/// The content of a TPM2B structure: two octets of length, and as many octets.
+fn sized(bytes: &[u8]) -> Result<&[u8]> {
+    bytes
+        .split_first_chunk::<2>()
+        .filter(|(len, rest)| usize::from(u16::from_be_bytes(**len)) == rest.len())
+        .map(|(_, rest)| rest)
+        .filter(|rest| !rest.is_empty())
+        .ok_or_else(|| bad("a part is damaged (its length is wrong)"))
+}
+
+/// A handle: some writers drop the zero before a number with the highest bit set.
+fn handle(any: AnyRef<'_>) -> Option<u32> {
+    let bytes = match (any.tag(), any.value()) {
+        (Tag::Integer, [0, rest @ ..]) if rest.len() == 4 => rest,
+        (Tag::Integer, bytes) => bytes,
+        _ => return None,
+    };
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+fn policy(list: AnyRef<'_>) -> Result<Vec<Step>> {
+    let damaged = |_| bad("its policy is damaged");
+    if list.tag() != Tag::Sequence {
+        return Err(bad("its policy is damaged"));
+    }
+    let mut steps = Vec::new();
+    let mut reader = SliceReader::new(list.value()).map_err(damaged)?;
+    while rest(&reader) != 0 {
+        let step = AnyRef::decode(&mut reader).map_err(damaged)?;
+        let mut parts = SliceReader::new(step.value()).map_err(damaged)?;
+        let mut part = |number: u8| -> Result<AnyRef<'_>> {
+            let any = AnyRef::decode(&mut parts).map_err(damaged)?;
+            match any.tag() {
+                Tag::ContextSpecific { number: found, .. }
+                    if found == TagNumber(u32::from(number)) =>
+                {
+                    AnyRef::from_der(any.value()).map_err(damaged)
+                }
+                _ => Err(bad("its policy is damaged")),
+            }
+        };
+        let code = part(0)?;
+        let code = code.value().iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte));
+        let data = part(1).and_then(octets)?;
+        steps.push(Step::from_command(code, data)?);
+    }
+    Ok(steps)
+}
+
+impl KeyFile {
+    /// The PCRs that the file's policy names, for messages.
+    pub(crate) fn pcrs(&self) -> Option<&PcrSelection> {
+        self.policy.iter().flatten().find_map(|step| match step {
+            Step::Pcr { selection, .. } => Some(selection),
+            Step::AuthValue => None,
+        })
+    }
+}

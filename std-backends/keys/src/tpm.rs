@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
 use cloudauth_tpm::{
-    AuthProvider, KeyFile, KeyQuery, KeySource, Parent, PcrSelection, Pin, Tcti, TpmError, TpmKey,
-    TpmMac,
+    Access, AuthProvider, KeyFile, KeyQuery, KeySource, Parent, PcrSelection, Pin, Tcti, TpmError,
+    TpmKey, TpmMac,
 };
 
 use crate::{
@@ -111,20 +111,20 @@ fn query(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeyQu
     };
     let [key_auth, parent_auth, owner_auth] =
         uri.sources().map(|(source, variable)| provider(source, variable));
-    Ok(KeyQuery {
+    let access = Access {
         tcti: match &uri.tcti {
             Some(text) => Tcti::parse(text),
             None => Tcti::from_env(),
         }
         .map_err(failed)?,
-        source,
         parent: uri.parent.as_deref().map(Parent::parse).transpose().map_err(failed)?,
-        pcrs: uri.pcrs.as_deref().map(PcrSelection::parse).transpose().map_err(failed)?,
         pin,
         key_auth,
         parent_auth,
         owner_auth,
-    })
+    };
+    let pcrs = uri.pcrs.as_deref().map(PcrSelection::parse).transpose().map_err(failed)?;
+    Ok(KeyQuery { access, source, pcrs })
 }
 
 /// What reads an authorization value: from its source, else from a variable, which may not be there.

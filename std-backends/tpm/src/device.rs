@@ -16,7 +16,7 @@ use tss_esapi::structures::{Auth, CapabilityData, Public, SymmetricDefinition};
 
 use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::public::{self, Template};
-use crate::source::{Hierarchy, Parent};
+use crate::source::{Hierarchy, Parent, Pin};
 use crate::tcti::Tcti;
 
 /// How long a thread waits for the others, and the first answer of a TPM may take.
@@ -149,15 +149,22 @@ pub(crate) struct Loaded {
     persistent: bool,
 }
 
+/// The sessions that are salted to one key.
+#[derive(Default)]
+struct Sessions {
+    pin: Option<Pin>,
+    hmac: Option<AuthSession>,
+    policy: Option<(HashingAlgorithm, PolicySession)>,
+}
+
 /// A connected TPM. When it is dropped, everything that was loaded is flushed.
 pub(crate) struct Live {
     pub(crate) context: Context,
     persistent: Vec<u32>,
     primaries: Vec<(Parent, Template, KeyHandle)>,
-    /// The key that sessions are salted to.
+    /// The key that sessions without a pin are salted to.
     salt: Option<KeyHandle>,
-    hmac: Option<AuthSession>,
-    policy: Option<(HashingAlgorithm, PolicySession)>,
+    sessions: Sessions,
     loaded: Vec<(u64, Loaded)>,
 }
 
@@ -195,8 +202,7 @@ impl Live {
             persistent,
             primaries: Vec::new(),
             salt: None,
-            hmac: None,
-            policy: None,
+            sessions: Sessions::default(),
             loaded: Vec::new(),
         })
     }
@@ -333,7 +339,8 @@ impl Live {
             Hierarchy::Null => EsysHierarchy::Null,
         };
         // An empty value is no secret; another is proved in a session, and does not cross the bus.
-        let session = if auth.is_empty() { AuthSession::Password } else { self.hmac_session()? };
+        let session =
+            if auth.is_empty() { AuthSession::Password } else { self.hmac_session(None)? };
         self.context.tr_set_auth(esys.into(), auth).call("Esys_TR_SetAuth")?;
         let made = self.context.execute_with_session(Some(session), |context| {
             context.create_primary(esys, template, None, None, None, None)
@@ -366,36 +373,78 @@ impl Live {
         Ok(salt)
     }
 
+    fn sessions(&mut self, pin: Option<&Pin>) -> &mut Sessions {
+        // One pair at a time: without a resource manager there are three slots.
+        if self.sessions.pin.as_ref() != pin {
+            self.end_sessions();
+            self.sessions.pin = pin.cloned();
+        }
+        &mut self.sessions
+    }
+
     /// The session in which authorization values are proved, and the first parameters encrypted.
-    pub(crate) fn hmac_session(&mut self) -> Result<AuthSession> {
-        if let Some(session) = self.hmac {
+    pub(crate) fn hmac_session(&mut self, pin: Option<&Pin>) -> Result<AuthSession> {
+        if let Some(session) = self.sessions(pin).hmac {
             return Ok(session);
         }
-        let session = self.start(SessionType::Hmac, HashingAlgorithm::Sha256)?;
-        self.hmac = Some(session);
+        let session = self.start(SessionType::Hmac, HashingAlgorithm::Sha256, pin)?;
+        self.sessions(pin).hmac = Some(session);
         Ok(session)
     }
 
     /// The session in which policies are satisfied, empty.
-    pub(crate) fn policy_session(&mut self, hash: HashingAlgorithm) -> Result<PolicySession> {
-        if let Some((_, session)) = self.policy.filter(|(known, _)| *known == hash) {
+    pub(crate) fn policy_session(
+        &mut self,
+        hash: HashingAlgorithm,
+        pin: Option<&Pin>,
+    ) -> Result<PolicySession> {
+        let known = self.sessions(pin).policy;
+        if let Some((_, session)) = known.filter(|(known, _)| *known == hash) {
             self.context.policy_restart(session).call("Esys_PolicyRestart")?;
             return Ok(session);
         }
-        self.end_policy_session();
-        let session = self.start(SessionType::Policy, hash)?;
+        if let Some((_, old)) = self.sessions(pin).policy.take() {
+            self.flush_session(old.into());
+        }
+        let session = self.start(SessionType::Policy, hash, pin)?;
         let session = PolicySession::try_from(session).call("Esys_StartAuthSession")?;
-        self.policy = Some((hash, session));
+        self.sessions(pin).policy = Some((hash, session));
         Ok(session)
     }
 
-    fn start(&mut self, kind: SessionType, hash: HashingAlgorithm) -> Result<AuthSession> {
-        let salt = self.salt()?;
+    fn start(
+        &mut self,
+        kind: SessionType,
+        hash: HashingAlgorithm,
+        pin: Option<&Pin>,
+    ) -> Result<AuthSession> {
+        match pin {
+            None => {
+                let salt = self.salt()?;
+                self.start_session(Some(salt), None, kind, hash)
+            }
+            Some(pin) => {
+                let (salt, proof) = self.prove(pin)?;
+                self.with_transient(proof, |live| {
+                    live.start_session(Some(salt), Some(proof), kind, hash)
+                })
+            }
+        }
+    }
+
+    /// A session that goes on, with the first parameters encrypted in both directions.
+    pub(crate) fn start_session(
+        &mut self,
+        salt: Option<KeyHandle>,
+        bind: Option<ObjectHandle>,
+        kind: SessionType,
+        hash: HashingAlgorithm,
+    ) -> Result<AuthSession> {
         let session = self
             .context
             .execute_without_session(|context| {
                 let aes = SymmetricDefinition::AES_128_CFB;
-                context.start_auth_session(Some(salt), None, None, kind, aes, hash)
+                context.start_auth_session(salt, bind, None, kind, aes, hash)
             })
             .call("Esys_StartAuthSession")?
             .ok_or_else(|| TpmError::Key("Esys_StartAuthSession: no session".to_owned()))?;
@@ -412,19 +461,15 @@ impl Live {
     }
 
     fn end_sessions(&mut self) {
-        if let Some(session) = self.hmac.take() {
+        if let Some(session) = self.sessions.hmac.take() {
             self.flush_session(session);
         }
-        self.end_policy_session();
-    }
-
-    fn end_policy_session(&mut self) {
-        if let Some((_, session)) = self.policy.take() {
+        if let Some((_, session)) = self.sessions.policy.take() {
             self.flush_session(session.into());
         }
     }
 
-    fn flush_session(&mut self, session: AuthSession) {
+    pub(crate) fn flush_session(&mut self, session: AuthSession) {
         let _ = self.context.flush_context(SessionHandle::from(session).into());
     }
 }

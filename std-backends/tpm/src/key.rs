@@ -18,44 +18,27 @@ use tss_esapi::structures::{
 };
 use tss_esapi::traits::UnMarshall as _;
 use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
-use zeroize::Zeroizing;
 
 use crate::device::{Device, Live, Loaded};
 use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step, hash, policy_digest};
 use crate::public::{self, Template};
-use crate::source::{KeySource, Parent, Pin};
-use crate::tcti::Tcti;
+use crate::source::{Access, KeySource, Parent};
 
-/// What reads an authorization value when it is needed; none where there is none. An error says why it cannot
-/// be read, without the value.
-pub type AuthProvider =
-    dyn Fn() -> core::result::Result<Option<Zeroizing<Vec<u8>>>, String> + Send + Sync;
-
-/// Which key of which TPM, and how it is authorized.
+/// Which key of which TPM.
 pub struct KeyQuery {
-    /// The way to the TPM.
-    pub tcti: Tcti,
+    /// The TPM, and the authorization values.
+    pub access: Access,
     /// The key.
     pub source: KeySource,
-    /// The key's parent, when it is not the one that the file names.
-    pub parent: Option<Parent>,
     /// The PCRs of the key's policy, when its file does not name them.
     pub pcrs: Option<PcrSelection>,
-    /// The key that sessions must be salted to.
-    pub pin: Option<Pin>,
-    /// The key's authorization value.
-    pub key_auth: Box<AuthProvider>,
-    /// The authorization value of a parent at a persistent handle.
-    pub parent_auth: Box<AuthProvider>,
-    /// The authorization value of the hierarchy under which the primary is made.
-    pub owner_auth: Box<AuthProvider>,
 }
 
 impl fmt::Debug for KeyQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyQuery({:?} at {})", self.source, self.tcti)
+        write!(f, "KeyQuery({:?}, {:?})", self.source, self.access)
     }
 }
 
@@ -83,13 +66,10 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Handle {
     pub(crate) fn open(query: KeyQuery) -> Result<Self> {
-        if query.pin.is_some() {
-            return Err(TpmError::Pin("a pinned name is not supported yet".to_owned()));
-        }
-        let device = Device::at(query.tcti.clone());
+        let device = Device::at(query.access.tcti.clone());
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let empty = matches!(&query.source, KeySource::File(file) if file.empty_auth == Some(true));
-        let auth = if empty { Auth::default() } else { value(&query.key_auth, "auth-source")? };
+        let auth = if empty { Auth::default() } else { query.access.key_auth()? };
         let opened = device.run(|live| {
             let loaded = live.loaded(id, |live| load(live, &query, &auth))?;
             let (public, ..) = live
@@ -126,7 +106,7 @@ impl Handle {
         let result = self.device.run(|live| {
             let loaded = self.loaded(live)?;
             let session = match &self.authorization {
-                Authorization::Value => live.hmac_session()?,
+                Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
                 Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
             };
             work(live, loaded.handle, session)
@@ -168,7 +148,7 @@ impl Handle {
         hash: HashingAlgorithm,
         steps: &[Step],
     ) -> Result<AuthSession> {
-        let session = live.policy_session(hash)?;
+        let session = live.policy_session(hash, self.query.access.pin.as_ref())?;
         for step in steps {
             match step {
                 Step::Pcr { selection, digest } => {
@@ -222,14 +202,6 @@ fn pcr_changed(pcrs: Option<&PcrSelection>) -> TpmError {
     })
 }
 
-/// An authorization value, read when it is needed.
-pub(crate) fn value(provider: &AuthProvider, what: &str) -> Result<Auth> {
-    let value = provider().map_err(TpmError::Auth)?;
-    let value = value.as_ref().map_or(&[][..], |value| value.as_slice());
-    Auth::try_from(value)
-        .map_err(|_| TpmError::Auth(format!("{what}: longer than an authorization value can be")))
-}
-
 /// Brings the key into the TPM: its handle, and whether it is persistent.
 fn load(live: &mut Live, query: &KeyQuery, auth: &Auth) -> Result<(ObjectHandle, bool)> {
     let (handle, persistent) = match &query.source {
@@ -242,7 +214,7 @@ fn load(live: &mut Live, query: &KeyQuery, auth: &Auth) -> Result<(ObjectHandle,
 }
 
 fn load_file(live: &mut Live, query: &KeyQuery, file: &KeyFile) -> Result<ObjectHandle> {
-    let parent = query.parent.unwrap_or(file.parent);
+    let parent = query.access.parent.unwrap_or(file.parent);
     match load_under(live, query, file, parent, Template::Tcg) {
         // A file says which hierarchy its primary is of, but not from which template it was made.
         Err(error) if error.is(Rc::Integrity) && !matches!(parent, Parent::Handle(_)) => {
@@ -263,13 +235,9 @@ fn load_under(
     let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
     let private = Private::try_from(file.private.as_slice()).call("TPM2B_PRIVATE")?;
     let is_primary = !matches!(parent, Parent::Handle(_));
-    let parent = live.parent(
-        parent,
-        template,
-        || value(&query.parent_auth, "parent-auth-source"),
-        || value(&query.owner_auth, "owner-auth-source"),
-    )?;
-    let session = live.hmac_session()?;
+    let parent =
+        live.parent(parent, template, || query.access.parent_auth(), || query.access.owner_auth())?;
+    let session = live.hmac_session(query.access.pin.as_ref())?;
     let private = match &file.secret {
         None => Ok(private),
         Some(secret) => {
@@ -333,6 +301,7 @@ fn authorization(live: &mut Live, query: &KeyQuery, public: &Public) -> Result<A
         match policy_digest(algorithm, &steps) {
             None => return bad("the key's policy is made with an unknown hash"),
             Some(digest) if digest == wanted => {
+                check_present(live, &steps, algorithm)?;
                 return Ok(Authorization::Policy(algorithm, steps));
             }
             Some(_) => {}
@@ -353,6 +322,18 @@ fn authorization(live: &mut Live, query: &KeyQuery, public: &Public) -> Result<A
              the URI (other policies are not supported)",
         ),
     }
+}
+
+/// That the PCRs have the values now that the policy wants.
+fn check_present(live: &mut Live, steps: &[Step], algorithm: HashingAlgorithm) -> Result<()> {
+    for step in steps {
+        if let Step::Pcr { selection, digest } = step
+            && pcr_digest(live, selection, algorithm)? != *digest
+        {
+            return Err(pcr_changed(Some(selection)));
+        }
+    }
+    Ok(())
 }
 
 /// The digest of PCR values, by bank and in the order of their numbers.

@@ -20,7 +20,7 @@ const IMPORTABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1
 const SEALED: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.5");
 
 /// A key that only one TPM can load: its public area, and its private area encrypted by its parent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
     pub(crate) parent: Parent,
     /// Whether the key has no authorization value; none when the file does not say.
@@ -252,6 +252,12 @@ fn policy(list: AnyRef<'_>) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
+impl core::fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "a key under {}", self.parent)
+    }
+}
+
 impl KeyFile {
     /// The PCRs that the file's policy names, for messages.
     pub(crate) fn pcrs(&self) -> Option<&PcrSelection> {
@@ -259,5 +265,106 @@ impl KeyFile {
             Step::Pcr { selection, .. } => Some(selection),
             Step::AuthValue => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+        assert!(value.len() < 128);
+        [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat()
+    }
+
+    fn file(oid: u8, optional: &[Vec<u8>], parent: &[u8]) -> Vec<u8> {
+        let mut body = tlv(0x06, &[0x67, 0x81, 0x05, 0x0a, 0x01, oid]);
+        body.extend(optional.concat());
+        body.extend(tlv(0x02, parent));
+        body.extend(tlv(0x04, &[0, 2, 7, 7]));
+        body.extend(tlv(0x04, &[0, 1, 9]));
+        tlv(0x30, &body)
+    }
+
+    fn refused(der: &[u8]) -> String {
+        KeyFile::from_der(der).unwrap_err().to_string()
+    }
+
+    const OWNER: [u8; 4] = [0x40, 0, 0, 1];
+
+    #[test]
+    fn forms() {
+        let plain = KeyFile::from_der(&file(3, &[], &OWNER)).unwrap();
+        assert_eq!((plain.empty_auth, &plain.policy, &plain.secret), (None, &None, &None));
+        assert_eq!((plain.public.as_slice(), plain.private.as_slice()), (&[7, 7][..], &[9][..]));
+        assert_eq!(plain.parent.handle(), 0x4000_0001);
+        // BER's true, and DER's.
+        for (value, empty) in [(0, false), (1, true), (0xff, true)] {
+            let flag = tlv(0xa0, &tlv(0x01, &[value]));
+            let read = KeyFile::from_der(&file(3, &[flag], &OWNER)).unwrap();
+            assert_eq!(read.empty_auth, Some(empty));
+        }
+        // A persistent parent, as DER wants it, and without the zero before it.
+        for parent in [&[0, 0x81, 0, 0, 1][..], &[0x81, 0, 0, 1]] {
+            let read = KeyFile::from_der(&file(3, &[], parent)).unwrap();
+            assert_eq!(read.parent, Parent::Handle(0x8100_0001));
+        }
+        let description = tlv(0xa4, &tlv(0x0c, b"mine"));
+        let rsa = tlv(0xa5, &tlv(0x01, &[0xff]));
+        let read = KeyFile::from_der(&file(3, &[description, rsa.clone()], &OWNER)).unwrap();
+        assert_eq!(read.parent, Parent::parse("owner-rsa").unwrap());
+        let secret = tlv(0xa2, &tlv(0x04, &[0, 2, 5, 5]));
+        let read = KeyFile::from_der(&file(4, &[secret.clone()], &OWNER)).unwrap();
+        assert_eq!(read.secret.as_deref(), Some(&[5, 5][..]));
+
+        assert!(refused(&file(5, &[], &OWNER)).contains("sealed"));
+        assert!(refused(&file(9, &[], &OWNER)).contains("unknown kind"));
+        assert!(refused(&file(4, &[], &OWNER)).contains("secret"));
+        assert!(refused(&file(3, &[secret.clone()], &OWNER)).contains("secret"));
+        assert!(refused(&file(3, &[rsa, secret], &OWNER)).contains("order"));
+        assert!(refused(&file(3, &[tlv(0xa6, &tlv(0x05, &[]))], &OWNER)).contains("not known"));
+        assert!(refused(&file(3, &[tlv(0xa3, &tlv(0x30, &[]))], &OWNER)).contains("authPolicy"));
+        assert!(refused(&file(3, &[], &[0x80, 0, 0, 1])).contains("parent"));
+        assert!(refused(&file(3, &[], &[1])).contains("parent"));
+    }
+
+    #[test]
+    fn round_trip() {
+        let selection = PcrSelection::parse("sha256:0,7").unwrap();
+        let pcr = Step::Pcr { selection, digest: vec![3; 32] };
+        for policy in [None, Some(vec![pcr.clone()]), Some(vec![pcr, Step::AuthValue])] {
+            for parent in ["owner", "owner-rsa", "0x81000001", "null"] {
+                let file = KeyFile {
+                    parent: Parent::parse(parent).unwrap(),
+                    empty_auth: Some(policy.is_none()),
+                    policy: policy.clone(),
+                    public: vec![1; 300],
+                    private: vec![2; 200],
+                    secret: None,
+                };
+                let der = file.to_der().unwrap();
+                assert_eq!(KeyFile::from_der(&der).unwrap(), file);
+                for len in 0..der.len() {
+                    assert!(KeyFile::from_der(&der[..len]).is_err());
+                }
+                assert!(KeyFile::from_der(&[&der[..], &[0]].concat()).is_err());
+                let pem = file.to_pem().unwrap();
+                assert!(pem.starts_with("-----BEGIN TSS2 PRIVATE KEY-----\n"));
+                assert!(pem.lines().all(|line| line.len() <= 64));
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), at: usize) {
+            let _ = KeyFile::from_der(&bytes);
+            let mut good = file(3, &[tlv(0xa0, &tlv(0x01, &[1]))], &OWNER);
+            for (i, byte) in bytes.iter().take(3).enumerate() {
+                let at = at.wrapping_mul(i + 1) % good.len();
+                good[at] = *byte;
+            }
+            let _ = KeyFile::from_der(&good);
+        }
     }
 }

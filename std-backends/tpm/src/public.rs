@@ -8,8 +8,9 @@ use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::structures::{
     Digest, EccParameter, EccPoint, EccScheme, HashScheme, HmacScheme, KeyDerivationFunctionScheme,
-    KeyedHashScheme, Public, PublicBuilder, PublicEccParametersBuilder, PublicKeyRsa,
-    PublicRsaParametersBuilder, RsaExponent, RsaScheme, SignatureScheme, SymmetricDefinitionObject,
+    KeyedHashScheme, Public, PublicBuilder, PublicEccParameters, PublicEccParametersBuilder,
+    PublicKeyRsa, PublicRsaParametersBuilder, RsaExponent, RsaScheme, SignatureScheme,
+    SymmetricDefinitionObject,
 };
 use tss_esapi::traits::Marshall as _;
 
@@ -74,6 +75,23 @@ pub(crate) fn spki(public: &Public) -> Result<Vec<u8>> {
         _ => return Err(TpmError::Key("a secret key has no public key".to_owned())),
     };
     written.map(<[u8]>::to_vec).map_err(|e| TpmError::Key(e.to_string()))
+}
+
+/// The point of an EC key, uncompressed: 04, x, y.
+pub(crate) fn point(public: &Public) -> Result<Vec<u8>> {
+    match (public, public_size(public)) {
+        (Public::Ecc { unique, .. }, Some(size)) => {
+            Ok([&[4][..], &padded(unique.x(), size)?, &padded(unique.y(), size)?].concat())
+        }
+        _ => Err(TpmError::Key("not an EC key on P-256 or P-384".to_owned())),
+    }
+}
+
+fn public_size(public: &Public) -> Option<usize> {
+    match public {
+        Public::Ecc { parameters, .. } => coordinate_len(parameters.ecc_curve()),
+        _ => None,
+    }
 }
 
 fn coordinate_len(curve: EccCurve) -> Option<usize> {
@@ -221,6 +239,29 @@ pub(crate) fn storage_template(rsa: bool, template: Template) -> Result<Public> 
     builder.build().call("TPMT_PUBLIC")
 }
 
+/// What kind of signing key this is, if it is one that this crate makes.
+pub(crate) fn kind(public: &Public) -> Option<KeyKind> {
+    let (attributes, ..) = common(public);
+    if !attributes.sign_encrypt() {
+        return None;
+    }
+    match public {
+        Public::Rsa { parameters, .. } => match parameters.key_bits() {
+            RsaKeyBits::Rsa2048 => Some(KeyKind::Rsa2048),
+            RsaKeyBits::Rsa3072 => Some(KeyKind::Rsa3072),
+            RsaKeyBits::Rsa4096 => Some(KeyKind::Rsa4096),
+            RsaKeyBits::Rsa1024 => None,
+        },
+        Public::Ecc { parameters, .. } => match parameters.ecc_curve() {
+            EccCurve::NistP256 => Some(KeyKind::EcP256),
+            EccCurve::NistP384 => Some(KeyKind::EcP384),
+            _ => None,
+        },
+        Public::KeyedHash { .. } => Some(KeyKind::HmacSha256),
+        Public::SymCipher { .. } => None,
+    }
+}
+
 /// What a new key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -240,10 +281,11 @@ pub enum KeyKind {
 }
 
 /// The public area of a signing key without a fixed scheme. `unique` holds the public key of one that comes
-/// from outside; such a key can leave its parent, which the TPM cannot forbid for it.
+/// from outside: the TPM wants such a key to be movable.
 pub(crate) fn signing_template(
     kind: KeyKind,
     policy: &[u8],
+    protected: bool,
     unique: Option<Unique>,
 ) -> Result<Public> {
     let own = unique.is_none();
@@ -252,6 +294,8 @@ pub(crate) fn signing_template(
         .with_fixed_parent(own)
         .with_sensitive_data_origin(own && kind != KeyKind::HmacSha256)
         .with_user_with_auth(policy.is_empty())
+        // There is nothing to guess; and a lockout, which a loss of power brings nearer, passes it by.
+        .with_no_da(!protected)
         .with_sign_encrypt(true)
         .build()
         .call("TPMA_OBJECT")?;
@@ -279,11 +323,12 @@ pub(crate) fn signing_template(
             .with_rsa_unique_identifier(unique))
     };
     let ecc = |curve| -> Result<PublicBuilder> {
-        let parameters = PublicEccParametersBuilder::new()
-            .with_ecc_scheme(EccScheme::Null)
-            .with_curve(curve)
-            .with_key_derivation_function_scheme(KeyDerivationFunctionScheme::Null)
-            .with_is_signing_key(true);
+        let parameters = PublicEccParameters::new(
+            SymmetricDefinitionObject::Null,
+            EccScheme::Null,
+            curve,
+            KeyDerivationFunctionScheme::Null,
+        );
         let unique = match &unique {
             Some(Unique::Ec(x, y)) => EccPoint::new(
                 EccParameter::try_from(x.as_slice()).call("TPM2B_ECC_PARAMETER")?,
@@ -294,7 +339,7 @@ pub(crate) fn signing_template(
         Ok(builder
             .clone()
             .with_public_algorithm(PublicAlgorithm::Ecc)
-            .with_ecc_parameters(parameters.build().call("TPMS_ECC_PARMS")?)
+            .with_ecc_parameters(parameters)
             .with_ecc_unique_identifier(unique))
     };
     let builder = match kind {
@@ -307,19 +352,28 @@ pub(crate) fn signing_template(
             let parameters = tss_esapi::structures::PublicKeyedHashParameters::new(
                 KeyedHashScheme::HMAC_SHA_256,
             );
+            let unique = match &unique {
+                Some(Unique::Hash(digest)) => {
+                    Digest::try_from(digest.as_slice()).call("TPM2B_DIGEST")?
+                }
+                _ => Digest::default(),
+            };
             builder
                 .with_public_algorithm(PublicAlgorithm::KeyedHash)
                 .with_keyed_hash_parameters(parameters)
-                .with_keyed_hash_unique_identifier(Digest::default())
+                .with_keyed_hash_unique_identifier(unique)
         }
     };
     builder.build().call("TPMT_PUBLIC")
 }
 
 /// The public key of one that comes from outside.
+#[derive(Clone)]
 pub(crate) enum Unique {
     /// The modulus.
     Rsa(Vec<u8>),
     /// The coordinates.
     Ec(Vec<u8>, Vec<u8>),
+    /// Of a secret: the hash of its seed and itself.
+    Hash(Vec<u8>),
 }

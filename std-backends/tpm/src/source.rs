@@ -2,8 +2,60 @@
 
 use core::fmt;
 
+use tss_esapi::structures::Auth;
+use zeroize::Zeroizing;
+
 use crate::error::{Result, TpmError};
 use crate::keyfile::KeyFile;
+use crate::tcti::Tcti;
+
+/// How a TPM is reached, and what authorizes the work there.
+pub struct Access {
+    /// The way to the TPM.
+    pub tcti: Tcti,
+    /// The parent, when it is not the one that a file names.
+    pub parent: Option<Parent>,
+    /// The key that sessions must be salted to.
+    pub pin: Option<Pin>,
+    /// The key's authorization value.
+    pub key_auth: Box<AuthProvider>,
+    /// The authorization value of a parent at a persistent handle.
+    pub parent_auth: Box<AuthProvider>,
+    /// The authorization value of the hierarchy under which a primary is made, or a handle is written.
+    pub owner_auth: Box<AuthProvider>,
+}
+
+/// What reads an authorization value when it is needed; none where there is none. An error says why it cannot
+/// be read, without the value.
+pub type AuthProvider =
+    dyn Fn() -> core::result::Result<Option<Zeroizing<Vec<u8>>>, String> + Send + Sync;
+
+impl Access {
+    pub(crate) fn key_auth(&self) -> Result<Auth> {
+        value(&self.key_auth, "auth-source")
+    }
+
+    pub(crate) fn parent_auth(&self) -> Result<Auth> {
+        value(&self.parent_auth, "parent-auth-source")
+    }
+
+    pub(crate) fn owner_auth(&self) -> Result<Auth> {
+        value(&self.owner_auth, "owner-auth-source")
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Access({}, {:?}, {:?})", self.tcti, self.parent, self.pin)
+    }
+}
+
+fn value(provider: &AuthProvider, what: &str) -> Result<Auth> {
+    let value = provider().map_err(TpmError::Auth)?;
+    let value = value.as_ref().map_or(&[][..], |value| value.as_slice());
+    Auth::try_from(value)
+        .map_err(|_| TpmError::Auth(format!("{what}: longer than an authorization value can be")))
+}
 
 /// Which key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ fn persistent_handles() {
             check(&ec, Scheme::EcdsaP256Sha256);
         }
         let mut p384 = tpm.handle(0x8100_0012);
-        p384.key_auth = auth("secret");
+        p384.access.key_auth = auth("secret");
         let p384 = TpmKey::open(p384).unwrap();
         for _ in 0..100 {
             check(&p384, Scheme::EcdsaP384Sha384);
@@ -68,7 +68,7 @@ fn key_files() {
     {
         check(&TpmKey::open(tpm.file("rsa.pem")).unwrap(), Scheme::RsaPkcs1Sha256);
         let mut ec = tpm.file("ec.pem");
-        ec.key_auth = auth("secret");
+        ec.access.key_auth = auth("secret");
         check(&TpmKey::open(ec).unwrap(), Scheme::EcdsaP256Sha256);
     }
     // tpm2-openssl, under a hierarchy and under a persistent parent with an authorization value.
@@ -88,16 +88,16 @@ fn key_files() {
     {
         check(&TpmKey::open(tpm.file("o384.pem")).unwrap(), Scheme::EcdsaP384Sha384);
         let mut rsa = tpm.file("orsa.pem");
-        rsa.key_auth = auth("pw");
+        rsa.access.key_auth = auth("pw");
         check(&TpmKey::open(rsa).unwrap(), Scheme::RsaPkcs1Sha256);
         let mut ec = tpm.file("op.pem");
-        ec.parent_auth = auth("parent");
+        ec.access.parent_auth = auth("parent");
         let ec = TpmKey::open(ec).unwrap();
         check(&ec, Scheme::EcdsaP256Sha256);
     }
     {
         let mut wrong = tpm.file("rsa.pem");
-        wrong.parent = Some(Parent::parse("owner-rsa").unwrap());
+        wrong.access.parent = Some(Parent::parse("owner-rsa").unwrap());
         let error = TpmKey::open(wrong).unwrap_err().to_string();
         assert!(error.contains("Esys_Load: TPM_RC_INTEGRITY"), "{error}");
     }
@@ -117,7 +117,7 @@ fn hmac_keys() {
     tpm.key_file("rsa", "rsa2048", "");
     {
         let mut query = tpm.file("h.pem");
-        query.key_auth = auth("auth");
+        query.access.key_auth = auth("auth");
         let mac = TpmMac::open(query).unwrap();
         for message in [&b"20150830"[..], b"", &[0x61; 1024]] {
             let tag = mac.hmac_sha256(message).unwrap();
@@ -128,7 +128,7 @@ fn hmac_keys() {
         let error = TpmMac::open(tpm.file("rsa.pem")).unwrap_err().to_string();
         assert!(error.contains("no HMAC key"), "{error}");
         let mut query = tpm.file("h.pem");
-        query.key_auth = auth("auth");
+        query.access.key_auth = auth("auth");
         let error = TpmKey::open(query).unwrap_err().to_string();
         assert!(error.contains("secret key"), "{error}");
     }

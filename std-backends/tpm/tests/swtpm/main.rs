@@ -6,4 +6,5 @@
 
 mod faults;
 mod keys;
+mod manage;
 mod support;

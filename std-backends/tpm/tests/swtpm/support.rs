@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use cloudauth_core::signer::ecdsa_der_from_raw;
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
-use cloudauth_tpm::{AuthProvider, KeyFile, KeyQuery, KeySource, PcrSelection, Tcti};
+use cloudauth_tpm::{Access, AuthProvider, KeyFile, KeyQuery, KeySource, PcrSelection, Tcti};
 use zeroize::Zeroizing;
 
 /// A swtpm on a loopback port, without a resource manager: three object slots, three session slots.
@@ -143,11 +143,13 @@ impl Swtpm {
     }
 
     pub(crate) fn query(&self, source: KeySource) -> KeyQuery {
-        KeyQuery {
+        KeyQuery { access: self.access(), source, pcrs: None }
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        Access {
             tcti: self.tcti(),
-            source,
             parent: None,
-            pcrs: None,
             pin: None,
             key_auth: none(),
             parent_auth: none(),

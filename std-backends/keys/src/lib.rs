@@ -45,7 +45,7 @@ mod software;
 mod testing;
 mod token;
 #[cfg(feature = "tpm")]
-mod tpm;
+pub mod tpm;
 mod uri;
 mod verifier;
 

@@ -1,16 +1,17 @@
-//! Keys of `tpm:` URIs.
+//! Keys of `tpm:` URIs: making, importing, listing and removing them.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
 use cloudauth_tpm::{
-    Access, AuthProvider, KeyFile, KeyQuery, KeySource, Parent, PcrSelection, Pin, Tcti, TpmError,
-    TpmKey, TpmMac,
+    Access, AuthProvider, Destination, FapiStore, KeyFile, KeyQuery, KeySource, Parent,
+    PcrSelection, Pin, Tcti, TpmError, TpmKey, TpmMac,
 };
+pub use cloudauth_tpm::{Description, KeyKind, Material};
 
 use crate::{
-    KeyAlgorithm, KeyError, PublicVerifier, Result, SecretRef, TpmUri, Warning, files, pem,
+    KeyAlgorithm, KeyError, KeyUri, PublicVerifier, Result, SecretRef, TpmUri, Warning, files, pem,
 };
 
 /// A key whose first signature of each scheme is verified here.
@@ -86,24 +87,48 @@ fn failed(place: &str, error: TpmError) -> KeyError {
 }
 
 fn query(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeyQuery> {
+    let source = source(uri, place, warnings)?;
+    Ok(KeyQuery { access: access(uri, place)?, source, pcrs: pcrs(uri, place)? })
+}
+
+fn source(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeySource> {
     let failed = |error| failed(place, error);
-    let source = match (uri.handle, &uri.file) {
-        (Some(handle), _) => KeySource::Handle(handle),
-        (None, Some(path)) => {
-            let text = files::read(path, false, warnings)?;
-            let place = files::place(path);
-            let blocks = pem::blocks(&text, &place)?;
-            let mut keys = blocks.iter().filter(|block| block.label == "TSS2 PRIVATE KEY");
-            let (Some(block), None) = (keys.next(), keys.next()) else {
-                return Err(KeyError::malformed(
-                    &place,
-                    "expected one -----BEGIN TSS2 PRIVATE KEY----- block; other keys are opened with file:",
-                ));
-            };
-            KeySource::File(Box::new(KeyFile::from_der(&block.der).map_err(failed)?))
-        }
-        (None, None) => return Err(KeyError::uri("tpm:fapi is not supported yet")),
+    if let Some(handle) = uri.handle {
+        return Ok(KeySource::Handle(handle));
+    }
+    if let Some(path) = &uri.fapi {
+        return store(uri).and_then(|store| store.key(path)).map_err(failed);
+    }
+    let path = uri.file.as_ref().ok_or_else(|| KeyError::uri("no key"))?;
+    let text = files::read(path, false, warnings)?;
+    let place = files::place(path);
+    let blocks = pem::blocks(&text, &place)?;
+    let mut keys = blocks.iter().filter(|block| block.label == "TSS2 PRIVATE KEY");
+    let (Some(block), None) = (keys.next(), keys.next()) else {
+        return Err(KeyError::malformed(
+            &place,
+            "expected one -----BEGIN TSS2 PRIVATE KEY----- block; other keys are opened with file:",
+        ));
     };
+    Ok(KeySource::File(Box::new(KeyFile::from_der(&block.der).map_err(failed)?)))
+}
+
+fn store(uri: &TpmUri) -> core::result::Result<FapiStore, TpmError> {
+    let mut store = FapiStore::from_env()?;
+    if let Some(profile) = &uri.fapi_profile {
+        store.profile.clone_from(profile);
+    }
+    if let Some(dir) = &uri.fapi_user_dir {
+        store.user_dir.clone_from(dir);
+    }
+    if let Some(dir) = &uri.fapi_system_dir {
+        store.system_dir.clone_from(dir);
+    }
+    Ok(store)
+}
+
+fn access(uri: &TpmUri, place: &str) -> Result<Access> {
+    let failed = |error| failed(place, error);
     let pin = match (&uri.srk_name, &uri.ek_name) {
         (Some(name), _) => Some(Pin::Srk(name.clone())),
         (None, Some(name)) => Some(Pin::Ek(name.clone())),
@@ -111,20 +136,112 @@ fn query(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeyQu
     };
     let [key_auth, parent_auth, owner_auth] =
         uri.sources().map(|(source, variable)| provider(source, variable));
-    let access = Access {
-        tcti: match &uri.tcti {
-            Some(text) => Tcti::parse(text),
-            None => Tcti::from_env(),
-        }
-        .map_err(failed)?,
+    let tcti = match &uri.tcti {
+        Some(text) => Tcti::parse(text),
+        None => Tcti::from_env(),
+    };
+    Ok(Access {
+        tcti: tcti.map_err(failed)?,
         parent: uri.parent.as_deref().map(Parent::parse).transpose().map_err(failed)?,
         pin,
         key_auth,
         parent_auth,
         owner_auth,
+    })
+}
+
+fn pcrs(uri: &TpmUri, place: &str) -> Result<Option<PcrSelection>> {
+    let parsed = uri.pcrs.as_deref().map(PcrSelection::parse).transpose();
+    parsed.map_err(|error| failed(place, error))
+}
+
+/// Where a new key goes.
+fn destination(uri: &TpmUri, place: &str) -> Result<Destination> {
+    Ok(match (uri.handle, &uri.file, &uri.fapi) {
+        (Some(handle), ..) => Destination::Handle(handle),
+        (_, Some(path), _) => Destination::File(path.clone()),
+        (_, _, Some(path)) => {
+            Destination::Fapi(store(uri).map_err(|e| failed(place, e))?, path.clone())
+        }
+        _ => return Err(KeyError::uri("no key")),
+    })
+}
+
+/// Makes a key in the TPM, and puts it where `uri` says: a new key file, a free persistent handle, or a new
+/// path of a FAPI store. `auth-source` names the authorization value that it gets, `pcrs` the PCRs
+/// whose present values its policy wants, `parent` what it hangs on.
+///
+/// # Errors
+/// [`KeyError::Tpm`] names the call, its return code and what to do; nothing is ever overwritten.
+pub fn create(uri: &KeyUri, kind: KeyKind) -> Result<Description> {
+    let (attributes, place) = of(uri)?;
+    let (access, to) = (access(attributes, &place)?, destination(attributes, &place)?);
+    let pcrs = pcrs(attributes, &place)?;
+    cloudauth_tpm::create(&access, kind, pcrs.as_ref(), &to).map_err(|e| failed(&place, e))
+}
+
+/// Brings a key from outside into the TPM, as [`create`].
+///
+/// # Errors
+/// As [`create`].
+pub fn import(uri: &KeyUri, material: &Material) -> Result<Description> {
+    let (attributes, place) = of(uri)?;
+    let (access, to) = (access(attributes, &place)?, destination(attributes, &place)?);
+    let pcrs = pcrs(attributes, &place)?;
+    cloudauth_tpm::import(&access, material, pcrs.as_ref(), &to).map_err(|e| failed(&place, e))
+}
+
+/// What is known of a key without using it.
+///
+/// # Errors
+/// As [`create`].
+pub fn describe(uri: &KeyUri) -> Result<Description> {
+    let (attributes, place) = of(uri)?;
+    let source = source(attributes, &place, &mut Vec::new())?;
+    let access = access(attributes, &place)?;
+    cloudauth_tpm::describe(&access, &source).map_err(|e| failed(&place, e))
+}
+
+/// Removes the key: from its handle, its file, or its FAPI path.
+///
+/// # Errors
+/// As [`create`].
+pub fn delete(uri: &KeyUri) -> Result<()> {
+    let (attributes, place) = of(uri)?;
+    let done = match (attributes.handle, &attributes.file, &attributes.fapi) {
+        (Some(handle), ..) => cloudauth_tpm::delete(&access(attributes, &place)?, handle),
+        (_, Some(path), _) => {
+            // Nothing but a key of this kind is removed.
+            source(attributes, &place, &mut Vec::new())?;
+            return std::fs::remove_file(path).map_err(|error| KeyError::Unreadable {
+                place: files::place(path),
+                reason: error.kind(),
+            });
+        }
+        (_, _, Some(path)) => store(attributes).and_then(|store| store.delete(path)),
+        _ => Ok(()),
     };
-    let pcrs = uri.pcrs.as_deref().map(PcrSelection::parse).transpose().map_err(failed)?;
-    Ok(KeyQuery { access, source, pcrs })
+    done.map_err(|error| failed(&place, error))
+}
+
+/// The keys at persistent handles of the TPM that `tcti` names (without it, as a URI without the attribute),
+/// each with its URI.
+///
+/// # Errors
+/// As [`create`].
+pub fn list(tcti: Option<&str>) -> Result<Vec<(String, Description)>> {
+    let uri = TpmUri { tcti: tcti.map(str::to_owned), ..TpmUri::default() };
+    let found = cloudauth_tpm::list(&access(&uri, "tpm:")?).map_err(|e| failed("tpm:", e))?;
+    let suffix = tcti.map(|tcti| format!("?tcti={tcti}")).unwrap_or_default();
+    let named = found
+        .into_iter()
+        .map(|key| (format!("tpm:handle={:#010x}{suffix}", key.handle.unwrap_or_default()), key));
+    Ok(named.collect())
+}
+
+fn of(uri: &KeyUri) -> Result<(&TpmUri, String)> {
+    let attributes = uri.tpm().ok_or_else(|| KeyError::uri("expected a tpm: URI"))?;
+    Ok((attributes, uri.place()))
 }
 
 /// What reads an authorization value: from its source, else from a variable, which may not be there.

@@ -313,7 +313,7 @@ mod tests {
         assert!(broken.is_loss() && broken.to_string().contains("connection"), "{broken}");
         assert!(CallError::returned("Esys_Load", 0x1df).to_string().contains("TPM_RC_INTEGRITY"));
         assert!(CallError::returned("Esys_Load", 0x1fe).to_string().contains("tpm2_rc_decode"));
-        assert_eq!(CallError::returned("Esys_Load", 0x910).is_loss(), true);
+        assert!(CallError::returned("Esys_Load", 0x910).is_loss());
     }
 
     /// The numbers are those of the header, through tss-esapi's own reading.

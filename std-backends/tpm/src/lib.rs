@@ -17,8 +17,10 @@
 
 #![forbid(unsafe_code)]
 
+mod authorize;
 mod device;
 mod error;
+mod fapi;
 mod key;
 mod keyfile;
 mod manage;
@@ -30,6 +32,7 @@ mod tcti;
 mod wrap;
 
 pub use error::{CallError, Result, TpmError};
+pub use fapi::FapiStore;
 pub use key::{KeyQuery, TpmKey, TpmMac};
 pub use keyfile::KeyFile;
 pub use manage::{Description, Destination, Material, create, delete, describe, import, list};

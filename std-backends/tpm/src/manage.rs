@@ -17,9 +17,10 @@ use tss_esapi::structures::{
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 use zeroize::Zeroizing;
 
+use crate::authorize::pcr_digest;
 use crate::device::{Device, Live};
 use crate::error::{Call as _, Result, TpmError};
-use crate::key::pcr_digest;
+use crate::fapi::{self, FapiStore};
 use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step, policy_digest};
 use crate::public::{self, KeyKind, Template, Unique};
@@ -34,6 +35,8 @@ pub enum Destination {
     File(PathBuf),
     /// A persistent handle that is free.
     Handle(u32),
+    /// A new path of a FAPI key store, under its storage root key.
+    Fapi(FapiStore, String),
 }
 
 /// A key from outside.
@@ -209,8 +212,25 @@ fn place(
     pcrs: Option<&PcrSelection>,
     make: impl Fn(&mut Live, KeyHandle, &Auth, &[u8]) -> Result<Made>,
 ) -> Result<Description> {
+    let mut parent = access.parent.unwrap_or(Parent::Ecc(Hierarchy::Owner));
+    // What FAPI makes its primaries from has no attribute noDA.
+    let mut template = Template::Tcg;
     match destination {
         Destination::File(path) if path.symlink_metadata().is_ok() => return Err(exists(path)),
+        Destination::Fapi(store, path) => {
+            let file = store.new_file(path)?;
+            if file.symlink_metadata().is_ok() {
+                return Err(exists(&file));
+            }
+            if access.parent.is_some() || pcrs.is_some() {
+                return Err(TpmError::Key(
+                    "a new key in a FAPI store is under its storage root key, and has no PCR policy; leave \
+                     parent and pcrs out"
+                        .to_owned(),
+                ));
+            }
+            (parent, template) = (store.srk_of(path)?, Template::Tools);
+        }
         Destination::Handle(handle) if !is_persistent(*handle) => {
             return Err(TpmError::Key(format!(
                 "{handle:#x} is no persistent handle (0x81000000 to 0x817fffff)"
@@ -219,7 +239,6 @@ fn place(
         _ => {}
     }
     let auth = access.key_auth()?;
-    let parent = access.parent.unwrap_or(Parent::Ecc(Hierarchy::Owner));
     Device::at(access.tcti.clone()).run(|live| {
         if let Destination::Handle(handle) = destination
             && live.persistent_handles()?.contains(handle)
@@ -235,7 +254,7 @@ fn place(
             steps => policy_digest(hash, steps).unwrap_or_default(),
         };
         let above =
-            live.parent(parent, Template::Tcg, || access.parent_auth(), || access.owner_auth())?;
+            live.parent(parent, template, || access.parent_auth(), || access.owner_auth())?;
         let made = make(live, above, &auth, &policy)?;
         match destination {
             Destination::File(path) => {
@@ -248,6 +267,17 @@ fn place(
                     secret: None,
                 };
                 write(path, file.to_pem()?.as_bytes())?;
+                description(&made.public, None)
+            }
+            Destination::Fapi(store, path) => {
+                let file = store.new_file(path)?;
+                if let Some(dir) = file.parent() {
+                    fs::create_dir_all(dir).map_err(|error| {
+                        TpmError::Format(format!("make {dir:?}: {}", error.kind()))
+                    })?;
+                }
+                let object = fapi::object(&made.public, made.private.value(), !auth.is_empty())?;
+                write(&file, object.as_bytes())?;
                 description(&made.public, None)
             }
             Destination::Handle(handle) => {

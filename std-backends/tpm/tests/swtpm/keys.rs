@@ -1,7 +1,7 @@
 //! Keys of others: persistent handles and key files.
 
 use cloudauth_core::{Mac as _, Scheme, SignError, Signer as _, ToSign};
-use cloudauth_tpm::{Parent, TpmKey, TpmMac};
+use cloudauth_tpm::{KeyFile, KeySource, Parent, TpmKey, TpmMac};
 
 use crate::support::{MESSAGE, Swtpm, auth, check, sign, verify};
 
@@ -131,6 +131,55 @@ fn hmac_keys() {
         query.access.key_auth = auth("auth");
         let error = TpmKey::open(query).unwrap_err().to_string();
         assert!(error.contains("secret key"), "{error}");
+    }
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// A key that was wrapped elsewhere for this TPM (tpm2_duplicate), in a file that has its secret.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn importable_files() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    let policy = |session: &str| {
+        tpm.run(&format!("tpm2_startauthsession {session}-S s.ctx"));
+        tpm.run("tpm2_policycommandcode -Q -S s.ctx -L d.policy TPM2_CC_Duplicate");
+    };
+    policy("");
+    tpm.run("tpm2_flushcontext s.ctx");
+    tpm.run(
+        "tpm2_create -Q -C p.ctx -G ecc -L d.policy -a sensitivedataorigin|userwithauth|sign -u k.pub -r \
+         k.priv -c k.ctx",
+    );
+    tpm.run("tpm2_flushcontext -t");
+    policy("--policy-session ");
+    tpm.run("tpm2_duplicate -Q -C p.ctx -c k.ctx -G null -p session:s.ctx -r dup.priv -s dup.seed");
+    tpm.run("tpm2_flushcontext s.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    let read = |name: &str| std::fs::read(tpm.path(name)).unwrap();
+    let tlv = |tag: u8, value: &[u8]| {
+        let len = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82][..], &len, value].concat()
+    };
+    // DER wants short lengths in their short form.
+    let short = |tag: u8, value: &[u8]| match value.len() {
+        len @ ..=127 => [&[tag, u8::try_from(len).unwrap()][..], value].concat(),
+        len @ ..=255 => [&[tag, 0x81, u8::try_from(len).unwrap()][..], value].concat(),
+        _ => tlv(tag, value),
+    };
+    let body = [
+        short(0x06, &[0x67, 0x81, 0x05, 0x0a, 0x01, 0x04]),
+        short(0xa0, &short(0x01, &[0xff])),
+        short(0xa2, &short(0x04, &read("dup.seed"))),
+        short(0x02, &[0x40, 0, 0, 1]),
+        short(0x04, &read("k.pub")),
+        short(0x04, &read("dup.priv")),
+    ]
+    .concat();
+    let file = KeyFile::from_der(&short(0x30, &body)).unwrap();
+    {
+        let key = TpmKey::open(tpm.query(KeySource::File(Box::new(file)))).unwrap();
+        check(&key, Scheme::EcdsaP256Sha256);
     }
     assert_eq!(tpm.leftovers(), "");
 }

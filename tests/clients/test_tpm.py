@@ -20,7 +20,8 @@ import test_roles_anywhere
 import test_sts
 from support import openssl
 
-KINDS = ["rsa-2048", "rsa-3072", "p-256", "p-384"]
+# tpm2_import takes no RSA keys of 3072 bits.
+KINDS = ["rsa-2048", "p-256", "p-384"]
 EMAIL = "robot@a-project.iam.gserviceaccount.com"
 VALUE = "authvalue-1357"
 PORT = 24000 + os.getpid() % 4000 * 2
@@ -133,7 +134,7 @@ class Who:
         return getattr(self.identity, name)
 
 
-@pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072"])
+@pytest.mark.parametrize("kind", ["rsa-2048"])
 def test_gcp_token_is_the_software_key_s(cloudauth, device, identities, kind):
     expected = cloudauth.text(*GCP, identities(kind).key_uri)
     assert cloudauth.text(*GCP, device.uri(kind), env=device.env) == expected
@@ -159,7 +160,7 @@ def test_gcp_requests(cloudauth, device, identities):
         assert cloudauth.text(*args, device.uri("rsa-2048"), env=device.env) == expected
 
 
-@pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072"])
+@pytest.mark.parametrize("kind", ["rsa-2048"])
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
 def test_azure_assertions(cloudauth, device, identities, monkeypatch, kind, algorithm):
     monkeypatch.setattr(jwt.api_jwt, "datetime", support.FixedDatetime)

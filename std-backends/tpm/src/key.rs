@@ -61,8 +61,8 @@ impl Handle {
     pub(crate) fn open(query: KeyQuery) -> Result<Self> {
         let device = Device::at(query.access.tcti.clone());
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let empty = matches!(&query.source, KeySource::File(file) if file.empty_auth == Some(true));
-        let auth = if empty { Auth::default() } else { query.access.key_auth()? };
+        // Whatever a file says of an empty value: tpm2_encodeobject says the contrary of what is.
+        let auth = query.access.key_auth()?;
         let opened = device.run(|live| {
             let loaded = live.loaded(id, |live| load(live, &query, &auth))?;
             let (public, ..) = live

@@ -23,7 +23,7 @@ const SEALED: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.5")
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
     pub(crate) parent: Parent,
-    /// Whether the key has no authorization value; none when the file does not say.
+    /// Whether the key has no authorization value; none when the file does not say. Not relied on.
     pub(crate) empty_auth: Option<bool>,
     /// None when the file says nothing of a policy.
     pub(crate) policy: Option<Vec<Step>>,
@@ -314,13 +314,13 @@ mod tests {
         let read = KeyFile::from_der(&file(3, &[description, rsa.clone()], &OWNER)).unwrap();
         assert_eq!(read.parent, Parent::parse("owner-rsa").unwrap());
         let secret = tlv(0xa2, &tlv(0x04, &[0, 2, 5, 5]));
-        let read = KeyFile::from_der(&file(4, &[secret.clone()], &OWNER)).unwrap();
+        let read = KeyFile::from_der(&file(4, core::slice::from_ref(&secret), &OWNER)).unwrap();
         assert_eq!(read.secret.as_deref(), Some(&[5, 5][..]));
 
         assert!(refused(&file(5, &[], &OWNER)).contains("sealed"));
         assert!(refused(&file(9, &[], &OWNER)).contains("unknown kind"));
         assert!(refused(&file(4, &[], &OWNER)).contains("secret"));
-        assert!(refused(&file(3, &[secret.clone()], &OWNER)).contains("secret"));
+        assert!(refused(&file(3, core::slice::from_ref(&secret), &OWNER)).contains("secret"));
         assert!(refused(&file(3, &[rsa, secret], &OWNER)).contains("order"));
         assert!(refused(&file(3, &[tlv(0xa6, &tlv(0x05, &[]))], &OWNER)).contains("not known"));
         assert!(refused(&file(3, &[tlv(0xa3, &tlv(0x30, &[]))], &OWNER)).contains("authPolicy"));

@@ -37,7 +37,9 @@ impl Live {
         random(&mut *seed)?;
         random(&mut *key)?;
         // A trailing zero would be dropped from an authorization value.
-        auth[31] |= 1;
+        if let Some(last) = auth.last_mut() {
+            *last |= 1;
+        }
         let unique = cloudauth_core::digest::sha256(&Zeroizing::new([*seed, *key].concat()));
         let unique = Some(Unique::Hash(unique.to_vec()));
         let object = public::signing_template(KeyKind::HmacSha256, &[], false, unique)?;

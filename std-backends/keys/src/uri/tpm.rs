@@ -199,7 +199,6 @@ impl fmt::Debug for TpmUri {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::KeyUri;
 
     fn refused(text: &str) -> String {

@@ -25,12 +25,25 @@ pub enum KeyError {
         help: String,
     },
     /// The URI is right, but this build cannot open keys of its scheme.
-    #[error("open a {scheme}: key: this build has no {backend} support yet; use file: or env:")]
+    #[error(
+        "open a {scheme}: key: this build has no {backend} support; build it with: --features {feature}"
+    )]
     NoBackend {
         /// The URI's scheme.
         scheme: &'static str,
         /// What is missing.
         backend: &'static str,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+    /// A key in a TPM could not be opened.
+    #[cfg(feature = "tpm")]
+    #[error("open {place}: {error}")]
+    Tpm {
+        /// The URI, without secrets.
+        place: String,
+        /// What the TPM, or the way to it, said.
+        error: cloudauth_tpm::TpmError,
     },
     /// A key in a token could not be opened.
     #[error("open {place}: {error}")]

@@ -14,6 +14,8 @@ use crate::google::parse_service_account;
 use crate::pem::{self, Block};
 use crate::software::SoftwareKey;
 use crate::token::CheckedToken;
+#[cfg(feature = "tpm")]
+use crate::tpm;
 use crate::uri::Target;
 use crate::{
     GoogleAccount, KeyAlgorithm, KeyError, KeyUri, PASSPHRASE_VARIABLE, Prompt, Result, SecretRef,
@@ -31,6 +33,8 @@ pub struct Key {
 enum Inner {
     Software(SoftwareKey),
     Token(Box<CheckedToken>),
+    #[cfg(feature = "tpm")]
+    Tpm(Box<tpm::CheckedKey>),
 }
 
 impl Inner {
@@ -38,6 +42,8 @@ impl Inner {
         match self {
             Self::Software(key) => key,
             Self::Token(key) => &**key,
+            #[cfg(feature = "tpm")]
+            Self::Tpm(key) => &**key,
         }
     }
 }
@@ -57,10 +63,20 @@ impl Key {
     /// As [`open`](Self::open).
     pub fn open_with(uri: &KeyUri, prompt: &Prompt) -> Result<Self> {
         let place = uri.place();
-        if let Target::Pkcs11(attributes) = uri.target() {
-            let (key, warnings) = CheckedToken::open(attributes, &place, prompt)?;
-            let key = Inner::Token(Box::new(key));
-            return Ok(Self { key, name: place, google: None, warnings });
+        match uri.target() {
+            Target::Pkcs11(attributes) => {
+                let (key, warnings) = CheckedToken::open(attributes, &place, prompt)?;
+                let key = Inner::Token(Box::new(key));
+                return Ok(Self { key, name: place, google: None, warnings });
+            }
+            #[cfg(feature = "tpm")]
+            Target::Tpm(attributes) => {
+                let mut warnings = Vec::new();
+                let key = tpm::CheckedKey::open(attributes, &place, &mut warnings)?;
+                let key = Inner::Tpm(Box::new(key));
+                return Ok(Self { key, name: place, google: None, warnings });
+            }
+            _ => {}
         }
         let Software { key, google, warnings } = Software::open(uri, prompt)?;
         Ok(Self { key: Inner::Software(key), name: uri.to_string(), google, warnings })
@@ -81,6 +97,8 @@ impl Key {
         match &self.key {
             Inner::Software(key) => key.algorithm(),
             Inner::Token(key) => key.algorithm(),
+            #[cfg(feature = "tpm")]
+            Inner::Tpm(key) => key.algorithm(),
         }
     }
 
@@ -88,6 +106,16 @@ impl Key {
     #[must_use]
     pub fn google(&self) -> Option<&GoogleAccount> {
         self.google.as_ref()
+    }
+
+    /// What the user should know about what the key can do. It may take a signature to find out.
+    #[must_use]
+    pub fn notes(&self) -> Vec<&'static str> {
+        match &self.key {
+            #[cfg(feature = "tpm")]
+            Inner::Tpm(key) => key.notes(),
+            _ => Vec::new(),
+        }
     }
 
     /// What the user should know about how the key is kept.
@@ -127,9 +155,16 @@ impl fmt::Debug for Key {
 }
 
 impl KeyUri {
+    pub(crate) fn not_read(&self) -> KeyError {
+        KeyError::NotDone {
+            what: format!("read the key itself of {}", self.place()),
+            help: "it never leaves its device; name a file: or env: key".to_owned(),
+        }
+    }
+
+    #[cfg(not(feature = "tpm"))]
     pub(crate) fn no_backend(&self) -> KeyError {
-        let backend = if matches!(self.target(), Target::Tpm) { "TPM" } else { "PKCS#11" };
-        KeyError::NoBackend { scheme: self.scheme().name(), backend }
+        KeyError::NoBackend { scheme: self.scheme().name(), backend: "TPM", feature: "tpm" }
     }
 }
 
@@ -149,7 +184,9 @@ impl Software {
                 (files::read(path, false, &mut warnings)?, passphrase)
             }
             Target::Env { name, passphrase } => (files::read_variable(name)?, passphrase),
-            Target::Pkcs11(_) | Target::Tpm => return Err(uri.no_backend()),
+            #[cfg(not(feature = "tpm"))]
+            Target::Tpm(_) => return Err(uri.no_backend()),
+            _ => return Err(uri.not_read()),
         };
         let mut read = Self::read(&text, uri.place(), passphrase.as_ref(), prompt)?;
         warnings.append(&mut read.warnings);

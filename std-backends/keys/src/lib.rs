@@ -6,11 +6,15 @@
 //! | `file:PATH` | PEM (PKCS#8 plain or encrypted, PKCS#1, SEC1), or a Google service-account JSON |
 //! | `env:NAME` | the same text in an environment variable |
 //! | `pkcs11:…` | a key in a PKCS#11 token (RFC 7512); see [`cloudauth_pkcs11`] |
-//! | `tpm:…` | opening it says that this build has no support yet |
+//! | `tpm:…` | a key in a TPM 2.0, with the feature `tpm`: see [`TpmUri`] |
 //!
 //! `?passphrase-source=env:NAME`, `file:PATH` or `fd:N` names the passphrase of an encrypted key; without
 //! it the variable [`PASSPHRASE_VARIABLE`] is read. The PIN of a token is named by `pin-source` in the same
-//! way, else by [`PIN_VARIABLE`].
+//! way, else by [`PIN_VARIABLE`]; the authorization value of a TPM key by `auth-source`, else by
+//! [`AUTH_VARIABLE`].
+//!
+//! # Features
+//! `tpm` (off): keys in a TPM. It links the system's tss2 libraries (Debian: `libtss2-dev`).
 //!
 //! ```no_run
 //! use cloudauth_keys::{Key, KeyUri};
@@ -44,6 +48,8 @@ mod software;
 #[cfg(test)]
 mod testing;
 mod token;
+#[cfg(feature = "tpm")]
+mod tpm;
 mod uri;
 mod verifier;
 
@@ -56,6 +62,7 @@ pub use secret::SecretRef;
 pub use software::KeyAlgorithm;
 pub use token::PIN_COMMAND_VARIABLE;
 pub use uri::{
-    KeyUri, PASSPHRASE_VARIABLE, PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri, UriScheme,
+    AUTH_VARIABLE, KeyUri, OWNER_AUTH_VARIABLE, PARENT_AUTH_VARIABLE, PASSPHRASE_VARIABLE,
+    PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri, TpmUri, UriScheme,
 };
 pub use verifier::{KeySet, PublicVerifier};

@@ -13,7 +13,7 @@ use crate::{KeyError, KeyUri, Prompt, Result, Warning, files, token};
 /// An AWS secret access key: HMAC-SHA256 under `"AWS4"` and the secret, the first step of the key chain
 /// of Signature Version 4. The prefix is added here.
 ///
-/// Or a secret key in a token that holds the prefix and the secret already.
+/// Or a secret key in a token or a TPM that holds the prefix and the secret already.
 pub struct MacKey {
     keyed: Keyed,
     name: String,
@@ -23,12 +23,14 @@ pub struct MacKey {
 enum Keyed {
     Software(Box<HmacSha256>),
     Token(Box<TokenMac>),
+    #[cfg(feature = "tpm")]
+    Tpm(Box<cloudauth_tpm::TpmMac>),
 }
 
 impl MacKey {
     /// Opens the file or variable that holds the bare secret, and nothing else but one line end; or the
-    /// secret key (`type=secret-key`) of a `pkcs11:` URI, which holds `"AWS4"` and the secret: a token
-    /// cannot put the prefix before it.
+    /// secret key of a `pkcs11:` (`type=secret-key`) or `tpm:` URI, which holds `"AWS4"` and the secret: a
+    /// device cannot put the prefix before it.
     ///
     /// # Errors
     /// [`KeyError`] when it cannot be read, when others can change the file, or when its text is not a
@@ -43,9 +45,18 @@ impl MacKey {
     /// As [`open`](Self::open).
     pub fn open_with(uri: &KeyUri, prompt: &Prompt) -> Result<Self> {
         let place = uri.place();
-        if let Target::Pkcs11(attributes) = uri.target() {
-            let (token, warnings) = token::open_mac(attributes, &place, prompt)?;
-            return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
+        match uri.target() {
+            Target::Pkcs11(attributes) => {
+                let (token, warnings) = token::open_mac(attributes, &place, prompt)?;
+                return Ok(Self { keyed: Keyed::Token(Box::new(token)), name: place, warnings });
+            }
+            #[cfg(feature = "tpm")]
+            Target::Tpm(attributes) => {
+                let mut warnings = Vec::new();
+                let mac = crate::tpm::open_mac(attributes, &place, &mut warnings)?;
+                return Ok(Self { keyed: Keyed::Tpm(Box::new(mac)), name: place, warnings });
+            }
+            _ => {}
         }
         let (prefixed, warnings) = prefixed(uri)?;
         let keyed = Keyed::Software(Box::new(HmacSha256::new(&prefixed)));
@@ -68,6 +79,8 @@ impl Mac for MacKey {
                 Ok(mac.finish())
             }
             Keyed::Token(token) => token.hmac_sha256(message),
+            #[cfg(feature = "tpm")]
+            Keyed::Tpm(key) => key.hmac_sha256(message),
         }
     }
 }
@@ -89,7 +102,9 @@ pub(crate) fn prefixed(uri: &KeyUri) -> Result<(Zeroizing<Vec<u8>>, Vec<Warning>
                 "an AWS secret access key is not encrypted: leave passphrase-source out",
             ));
         }
-        Target::Pkcs11(_) | Target::Tpm => return Err(uri.no_backend()),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => return Err(uri.no_backend()),
+        _ => return Err(uri.not_read()),
     };
     Ok((prefix(secret, uri.place())?, warnings))
 }
@@ -181,7 +196,11 @@ mod tests {
         }
         let open = |uri: &str| MacKey::open(&KeyUri::parse(uri).unwrap()).unwrap_err();
         assert!(open("env:X?passphrase-source=fd:3").to_string().contains("passphrase-source"));
-        assert!(matches!(open("tpm:handle=0x81000001"), KeyError::NoBackend { .. }));
+        #[cfg(not(feature = "tpm"))]
+        {
+            let error = open("tpm:handle=0x81000001");
+            assert!(error.to_string().contains("--features tpm"), "{error}");
+        }
         assert!(matches!(open("env:CLOUDAUTH_TEST_NO_SUCH"), KeyError::NotSet { .. }));
     }
 

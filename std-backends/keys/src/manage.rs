@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 use crate::key::Software;
 use crate::software::SoftwareKey;
 use crate::token::{failed, pin, query, take};
+#[cfg(feature = "tpm")]
+use crate::tpm;
 use crate::uri::Target;
 use crate::{
     GoogleAccount, Key, KeyError, KeyUri, PASSPHRASE_VARIABLE, Pkcs11Type, Pkcs11Uri, Prompt,
@@ -48,6 +50,8 @@ pub struct Description {
     pub uri: String,
     /// Type and size, such as `RSA-2048`, `EC P-256` or `generic secret, 44 octets`.
     pub kind: String,
+    /// Whether it is a secret for HMAC, not a key that signs.
+    pub secret: bool,
     /// What holds it: the token's label.
     pub token: Option<String>,
     /// Its label there.
@@ -70,14 +74,6 @@ pub struct Description {
     pub notes: Vec<String>,
 }
 
-impl Description {
-    /// Whether it is a secret for HMAC, not a key that signs.
-    #[must_use]
-    pub fn is_secret(&self) -> bool {
-        self.uri.contains("type=secret-key")
-    }
-}
-
 /// The keys of the device that `uri` names, those that fit all its attributes.
 ///
 /// # Errors
@@ -85,7 +81,10 @@ impl Description {
 pub fn list(uri: &KeyUri, prompt: &Prompt) -> Result<Vec<Description>> {
     match uri.target() {
         Target::Pkcs11(attributes) => listed(uri, attributes, prompt),
-        Target::Tpm => Err(uri.no_backend()),
+        #[cfg(feature = "tpm")]
+        Target::Tpm(attributes) => tpm::list(uri, attributes),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => Err(uri.no_backend()),
         Target::File { .. } | Target::Env { .. } => Err(KeyError::NotDone {
             what: format!("list the keys of {}", uri.place()),
             help: "only devices have a list of keys; show the key itself".to_owned(),
@@ -113,7 +112,10 @@ pub fn describe(uri: &KeyUri, prompt: &Prompt) -> Result<Description> {
                 }
             }
         }
-        Target::Tpm => Err(uri.no_backend()),
+        #[cfg(feature = "tpm")]
+        Target::Tpm(attributes) => tpm::describe(uri, attributes),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => Err(uri.no_backend()),
         Target::File { .. } | Target::Env { .. } => {
             let key = Key::open_with(uri, prompt)?;
             let mut notes: Vec<_> = key.warnings().iter().map(ToString::to_string).collect();
@@ -156,7 +158,10 @@ pub fn create(uri: &KeyUri, kind: KeyKind, prompt: &Prompt) -> Result<Descriptio
                 .map(|info| description(attributes, info, take(&warnings)))
                 .map_err(|error| failed(&place, error))
         }
-        Target::Tpm => Err(uri.no_backend()),
+        #[cfg(feature = "tpm")]
+        Target::Tpm(attributes) => tpm::create(uri, attributes, kind),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => Err(uri.no_backend()),
         Target::File { path, passphrase } => {
             write_new(path, kind, passphrase.as_ref())?;
             describe(uri, prompt)
@@ -186,7 +191,10 @@ pub fn import(uri: &KeyUri, material: &Material, prompt: &Prompt) -> Result<Desc
                     .map_err(|error| failed(&place, error))
             })?
         }
-        Target::Tpm => Err(uri.no_backend()),
+        #[cfg(feature = "tpm")]
+        Target::Tpm(attributes) => tpm::import(uri, attributes, material),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => Err(uri.no_backend()),
         Target::File { .. } | Target::Env { .. } => Err(KeyError::NotDone {
             what: format!("import into {}", uri.place()),
             help: "keys are imported into devices, from where nobody copies them".to_owned(),
@@ -208,7 +216,10 @@ pub fn delete(uri: &KeyUri, prompt: &Prompt) -> Result<Description> {
                 .map(|info| description(attributes, info, take(&warnings)))
                 .map_err(|error| failed(&place, error))
         }
-        Target::Tpm => Err(uri.no_backend()),
+        #[cfg(feature = "tpm")]
+        Target::Tpm(attributes) => tpm::delete(uri, attributes),
+        #[cfg(not(feature = "tpm"))]
+        Target::Tpm(_) => Err(uri.no_backend()),
         Target::File { .. } | Target::Env { .. } => Err(KeyError::NotDone {
             what: format!("delete {}", uri.place()),
             help:
@@ -279,6 +290,7 @@ fn description(given: &Pkcs11Uri, info: KeyInfo, warnings: Vec<Warning>) -> Desc
     Description {
         uri: uri.to_string(),
         kind: info.kind,
+        secret: info.class == KeyClass::Secret,
         token: some(info.token),
         label,
         id,

@@ -9,14 +9,25 @@ use zeroize::Zeroizing;
 use crate::{KeyError, Result, SecretRef, files};
 
 mod pkcs11;
+mod tpm;
 
 pub use pkcs11::{PinSource, Pkcs11Type, Pkcs11Uri};
+pub use tpm::TpmUri;
 
 /// The variable with the passphrase of an encrypted key whose URI has no `passphrase-source`.
 pub const PASSPHRASE_VARIABLE: &str = "CLOUDAUTH_KEY_PASSPHRASE";
 
 /// The variable with the PIN of a token whose URI has neither `pin-source` nor `pin-value`.
 pub const PIN_VARIABLE: &str = "CLOUDAUTH_KEY_PIN";
+
+/// The variable with the authorization value of a TPM key whose URI has no `auth-source`.
+pub const AUTH_VARIABLE: &str = "CLOUDAUTH_KEY_AUTH";
+
+/// The variable with the authorization value of a TPM key's parent, without `parent-auth-source`.
+pub const PARENT_AUTH_VARIABLE: &str = "CLOUDAUTH_PARENT_AUTH";
+
+/// The variable with the authorization value of a TPM's owner hierarchy, without `owner-auth-source`.
+pub const OWNER_AUTH_VARIABLE: &str = "CLOUDAUTH_OWNER_AUTH";
 
 const SCHEMES: &str = "file:PATH, env:NAME, pkcs11:… and tpm:…";
 const MAX_LEN: usize = 4096;
@@ -55,12 +66,11 @@ pub(crate) enum Target {
     File { path: PathBuf, passphrase: Option<SecretRef> },
     Env { name: String, passphrase: Option<SecretRef> },
     Pkcs11(Box<Pkcs11Uri>),
-    Tpm,
+    Tpm(Box<TpmUri>),
 }
 
 impl KeyUri {
-    /// Reads a key URI. The path and the attributes of `tpm:` are left to its backend: see
-    /// [`path`](Self::path) and [`query`](Self::query).
+    /// Reads a key URI.
     ///
     /// # Errors
     /// [`KeyError::Uri`] says what is expected, without repeating what could be a secret.
@@ -88,7 +98,7 @@ impl KeyUri {
             "file" => Target::File { path: decode_path(path)?, passphrase: passphrase(query)? },
             "env" => Target::Env { name: variable_name(path)?, passphrase: passphrase(query)? },
             "pkcs11" => Target::Pkcs11(Box::new(Pkcs11Uri::parse(path, query)?)),
-            "tpm" => Target::Tpm,
+            "tpm" => Target::Tpm(Box::new(TpmUri::parse(path, query)?)),
             _ => return Err(KeyError::uri(format!("unknown scheme; expected {SCHEMES}"))),
         };
         Ok(Self { text: Zeroizing::new(text.to_owned()), target })
@@ -109,7 +119,7 @@ impl KeyUri {
             Target::File { .. } => UriScheme::File,
             Target::Env { .. } => UriScheme::Env,
             Target::Pkcs11(_) => UriScheme::Pkcs11,
-            Target::Tpm => UriScheme::Tpm,
+            Target::Tpm(_) => UriScheme::Tpm,
         }
     }
 
@@ -148,12 +158,14 @@ impl KeyUri {
                 (None, None) => names.push(PIN_VARIABLE.to_owned()),
                 _ => {}
             },
-            // auth-source=env:NAME and the like.
-            Target::Tpm => names.extend(
-                self.attributes()
-                    .filter_map(|(_, value)| SecretRef::parse(&decoded(value?)?).ok())
-                    .filter_map(|secret| secret.env_variable().map(str::to_owned)),
-            ),
+            Target::Tpm(uri) => {
+                for (source, variable) in uri.sources() {
+                    match source {
+                        Some(secret) => names.extend(secret.env_variable().map(str::to_owned)),
+                        None => names.push(variable.to_owned()),
+                    }
+                }
+            }
         }
         names
     }
@@ -163,6 +175,15 @@ impl KeyUri {
     pub fn pkcs11(&self) -> Option<&Pkcs11Uri> {
         match &self.target {
             Target::Pkcs11(uri) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// The attributes of a `tpm:` URI.
+    #[must_use]
+    pub fn tpm(&self) -> Option<&TpmUri> {
+        match &self.target {
+            Target::Tpm(uri) => Some(uri),
             _ => None,
         }
     }
@@ -183,7 +204,7 @@ impl KeyUri {
         match &self.target {
             Target::File { path, .. } => files::place(path),
             Target::Env { name, .. } => files::variable_place(name),
-            Target::Pkcs11(_) | Target::Tpm => self.to_string(),
+            Target::Pkcs11(_) | Target::Tpm(_) => self.to_string(),
         }
     }
 
@@ -261,7 +282,8 @@ impl fmt::Debug for KeyUri {
 /// Attributes of a device's URI that are no secrets.
 const HARMLESS: &str = "token manufacturer serial model library-manufacturer library-description \
     library-version object id type slot-id slot-manufacturer slot-description module-path \
-    module-name handle file fapi tcti parent pcrs";
+    module-name handle file fapi tcti parent pcrs srk-name ek-name fapi-profile fapi-user-dir \
+    fapi-system-dir";
 
 /// Whether an attribute of a device's URI may be printed.
 fn shown(name: &str, value: &str) -> bool {
@@ -271,8 +293,11 @@ fn shown(name: &str, value: &str) -> bool {
     }
     match name {
         // The place of a secret, unless it is the secret itself, put there by mistake.
-        "pin-source" | "auth-source" | "passphrase-source" => {
+        "pin-source" | "passphrase-source" => {
             decoded(value).is_some_and(|v| SecretRef::parse(&v).is_ok())
+        }
+        "auth-source" | "parent-auth-source" | "owner-auth-source" => {
+            SecretRef::parse(value).is_ok()
         }
         _ => HARMLESS.split(' ').any(|harmless| harmless == name),
     }

@@ -59,11 +59,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
         key.certificate = Some(leaf);
     }
     // Opened for use: what the device can do with it is another thing than what its type can.
-    let uses = if key.is_secret() {
+    let uses = if key.secret {
         context.mac_key(&key.uri).map(|_| vec![SIGV4.to_owned()])
     } else {
         let uri = if key.token.is_some() { &key.uri } else { &args.key };
-        context.key(uri).map(|key| uses(&key))
+        context.key(uri).map(|opened| {
+            key.notes.extend(opened.notes().into_iter().map(str::to_owned));
+            uses(&opened)
+        })
     };
     let mut text = String::new();
     let uses = uses.unwrap_or_else(|error| {

@@ -31,7 +31,7 @@ struct Line {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let uri = key_uri(&args.key)?;
-    let secret = manage::describe(&uri, &context.prompt)?.is_secret();
+    let secret = manage::describe(&uri, &context.prompt)?.secret;
     let lines = if secret {
         let mac = context.mac_key(&args.key)?;
         let mut tag = None;

@@ -206,7 +206,10 @@ fn refusals() {
     for (uri, expected) in [
         ("pkcs11:token=t?module-path=/no/such.so&pin-value=hunter2", "is it installed?"),
         ("pkcs11:type=public?pin-value=hunter2", "type=private"),
-        ("tpm:fapi=/HS", "no TPM support yet"),
+        #[cfg(not(feature = "tpm"))]
+        ("tpm:fapi=/HS", "--features tpm"),
+        #[cfg(feature = "tpm")]
+        ("tpm:fapi=/HS", "a FAPI path is"),
     ] {
         let error = Key::open(&KeyUri::parse(uri).unwrap()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

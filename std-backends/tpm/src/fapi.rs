@@ -1,0 +1,520 @@
+//! The key store of the Feature API (TCG TSS 2.0 FAPI), as tpm2-tss keeps it: one JSON file a key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use tss_esapi::structures::Public;
+use tss_esapi::traits::{Marshall as _, UnMarshall as _};
+
+use crate::error::{Call as _, Result, TpmError};
+use crate::keyfile::KeyFile;
+use crate::public::{self, KeyKind};
+use crate::source::{Hierarchy, KeySource, Parent, is_persistent};
+
+/// The most octets of a key's JSON.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// Where a key store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FapiStore {
+    /// The profile, such as `P_RSA2048SHA256`.
+    pub profile: String,
+    /// The directory of the user's keys.
+    pub user_dir: PathBuf,
+    /// The directory of the system's keys, the storage root key among them.
+    pub system_dir: PathBuf,
+}
+
+impl FapiStore {
+    /// The variable that names a FAPI configuration file.
+    pub const CONFIG_VARIABLE: &'static str = "TSS2_FAPICONF";
+
+    /// What the file of [`CONFIG_VARIABLE`](Self::CONFIG_VARIABLE) says. Without the variable, the defaults
+    /// of the Python package `cloud-auth-tpm`: `P_RSA2048SHA256`, and `user/keystore` and `system/keystore`
+    /// in `~/.local/share/tpm2-tss`.
+    ///
+    /// # Errors
+    /// [`TpmError::Format`] when the file cannot be read.
+    pub fn from_env() -> Result<Self> {
+        let base = "~/.local/share/tpm2-tss";
+        let mut store = Self {
+            profile: "P_RSA2048SHA256".to_owned(),
+            user_dir: home(&format!("{base}/user/keystore")),
+            system_dir: home(&format!("{base}/system/keystore")),
+        };
+        if let Some(path) = std::env::var_os(Self::CONFIG_VARIABLE).filter(|path| !path.is_empty())
+        {
+            let config = read(Path::new(&path))?;
+            let text = |name: &str| config.get(name).and_then(Value::as_str);
+            if let Some(profile) = text("profile_name") {
+                store.profile = profile.to_owned();
+            }
+            if let Some(dir) = text("user_dir") {
+                store.user_dir = home(dir);
+            }
+            if let Some(dir) = text("system_dir") {
+                store.system_dir = home(dir);
+            }
+        }
+        Ok(store)
+    }
+
+    /// The key at `path`: `/HS/SRK/name`, or with the profile in front of it, as FAPI takes it.
+    ///
+    /// # Errors
+    /// [`TpmError::Format`] or [`TpmError::Key`] when there is no such key, or none that can be used.
+    pub fn key(&self, path: &str) -> Result<KeySource> {
+        let path = self.parse(path)?;
+        let user = path.under(&self.user_dir);
+        let file = if user.exists() { user } else { path.under(&self.system_dir) };
+        if !file.exists() {
+            return Err(TpmError::Key(format!(
+                "no FAPI key {} in {:?} or {:?}; tss2_list shows the keys, fapi-user-dir and fapi-system-dir \
+                 (or {}) name other directories, fapi-profile another profile",
+                path.name,
+                self.user_dir,
+                self.system_dir,
+                Self::CONFIG_VARIABLE
+            )));
+        }
+        let object = read(&file)?;
+        let bad = |help: &str| TpmError::Format(format!("FAPI key {file:?}: {help}"));
+        let area = object.pointer("/public/publicArea").ok_or_else(|| bad("no public area"))?;
+        let public = marshal(area).ok_or_else(|| bad("a public area that is not understood"))?;
+        let parsed = Public::unmarshall(&public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
+        let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
+        if unhex(name).as_deref() != Some(public::name(&parsed)?.as_slice()) {
+            return Err(bad("its name does not belong to its public area"));
+        }
+        if let Some(handle) = handle(&object) {
+            return Ok(KeySource::Handle(handle));
+        }
+        let private = object.get("private").and_then(Value::as_str).and_then(unhex);
+        let private = private.filter(|p| !p.is_empty()).ok_or_else(|| bad("no private area"))?;
+        Ok(KeySource::File(Box::new(KeyFile {
+            parent: self.srk(&path.profile)?,
+            empty_auth: Some(object.get("with_auth").and_then(Value::as_str) != Some("YES")),
+            policy: None,
+            public,
+            private,
+            secret: None,
+        })))
+    }
+
+    /// The paths of the user's keys under the storage root key.
+    ///
+    /// # Errors
+    /// [`TpmError::Format`] when the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<String>> {
+        let dir = self.user_dir.join(&self.profile).join("HS/SRK");
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(TpmError::Format(format!("read {dir:?}: {}", error.kind())));
+            }
+        };
+        let mut found: Vec<_> = entries
+            .flatten()
+            .filter(|entry| entry.path().join("object.json").exists())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .map(|name| format!("/{}/HS/SRK/{name}", self.profile))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Removes the file of a key that is not persistent.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key); a key at a persistent handle is refused.
+    pub fn delete(&self, path: &str) -> Result<()> {
+        if let KeySource::Handle(handle) = self.key(path)? {
+            return Err(TpmError::Key(format!(
+                "the FAPI key is at the persistent handle {handle:#x}; remove it with: tss2_delete"
+            )));
+        }
+        let file = self.parse(path)?.under(&self.user_dir);
+        fs::remove_file(&file)
+            .map_err(|error| TpmError::Format(format!("remove {file:?}: {}", error.kind())))?;
+        // FAPI keeps a directory for each key.
+        if let Some(dir) = file.parent() {
+            let _ = fs::remove_dir(dir);
+        }
+        Ok(())
+    }
+
+    /// The file of a new key.
+    pub(crate) fn new_file(&self, path: &str) -> Result<PathBuf> {
+        Ok(self.parse(path)?.under(&self.user_dir))
+    }
+
+    /// The storage root key of the profile that `path` names.
+    pub(crate) fn srk_of(&self, path: &str) -> Result<Parent> {
+        self.srk(&self.parse(path)?.profile)
+    }
+
+    fn srk(&self, profile: &str) -> Result<Parent> {
+        let file = self.system_dir.join(profile).join("HS/SRK/object.json");
+        if !file.exists() {
+            return Err(TpmError::Key(format!(
+                "the FAPI store has no storage root key {file:?}; name the directory with fapi-system-dir, or \
+                 make it with: tss2_provision"
+            )));
+        }
+        let object = read(&file)?;
+        if let Some(handle) = handle(&object) {
+            return Ok(Parent::Handle(handle));
+        }
+        match object.pointer("/public/publicArea/type").and_then(algorithm) {
+            Some(0x0001) => Ok(Parent::Rsa(Hierarchy::Owner)),
+            Some(0x0023) => Ok(Parent::Ecc(Hierarchy::Owner)),
+            _ => Err(TpmError::Format(format!("FAPI key {file:?}: not a storage root key"))),
+        }
+    }
+
+    fn parse(&self, path: &str) -> Result<FapiPath> {
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let mut profile = self.profile.as_str();
+        if let Some(first) = parts.first().filter(|first| first.starts_with("P_")) {
+            profile = first;
+            parts.remove(0);
+        }
+        let plain = |part: &str| {
+            !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        };
+        match parts.as_slice() {
+            ["HS", "SRK", name] | ["SRK", name] if plain(name) && plain(profile) => {
+                Ok(FapiPath { profile: profile.to_owned(), name: (*name).to_owned() })
+            }
+            _ => Err(TpmError::Format(
+                "a FAPI path is /HS/SRK/name, or /P_RSA2048SHA256/HS/SRK/name (a key right under the storage \
+                 root key; letters, digits, _ - .)"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+struct FapiPath {
+    profile: String,
+    name: String,
+}
+
+impl FapiPath {
+    fn under(&self, dir: &Path) -> PathBuf {
+        dir.join(&self.profile).join("HS/SRK").join(&self.name).join("object.json")
+    }
+}
+
+/// The JSON of a new key, in the form that FAPI reads.
+pub(crate) fn object(public: &Public, private: &[u8], with_auth: bool) -> Result<String> {
+    let area = public.marshall().call("Tss2_MU_TPMT_PUBLIC_Marshal")?;
+    let scheme = match public::kind(public) {
+        Some(KeyKind::EcP256 | KeyKind::EcP384) => "ECDSA",
+        _ => "RSAPSS",
+    };
+    let object = json!({
+        "objectType": 1,
+        "system": "NO",
+        "with_auth": if with_auth { "YES" } else { "NO" },
+        "persistent_handle": 0,
+        "public": { "size": area.len(), "publicArea": unmarshal(&area).unwrap_or_default() },
+        "serialization": "",
+        "private": hex(private),
+        "policyInstance": "",
+        "description": "",
+        "certificate": "",
+        "signing_scheme": { "scheme": scheme, "details": { "hashAlg": "SHA256" } },
+        "name": hex(&public::name(public)?),
+        "delete_prohibited": "NO",
+    });
+    serde_json::to_string_pretty(&object)
+        .map_err(|_| TpmError::Format("the key cannot be written as JSON".to_owned()))
+}
+
+fn home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let failed = |help: &str| TpmError::Format(format!("read {path:?}: {help}"));
+    let size = fs::metadata(path).map_err(|error| failed(&error.kind().to_string()))?;
+    if size.len() > MAX_LEN {
+        return Err(failed("it is too large"));
+    }
+    let text = fs::read(path).map_err(|error| failed(&error.kind().to_string()))?;
+    serde_json::from_slice(&text).map_err(|_| failed("it is not JSON"))
+}
+
+fn handle(object: &Value) -> Option<u32> {
+    let handle = u32::try_from(object.get("persistent_handle")?.as_u64()?).ok()?;
+    is_persistent(handle).then_some(handle)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let mut out = vec![0; text.len() / 2];
+    cloudauth_core::encode::hex::decode(text.as_bytes(), &mut out).ok()?;
+    Some(out)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names and numbers of TPM_ALG_ID (TPM 2.0 Library, part 2, section 6.3).
+const ALGORITHMS: [(&str, u16); 15] = [
+    ("RSA", 0x0001),
+    ("SHA1", 0x0004),
+    ("HMAC", 0x0005),
+    ("AES", 0x0006),
+    ("KEYEDHASH", 0x0008),
+    ("SHA256", 0x000b),
+    ("SHA384", 0x000c),
+    ("SHA512", 0x000d),
+    ("NULL", 0x0010),
+    ("RSASSA", 0x0014),
+    ("RSAPSS", 0x0016),
+    ("ECDSA", 0x0018),
+    ("ECC", 0x0023),
+    ("CFB", 0x0043),
+    ("CBC", 0x0042),
+];
+
+const CURVES: [(&str, u16); 2] = [("NIST_P256", 0x0003), ("NIST_P384", 0x0004)];
+
+/// The attributes and their bits (part 2, section 8.3).
+const ATTRIBUTES: [(&str, u32); 11] = [
+    ("fixedTPM", 1),
+    ("stClear", 2),
+    ("fixedParent", 4),
+    ("sensitiveDataOrigin", 5),
+    ("userWithAuth", 6),
+    ("adminWithPolicy", 7),
+    ("noDA", 10),
+    ("encryptedDuplication", 11),
+    ("restricted", 16),
+    ("decrypt", 17),
+    ("sign", 18),
+];
+
+fn named(value: &Value, prefix: &str, names: &[(&str, u16)]) -> Option<u16> {
+    if let Some(number) = value.as_u64() {
+        return u16::try_from(number).ok();
+    }
+    let text = value.as_str()?;
+    let text = text.strip_prefix(prefix).unwrap_or(text);
+    names.iter().find(|(name, _)| *name == text).map(|(_, number)| *number)
+}
+
+fn algorithm(value: &Value) -> Option<u16> {
+    named(value, "TPM2_ALG_", &ALGORITHMS)
+}
+
+/// TPMT_PUBLIC out of FAPI's JSON; none for what no signing key has.
+fn marshal(area: &Value) -> Option<Vec<u8>> {
+    const NULL: u16 = 0x0010;
+    let kind = algorithm(area.get("type")?)?;
+    let attributes = area.get("objectAttributes")?;
+    let bits = ATTRIBUTES.iter().try_fold(0u32, |bits, (name, bit)| {
+        let set = match attributes.get(name)? {
+            Value::Bool(set) => u64::from(*set),
+            value => value.as_u64()?,
+        };
+        (set <= 1).then_some(if set == 1 { bits | 1 << bit } else { bits })
+    })?;
+    let mut out = kind.to_be_bytes().to_vec();
+    out.extend(algorithm(area.get("nameAlg")?)?.to_be_bytes());
+    out.extend(bits.to_be_bytes());
+    let two_b = |value: &Value| -> Option<Vec<u8>> {
+        let bytes = unhex(value.as_str()?)?;
+        Some([&u16::try_from(bytes.len()).ok()?.to_be_bytes()[..], &bytes].concat())
+    };
+    out.extend(two_b(area.get("authPolicy")?)?);
+    let parameters = area.get("parameters")?;
+    let scheme = |value: &Value| -> Option<Vec<u8>> {
+        let number = algorithm(value.get("scheme")?)?;
+        let mut out = number.to_be_bytes().to_vec();
+        if number != NULL {
+            out.extend(algorithm(value.pointer("/details/hashAlg")?)?.to_be_bytes());
+        }
+        Some(out)
+    };
+    let symmetric = |value: &Value| -> Option<Vec<u8>> {
+        let number = algorithm(value.get("algorithm")?)?;
+        let mut out = number.to_be_bytes().to_vec();
+        if number != NULL {
+            out.extend(u16::try_from(value.get("keyBits")?.as_u64()?).ok()?.to_be_bytes());
+            out.extend(algorithm(value.get("mode")?)?.to_be_bytes());
+        }
+        Some(out)
+    };
+    let unique = area.get("unique")?;
+    match kind {
+        0x0001 => {
+            out.extend(symmetric(parameters.get("symmetric")?)?);
+            out.extend(scheme(parameters.get("scheme")?)?);
+            out.extend(u16::try_from(parameters.get("keyBits")?.as_u64()?).ok()?.to_be_bytes());
+            out.extend(u32::try_from(parameters.get("exponent")?.as_u64()?).ok()?.to_be_bytes());
+            out.extend(two_b(unique)?);
+        }
+        0x0023 => {
+            out.extend(symmetric(parameters.get("symmetric")?)?);
+            out.extend(scheme(parameters.get("scheme")?)?);
+            out.extend(named(parameters.get("curveID")?, "TPM2_ECC_", &CURVES)?.to_be_bytes());
+            out.extend(scheme(parameters.get("kdf")?)?);
+            out.extend(two_b(unique.get("x")?)?);
+            out.extend(two_b(unique.get("y")?)?);
+        }
+        0x0008 => {
+            out.extend(scheme(parameters.get("scheme")?)?);
+            out.extend(two_b(unique)?);
+        }
+        _ => return None,
+    }
+    Some(out)
+}
+
+/// FAPI's JSON out of TPMT_PUBLIC.
+fn unmarshal(area: &[u8]) -> Option<Value> {
+    let mut reader = Bytes(area);
+    let name = |number: u16| {
+        ALGORITHMS.iter().find(|(_, known)| *known == number).map(|(name, _)| json!(name))
+    };
+    let kind = reader.two()?;
+    let mut out = Map::new();
+    let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+    put("type", name(kind)?);
+    put("nameAlg", name(reader.two()?)?);
+    let bits = u32::from(reader.two()?) << 16 | u32::from(reader.two()?);
+    let attributes: Map<_, _> =
+        ATTRIBUTES.iter().map(|(name, bit)| ((*name).to_owned(), json!(bits >> bit & 1))).collect();
+    put("objectAttributes", Value::Object(attributes));
+    put("authPolicy", json!(reader.hex()?));
+    let scheme = |reader: &mut Bytes<'_>| -> Option<Value> {
+        let number = reader.two()?;
+        let scheme = name(number)?;
+        Some(match number {
+            0x0010 => json!({ "scheme": scheme }),
+            _ => json!({ "scheme": scheme, "details": { "hashAlg": name(reader.two()?)? } }),
+        })
+    };
+    match kind {
+        0x0001 | 0x0023 => {
+            // A signing key has no symmetric algorithm.
+            let symmetric = json!({ "algorithm": name(reader.two().filter(|n| *n == 0x0010)?)? });
+            let scheme_ = scheme(&mut reader)?;
+            if kind == 0x0001 {
+                let bits = reader.two()?;
+                let exponent = u32::from(reader.two()?) << 16 | u32::from(reader.two()?);
+                put(
+                    "parameters",
+                    json!({ "symmetric": symmetric, "scheme": scheme_, "keyBits": bits,
+                            "exponent": exponent }),
+                );
+                put("unique", json!(reader.hex()?));
+            } else {
+                let curve = reader.two()?;
+                let curve = CURVES.iter().find(|(_, known)| *known == curve).map(|(n, _)| n)?;
+                let kdf = scheme(&mut reader)?;
+                put(
+                    "parameters",
+                    json!({ "symmetric": symmetric, "scheme": scheme_, "curveID": curve, "kdf": kdf }),
+                );
+                put("unique", json!({ "x": reader.hex()?, "y": reader.hex()? }));
+            }
+        }
+        0x0008 => {
+            put("parameters", json!({ "scheme": scheme(&mut reader)? }));
+            put("unique", json!(reader.hex()?));
+        }
+        _ => return None,
+    }
+    reader.0.is_empty().then_some(Value::Object(out))
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn two(&mut self) -> Option<u16> {
+        let (number, rest) = self.0.split_first_chunk::<2>()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*number))
+    }
+
+    fn hex(&mut self) -> Option<String> {
+        let len = usize::from(self.two()?);
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(hex(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::public::signing_template;
+
+    fn store() -> FapiStore {
+        FapiStore {
+            profile: "P_RSA2048SHA256".to_owned(),
+            user_dir: "/nowhere/user".into(),
+            system_dir: "/nowhere/system".into(),
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let file = |path: &str| store().new_file(path).map(|file| file.display().to_string());
+        let expected = "/nowhere/user/P_RSA2048SHA256/HS/SRK/k-1/object.json";
+        for path in ["/HS/SRK/k-1", "HS/SRK/k-1", "SRK/k-1", "/P_RSA2048SHA256/HS/SRK/k-1"] {
+            assert_eq!(file(path).as_deref(), Ok(expected));
+        }
+        assert!(file("/P_ECCP256SHA256/HS/SRK/k").unwrap().contains("P_ECCP256SHA256"));
+        for bad in [
+            "",
+            "/",
+            "/HS/SRK",
+            "/HS/SRK/..",
+            "/HS/SRK/../x",
+            "/HS/SRK/a/b",
+            "/HE/EK/x",
+            "/HS/SRK/a b",
+        ] {
+            let error = file(bad).unwrap_err().to_string();
+            assert!(error.contains("/HS/SRK/name"), "{bad}: {error}");
+        }
+        let error = store().key("/HS/SRK/k").unwrap_err().to_string();
+        assert!(error.contains("no FAPI key k") && error.contains("fapi-user-dir"), "{error}");
+    }
+
+    #[test]
+    fn areas() {
+        for kind in [
+            KeyKind::Rsa2048,
+            KeyKind::Rsa4096,
+            KeyKind::EcP256,
+            KeyKind::EcP384,
+            KeyKind::HmacSha256,
+        ] {
+            for policy in [&[][..], &[7; 32]] {
+                let public = signing_template(kind, policy, true, None).unwrap();
+                let area = public.marshall().unwrap();
+                let value = unmarshal(&area).unwrap();
+                assert_eq!(marshal(&value).unwrap(), area, "{value}");
+                for len in 0..area.len() {
+                    assert_eq!(unmarshal(&area[..len]), None);
+                }
+            }
+        }
+        assert_eq!(marshal(&json!({})), None);
+        assert_eq!(algorithm(&json!("TPM2_ALG_RSASSA")), Some(0x14));
+        assert_eq!(algorithm(&json!(20)), Some(0x14));
+        assert_eq!(algorithm(&json!("ROT13")), None);
+    }
+}

@@ -1,0 +1,488 @@
+//! Keys that sign and tag in a TPM.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+use cloudauth_core::signer::ecdsa_raw_from_parts;
+use cloudauth_core::verifier::PublicKey;
+use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
+use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
+use tss_esapi::handles::{KeyHandle, ObjectHandle};
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{
+    Auth, Digest, EncryptedSecret, HashcheckTicket, MaxBuffer, Private, Public, Signature,
+    SignatureScheme, SymmetricDefinitionObject,
+};
+use tss_esapi::traits::UnMarshall as _;
+use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
+
+use crate::authorize::{Authorization, authorization, pcr_changed};
+use crate::device::{Device, Live, Loaded};
+use crate::error::{Call as _, Rc, Result, TpmError};
+use crate::keyfile::KeyFile;
+use crate::policy::{PcrSelection, Step};
+use crate::public::{self, Template};
+use crate::source::{Access, KeySource, Parent};
+
+/// Which key of which TPM.
+pub struct KeyQuery {
+    /// The TPM, and the authorization values.
+    pub access: Access,
+    /// The key.
+    pub source: KeySource,
+    /// The PCRs of the key's policy, when its file does not name them.
+    pub pcrs: Option<PcrSelection>,
+}
+
+impl fmt::Debug for KeyQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyQuery({:?}, {:?})", self.source, self.access)
+    }
+}
+
+/// What both kinds of key share.
+pub(crate) struct Handle {
+    device: Arc<Device>,
+    id: u64,
+    query: KeyQuery,
+    auth: Auth,
+    refused: AtomicBool,
+    pub(crate) public: Public,
+    name: Vec<u8>,
+    authorization: Authorization,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Handle {
+    pub(crate) fn open(query: KeyQuery) -> Result<Self> {
+        let device = Device::at(query.access.tcti.clone());
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        // Whatever a file says of an empty value: tpm2_encodeobject says the contrary of what is.
+        let auth = query.access.key_auth()?;
+        let opened = device.run(|live| {
+            let loaded = live.loaded(id, |live| load(live, &query, &auth))?;
+            let (public, ..) = live
+                .context
+                .execute_without_session(|c| c.read_public(KeyHandle::from(loaded.handle)))
+                .call("Esys_ReadPublic")?;
+            let name = public::name(&public)?;
+            let authorization = authorization(live, &query, &public)?;
+            Ok((public, name, authorization))
+        });
+        let (public, name, authorization) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                device.unload(id);
+                return Err(error);
+            }
+        };
+        let refused = AtomicBool::new(false);
+        Ok(Self { device, id, query, auth, refused, public, name, authorization })
+    }
+
+    /// Does `work` with the key in the TPM and a session that authorizes its use.
+    fn with_key<T>(
+        &self,
+        work: impl Fn(&mut Live, ObjectHandle, AuthSession) -> Result<T>,
+    ) -> Result<T> {
+        if self.refused.load(Ordering::Relaxed) {
+            return Err(TpmError::Auth(
+                "the TPM refused the authorization value of this key before; it is not tried again, \
+                 because repeated tries lock the TPM: correct it and open the key again"
+                    .to_owned(),
+            ));
+        }
+        let result = self.device.run(|live| {
+            let loaded = self.loaded(live)?;
+            let session = match &self.authorization {
+                Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
+                Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
+            };
+            work(live, loaded.handle, session)
+        });
+        match &result {
+            Err(error) if error.is(Rc::AuthFail) || error.is(Rc::BadAuth) => {
+                self.refused.store(true, Ordering::Relaxed);
+            }
+            Err(error) if error.is(Rc::PolicyFail) || error.is(Rc::PcrChanged) => {
+                return Err(self.policy_failed());
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// The key in its place. After a loss it must be the same one.
+    fn loaded(&self, live: &mut Live) -> Result<Loaded> {
+        live.loaded(self.id, |live| {
+            let (handle, persistent) = load(live, &self.query, &self.auth)?;
+            let name = live.context.tr_get_name(handle).call("Esys_TR_GetName")?;
+            if name.value() != self.name {
+                let mut handle = handle;
+                let _ = match persistent {
+                    true => live.context.tr_close(&mut handle),
+                    false => live.context.flush_context(handle),
+                };
+                return Err(TpmError::Key(
+                    "the TPM has another key in this place now; open the key again".to_owned(),
+                ));
+            }
+            Ok((handle, persistent))
+        })
+    }
+
+    fn satisfy(
+        &self,
+        live: &mut Live,
+        hash: HashingAlgorithm,
+        steps: &[Step],
+    ) -> Result<AuthSession> {
+        let session = live.policy_session(hash, self.query.access.pin.as_ref())?;
+        for step in steps {
+            match step {
+                Step::Pcr { selection, digest } => {
+                    let digest = Digest::try_from(digest.as_slice()).call("TPM2B_DIGEST")?;
+                    let list = selection.list()?;
+                    let done = live
+                        .context
+                        .execute_without_session(|c| c.policy_pcr(session, digest, list))
+                        .call("Esys_PolicyPCR");
+                    // The digest of the values differs from the one that the key was made for.
+                    if done.as_ref().is_err_and(|e| e.is(Rc::Value) || e.is(Rc::PcrChanged)) {
+                        return Err(self.policy_failed());
+                    }
+                    done?;
+                }
+                Step::AuthValue => live
+                    .context
+                    .execute_without_session(|c| c.policy_auth_value(session))
+                    .call("Esys_PolicyAuthValue")?,
+            }
+        }
+        Ok(session.into())
+    }
+
+    fn policy_failed(&self) -> TpmError {
+        let steps = match &self.authorization {
+            Authorization::Policy(_, steps) => steps.as_slice(),
+            Authorization::Value => &[],
+        };
+        let pcrs = steps.iter().find_map(|step| match step {
+            Step::Pcr { selection, .. } => Some(selection),
+            Step::AuthValue => None,
+        });
+        pcr_changed(pcrs)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.device.unload(self.id);
+    }
+}
+
+/// Brings the key into the TPM: its handle, and whether it is persistent.
+fn load(live: &mut Live, query: &KeyQuery, auth: &Auth) -> Result<(ObjectHandle, bool)> {
+    let (handle, persistent) = match &query.source {
+        KeySource::Handle(number) => (live.persistent(*number)?, true),
+        KeySource::File(file) => (load_file(live, query, file)?, false),
+    };
+    // Of no consequence for the TPM: the value stays on this side.
+    live.context.tr_set_auth(handle, auth.clone()).call("Esys_TR_SetAuth")?;
+    Ok((handle, persistent))
+}
+
+fn load_file(live: &mut Live, query: &KeyQuery, file: &KeyFile) -> Result<ObjectHandle> {
+    let parent = query.access.parent.unwrap_or(file.parent);
+    match load_under(live, query, file, parent, Template::Tcg) {
+        // A file says which hierarchy its primary is of, but not from which template it was made.
+        Err(error) if error.is(Rc::Integrity) && !matches!(parent, Parent::Handle(_)) => {
+            load_under(live, query, file, parent, Template::Tools)
+                .map_err(|other| if other.is(Rc::Integrity) { error } else { other })
+        }
+        result => result,
+    }
+}
+
+fn load_under(
+    live: &mut Live,
+    query: &KeyQuery,
+    file: &KeyFile,
+    parent: Parent,
+    template: Template,
+) -> Result<ObjectHandle> {
+    let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
+    let private = Private::try_from(file.private.as_slice()).call("TPM2B_PRIVATE")?;
+    let is_primary = !matches!(parent, Parent::Handle(_));
+    let parent =
+        live.parent(parent, template, || query.access.parent_auth(), || query.access.owner_auth())?;
+    let session = live.hmac_session(query.access.pin.as_ref())?;
+    let private = match &file.secret {
+        None => Ok(private),
+        Some(secret) => {
+            let secret =
+                EncryptedSecret::try_from(secret.as_slice()).call("TPM2B_ENCRYPTED_SECRET")?;
+            live.context
+                .execute_with_session(Some(session), |context| {
+                    let null = SymmetricDefinitionObject::Null;
+                    context.import(parent.into(), None, public.clone(), private, secret, null)
+                })
+                .call("Esys_Import")
+        }
+    };
+    let loaded = private.and_then(|private| {
+        live.context
+            .execute_with_session(Some(session), |context| context.load(parent, private, public))
+            .map(ObjectHandle::from)
+            .call("Esys_Load")
+    });
+    if is_primary && loaded.as_ref().is_err_and(|error| error.is(Rc::Integrity)) {
+        live.forget_parent(parent);
+    }
+    loaded
+}
+
+/// A private key in a TPM: RSA, or EC on P-256 or P-384. It is `Send` and `Sync`; a TPM does one thing at a
+/// time, so threads take turns.
+pub struct TpmKey {
+    handle: Handle,
+    spki: Vec<u8>,
+    /// The scheme, what it is called at the TPM, and the length of the signature.
+    schemes: Vec<(Scheme, SignatureScheme, usize)>,
+    /// Whether PSS signatures have the salt that verifiers of PS256 want. Found out once.
+    pss: OnceLock<bool>,
+}
+
+impl TpmKey {
+    /// Connects to the TPM and brings the key into it.
+    ///
+    /// # Errors
+    /// [`TpmError`] names the call, its return code and what to do.
+    pub fn open(query: KeyQuery) -> Result<Self> {
+        let handle = Handle::open(query)?;
+        let spki = public::spki(&handle.public)?;
+        let key = PublicKey::from_spki(&spki).map_err(|e| TpmError::Key(e.to_string()))?;
+        let schemes = public::schemes(&handle.public)?
+            .into_iter()
+            .map(|(scheme, name)| (scheme, name, key.max_signature_len(scheme)))
+            .collect();
+        Ok(Self { handle, spki, schemes, pss: OnceLock::new() })
+    }
+
+    /// What a user should know about the key.
+    #[must_use]
+    pub fn notes(&self) -> Vec<&'static str> {
+        let mut notes = Vec::new();
+        let pss = self.schemes.iter().any(|(scheme, ..)| *scheme == Scheme::RsaPssSha256);
+        if pss && !self.supports(Scheme::RsaPssSha256) {
+            notes.push(LONG_SALT);
+        }
+        notes
+    }
+
+    fn find(&self, scheme: Scheme) -> Option<(SignatureScheme, usize)> {
+        let known = self.schemes.iter().find(|(s, ..)| *s == scheme);
+        known.map(|(_, name, len)| (*name, *len))
+    }
+
+    /// Whether a signature of the TPM, over a message of our own, has a salt of 32 octets. A TPM that
+    /// cannot be asked gets the benefit of the doubt: the signature itself will say what is wrong.
+    fn short_salt(&self) -> bool {
+        if let Some(known) = self.pss.get() {
+            return *known;
+        }
+        const PROBE: &[u8] = b"cloudauth: which salt does this TPM use?";
+        let Some((name, len)) = self.find(Scheme::RsaPssSha256) else { return false };
+        let mut signature = vec![0; len];
+        let to_sign = ToSign::new(PROBE, &[0; 32]);
+        match self.sign_with(Scheme::RsaPssSha256, name, &to_sign, &mut signature) {
+            Ok(()) => *self.pss.get_or_init(|| has_short_salt(&self.spki, PROBE, &signature)),
+            Err(_) => true,
+        }
+    }
+
+    fn sign_with(
+        &self,
+        scheme: Scheme,
+        name: SignatureScheme,
+        to_sign: &ToSign<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        const WRONG: &str = "Esys_Sign: the TPM's signature is not as long as the public key says";
+        let digest = to_sign.digest(scheme);
+        let signature = self.handle.with_key(|live, handle, session| {
+            let digest = Digest::try_from(digest.as_ref()).call("TPM2B_DIGEST")?;
+            let ticket = no_ticket()?;
+            live.context
+                .execute_with_session(Some(session), |context| {
+                    context.sign(KeyHandle::from(handle), digest, name, ticket)
+                })
+                .call("Esys_Sign")
+        })?;
+        match (&signature, scheme.coordinate_len()) {
+            (Signature::RsaSsa(rsa) | Signature::RsaPss(rsa), None) => {
+                // Of full length always; a leading zero may be left out.
+                let value = rsa.signature().value();
+                let missing = out.len().checked_sub(value.len());
+                let missing = missing.ok_or_else(|| TpmError::Key(WRONG.to_owned()))?;
+                let (zeros, rest) = out.split_at_mut(missing);
+                zeros.fill(0);
+                rest.copy_from_slice(value);
+            }
+            (Signature::EcDsa(ec), Some(size)) => {
+                let (r, s) = (ec.signature_r().value(), ec.signature_s().value());
+                ecdsa_raw_from_parts(r, s, size, out)
+                    .map_err(|_| TpmError::Key(WRONG.to_owned()))?;
+            }
+            _ => {
+                return Err(TpmError::Key(
+                    "Esys_Sign: the TPM's signature is of another scheme".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+const LONG_SALT: &str = "this TPM makes PSS salts of the maximum length, which verifiers of PS256 refuse: the \
+    key signs RS256 only";
+
+/// Whether a PSS signature over `message` has a salt of 32 octets: a verifier that takes no other one says so.
+fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).verify(message, signature).is_ok()
+}
+
+/// The ticket of a digest that was not made by the TPM.
+fn no_ticket() -> Result<HashcheckTicket> {
+    let ticket = TPMT_TK_HASHCHECK {
+        tag: TPM2_ST_HASHCHECK,
+        hierarchy: TPM2_RH_NULL,
+        digest: Default::default(),
+    };
+    HashcheckTicket::try_from(ticket).call("TPMT_TK_HASHCHECK")
+}
+
+impl Signer for TpmKey {
+    fn public_key(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn supports(&self, scheme: Scheme) -> bool {
+        self.find(scheme).is_some() && (scheme != Scheme::RsaPssSha256 || self.short_salt())
+    }
+
+    fn max_signature_len(&self, scheme: Scheme) -> usize {
+        self.find(scheme).map_or(0, |(_, len)| len)
+    }
+
+    fn sign(
+        &self,
+        scheme: Scheme,
+        to_sign: &ToSign<'_>,
+        out: &mut [u8],
+    ) -> core::result::Result<usize, SignError> {
+        const LONG: SignError = SignError::new("Esys_Sign", LONG_SALT);
+        let (name, len) = self.find(scheme).ok_or(SignError::UNSUPPORTED)?;
+        let out = out.get_mut(..len).ok_or(SignError::TOO_SMALL)?;
+        if scheme == Scheme::RsaPssSha256 && self.pss.get() == Some(&false) {
+            return Err(LONG);
+        }
+        self.sign_with(scheme, name, to_sign, out)?;
+        let short = |out: &[u8]| has_short_salt(&self.spki, to_sign.message(), out);
+        if scheme == Scheme::RsaPssSha256 && !self.pss.get_or_init(|| short(out)) {
+            return Err(LONG);
+        }
+        Ok(len)
+    }
+}
+
+impl fmt::Debug for TpmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schemes: Vec<_> = self.schemes.iter().map(|(s, ..)| s).collect();
+        write!(f, "TpmKey({:?}, {schemes:?})", self.handle.query)
+    }
+}
+
+/// A secret key in a TPM that makes HMAC-SHA256 tags: for AWS it holds `AWS4` and the secret access key.
+/// It is `Send` and `Sync`.
+pub struct TpmMac(Handle);
+
+impl TpmMac {
+    /// Connects to the TPM and brings the key into it.
+    ///
+    /// # Errors
+    /// [`TpmError`] names the call, its return code and what to do.
+    pub fn open(query: KeyQuery) -> Result<Self> {
+        let handle = Handle::open(query)?;
+        public::check_mac(&handle.public)?;
+        Ok(Self(handle))
+    }
+}
+
+impl Mac for TpmMac {
+    /// At most 1024 octets: what a TPM takes in one piece.
+    fn hmac_sha256(&self, message: &[u8]) -> core::result::Result<[u8; 32], SignError> {
+        const LONG: SignError = SignError::new(
+            "Esys_HMAC",
+            "the message is longer than 1024 octets, which a TPM takes in one piece",
+        );
+        const LENGTH: SignError = SignError::new(
+            "Esys_HMAC",
+            "the tag has not 32 octets; the key is made for another hash",
+        );
+        if message.len() > MaxBuffer::MAX_SIZE {
+            return Err(LONG);
+        }
+        let tag = self.0.with_key(|live, handle, session| {
+            let buffer = MaxBuffer::try_from(message).call("TPM2B_MAX_BUFFER")?;
+            live.context
+                .execute_with_session(Some(session), |context| {
+                    context.hmac(handle, buffer, HashingAlgorithm::Sha256)
+                })
+                .call("Esys_HMAC")
+        })?;
+        tag.value().try_into().map_err(|_| LENGTH)
+    }
+}
+
+impl fmt::Debug for TpmMac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TpmMac({:?})", self.0.query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use rsa::RsaPrivateKey;
+    use rsa::pkcs8::DecodePrivateKey as _;
+    use rsa::pss::SigningKey;
+    use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _};
+    use rsa::traits::PublicKeyParts as _;
+
+    /// A device that makes salts of the maximum length, beside one that makes them as verifiers want.
+    #[test]
+    fn salts() {
+        let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+        let key = RsaPrivateKey::from_pkcs8_der(pkcs8.as_ref()).unwrap();
+        let mut spki = [0; 600];
+        let spki =
+            cloudauth_core::verifier::spki_from_rsa(&key.n_bytes(), &key.e_bytes(), &mut spki)
+                .unwrap();
+        let signed = |salt| {
+            let signer = SigningKey::<sha2::Sha256>::new_with_salt_len(key.clone(), salt);
+            signer.try_sign_with_rng(&mut getrandom::SysRng, b"m").unwrap().to_vec()
+        };
+        assert!(has_short_salt(spki, b"m", &signed(32)));
+        for salt in [0, 20, 31, 33, 222] {
+            assert!(!has_short_salt(spki, b"m", &signed(salt)), "{salt}");
+        }
+        assert!(!has_short_salt(spki, b"n", &signed(32)));
+    }
+}

@@ -1,0 +1,195 @@
+//! Where a key is, and what it hangs on.
+
+use core::fmt;
+
+use tss_esapi::structures::Auth;
+use zeroize::Zeroizing;
+
+use crate::error::{Result, TpmError};
+use crate::keyfile::KeyFile;
+use crate::tcti::Tcti;
+
+/// How a TPM is reached, and what authorizes the work there.
+pub struct Access {
+    /// The way to the TPM.
+    pub tcti: Tcti,
+    /// The parent, when it is not the one that a file names.
+    pub parent: Option<Parent>,
+    /// The key that sessions must be salted to.
+    pub pin: Option<Pin>,
+    /// The key's authorization value.
+    pub key_auth: Box<AuthProvider>,
+    /// The authorization value of a parent at a persistent handle.
+    pub parent_auth: Box<AuthProvider>,
+    /// The authorization value of the hierarchy under which a primary is made, or a handle is written.
+    pub owner_auth: Box<AuthProvider>,
+}
+
+/// What reads an authorization value when it is needed; none where there is none. An error says why it cannot
+/// be read, without the value.
+pub type AuthProvider =
+    dyn Fn() -> core::result::Result<Option<Zeroizing<Vec<u8>>>, String> + Send + Sync;
+
+impl Access {
+    pub(crate) fn key_auth(&self) -> Result<Auth> {
+        value(&self.key_auth, "auth-source")
+    }
+
+    pub(crate) fn parent_auth(&self) -> Result<Auth> {
+        value(&self.parent_auth, "parent-auth-source")
+    }
+
+    pub(crate) fn owner_auth(&self) -> Result<Auth> {
+        value(&self.owner_auth, "owner-auth-source")
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Access({}, {:?}, {:?})", self.tcti, self.parent, self.pin)
+    }
+}
+
+fn value(provider: &AuthProvider, what: &str) -> Result<Auth> {
+    let value = provider().map_err(TpmError::Auth)?;
+    let value = value.as_ref().map_or(&[][..], |value| value.as_slice());
+    Auth::try_from(value)
+        .map_err(|_| TpmError::Auth(format!("{what}: longer than an authorization value can be")))
+}
+
+/// Which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// A persistent handle, 0x81000000 to 0x81ffffff.
+    Handle(u32),
+    /// A `TSS2 PRIVATE KEY`.
+    File(Box<KeyFile>),
+}
+
+/// A hierarchy of the TPM: the root under which primary keys are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hierarchy {
+    /// The owner's (storage) hierarchy.
+    Owner,
+    /// The endorsement hierarchy.
+    Endorsement,
+    /// The platform hierarchy.
+    Platform,
+    /// The null hierarchy: its keys end with the TPM's next restart.
+    Null,
+}
+
+/// The key under which another one was made, and is loaded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parent {
+    /// A persistent handle.
+    Handle(u32),
+    /// The ECC P-256 primary of a hierarchy, made from the TCG's storage template (`H-2`), as
+    /// `TSS2 PRIVATE KEY` files mean it.
+    Ecc(Hierarchy),
+    /// The RSA-2048 primary of a hierarchy, made from the TCG's storage template (`H-1`).
+    Rsa(Hierarchy),
+}
+
+impl Parent {
+    /// Reads `0x81000001`, `owner`, `endorsement`, `platform` or `null`, the last four also with `-rsa`
+    /// behind it, or as numbers (`0x40000001`).
+    ///
+    /// # Errors
+    /// [`TpmError::Format`] says what is expected.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, rsa) = match text.strip_suffix("-rsa") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let number = match name {
+            "owner" => Some(OWNER),
+            "null" => Some(NULL),
+            "endorsement" => Some(ENDORSEMENT),
+            "platform" => Some(PLATFORM),
+            _ => name.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok()),
+        };
+        number.and_then(|number| Self::from_handle(number, rsa)).ok_or_else(|| {
+            TpmError::Format(
+                "parent is a persistent handle (0x81000001), owner, endorsement, platform or null, the \
+                 last four with -rsa behind them where the primary is an RSA key"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// A handle as key files hold it.
+    pub(crate) fn from_handle(number: u32, rsa: bool) -> Option<Self> {
+        let hierarchy = match number {
+            OWNER => Hierarchy::Owner,
+            NULL => Hierarchy::Null,
+            ENDORSEMENT => Hierarchy::Endorsement,
+            PLATFORM => Hierarchy::Platform,
+            _ if is_persistent(number) && !rsa => return Some(Self::Handle(number)),
+            _ => return None,
+        };
+        Some(if rsa { Self::Rsa(hierarchy) } else { Self::Ecc(hierarchy) })
+    }
+
+    /// The handle as key files hold it.
+    pub(crate) fn handle(self) -> u32 {
+        match self {
+            Self::Handle(number) => number,
+            Self::Ecc(hierarchy) | Self::Rsa(hierarchy) => match hierarchy {
+                Hierarchy::Owner => OWNER,
+                Hierarchy::Null => NULL,
+                Hierarchy::Endorsement => ENDORSEMENT,
+                Hierarchy::Platform => PLATFORM,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Parent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handle(number) => write!(f, "the parent {number:#x}"),
+            Self::Ecc(hierarchy) => write!(f, "the ECC primary of the {hierarchy:?} hierarchy"),
+            Self::Rsa(hierarchy) => write!(f, "the RSA primary of the {hierarchy:?} hierarchy"),
+        }
+    }
+}
+
+const OWNER: u32 = 0x4000_0001;
+const NULL: u32 = 0x4000_0007;
+const ENDORSEMENT: u32 = 0x4000_000b;
+const PLATFORM: u32 = 0x4000_000c;
+
+pub(crate) fn is_persistent(handle: u32) -> bool {
+    handle >> 24 == 0x81
+}
+
+/// The key that the session must be salted to, by its TPM Name: `000b` and the SHA-256 of its public area
+/// (`tpm2_readpublic` prints it). A TPM in which it is not there gets no authorization value and no
+/// data to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// The storage root key's Name: that of handle 0x81000001, else of the owner hierarchy's ECC primary.
+    Srk(Vec<u8>),
+    /// The endorsement key's Name: that of handle 0x81010001 (RSA), else 0x81010002 (ECC), else of the
+    /// RSA primary made from the TCG's template.
+    Ek(Vec<u8>),
+}
+
+impl Pin {
+    /// The Name that is wanted.
+    pub(crate) fn name(&self) -> &[u8] {
+        match self {
+            Self::Srk(name) | Self::Ek(name) => name,
+        }
+    }
+
+    /// What the name is of.
+    pub(crate) fn what(&self) -> &'static str {
+        match self {
+            Self::Srk(_) => "storage root key",
+            Self::Ek(_) => "endorsement key",
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What can go wrong.
+
+use cloudauth_core::Scheme;
+use cloudauth_tpm::{Pin, Tcti, TpmKey};
+
+use crate::support::{MESSAGE, Swtpm, auth, check, sign};
+
+/// Killed in mid-run: an error that names the call, then a new start is enough.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn restarts() {
+    let mut tpm = Swtpm::new();
+    // A TPM that loses power while such keys are in use counts that as a wrong value.
+    tpm.run("tpm2_dictionarylockout -s -n 100 -t 1000 -l 1000");
+    tpm.primary();
+    tpm.key_file("ec", "ecc256", " -p secret");
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    let mut query = tpm.file("ec.pem");
+    query.access.key_auth = auth("secret");
+    let file = TpmKey::open(query).unwrap();
+    let handle = TpmKey::open(tpm.handle(0x8100_0010)).unwrap();
+    for _ in 0..3 {
+        check(&file, Scheme::EcdsaP256Sha256);
+        check(&handle, Scheme::EcdsaP256Sha256);
+        tpm.kill();
+        let error = sign(&file, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+        assert!(error.contains("connect to the TPM"), "{error}");
+        tpm.start();
+        check(&file, Scheme::EcdsaP256Sha256);
+        check(&handle, Scheme::EcdsaP256Sha256);
+    }
+    drop((file, handle));
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// A wrong value is tried once by a key; the TPM's lockout is named.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn wrong_values_and_lockout() {
+    let tpm = Swtpm::new();
+    tpm.run("tpm2_dictionarylockout -s -n 5 -t 1000 -l 1000");
+    tpm.run(
+        "tpm2_createprimary -Q -C o -G ecc -c p.ctx -a \
+             restricted|decrypt|fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda",
+    );
+    tpm.run("tpm2_flushcontext -t");
+    tpm.key_file("ec", "ecc256", " -p secret");
+    let wrong = || {
+        let mut query = tpm.file("ec.pem");
+        query.access.key_auth = auth("wrong");
+        TpmKey::open(query).unwrap()
+    };
+    let tries = || {
+        let shown = tpm.run("tpm2_getcap properties-variable");
+        let line = shown.lines().find(|l| l.contains("LOCKOUT_COUNTER")).unwrap().to_owned();
+        line.rsplit("0x").next().unwrap().trim().to_owned()
+    };
+    {
+        let key = wrong();
+        let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+        assert!(error.contains("Esys_Sign: TPM_RC_AUTH_FAIL"), "{error}");
+        assert!(error.contains("0x98e"), "{error}");
+        for _ in 0..20 {
+            let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+            assert!(error.contains("not tried again"), "{error}");
+        }
+    }
+    assert_eq!(tries(), "1");
+    for _ in 0..4 {
+        let _ = sign(&wrong(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
+    }
+    {
+        let mut query = tpm.file("ec.pem");
+        query.access.key_auth = auth("secret");
+        let key = TpmKey::open(query).unwrap();
+        let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+        assert!(error.contains("TPM_RC_LOCKOUT"), "{error}");
+        assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+    }
+    tpm.run("tpm2_dictionarylockout --clear-lockout");
+    let mut query = tpm.file("ec.pem");
+    query.access.key_auth = auth("secret");
+    check(&TpmKey::open(query).unwrap(), Scheme::EcdsaP256Sha256);
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// A thousand signatures, of which some fail, in a TPM with three slots.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn nothing_is_left_behind() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    for name in ["a", "b", "c", "d"] {
+        tpm.key_file(name, "ecc256", "");
+    }
+    tpm.key_file("locked", "ecc256", " -p secret");
+    tpm.run("tpm2_dictionarylockout -s -n 1000 -t 1000 -l 1000");
+    {
+        // More keys than slots.
+        let keys =
+            ["a", "b", "c", "d"].map(|n| TpmKey::open(tpm.file(&format!("{n}.pem"))).unwrap());
+        for i in 0..250 {
+            check(&keys[i % 4], Scheme::EcdsaP256Sha256);
+            check(&keys[i % 4], Scheme::EcdsaP256Sha256);
+            let wrong = if i % 2 == 0 { "locked.pem" } else { "no.pem" };
+            let mut query =
+                if wrong == "no.pem" { tpm.handle(0x8100_0099) } else { tpm.file(wrong) };
+            query.access.key_auth = auth("wrong");
+            match TpmKey::open(query) {
+                Ok(key) => {
+                    let _ = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
+                }
+                Err(error) => assert!(error.to_string().contains("0x81000099"), "{error}"),
+            }
+            let mut query = tpm.file("a.pem");
+            query.pcrs = crate::support::pcrs("sha256:0");
+            let _ = TpmKey::open(query).unwrap_err();
+        }
+    }
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// Keys are shared between threads, which take turns.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn threads() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_file("a", "ecc256", "");
+    tpm.key_at(0x8100_0010, "rsa2048", "");
+    {
+        let one = TpmKey::open(tpm.file("a.pem")).unwrap();
+        let two = TpmKey::open(tpm.handle(0x8100_0010)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        check(&one, Scheme::EcdsaP256Sha256);
+                        check(&two, Scheme::RsaPkcs1Sha256);
+                    }
+                });
+            }
+        });
+    }
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// The key that the session is salted to.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn pinned_names() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_file("a", "ecc256", " -p secret");
+    tpm.run("tpm2_createek -Q -c ek.ctx -G rsa -u ek.pub");
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_flushcontext -l");
+    let name = |context: &str| -> Vec<u8> {
+        let shown = tpm.run(&format!("tpm2_readpublic -c {context}"));
+        let line = shown.lines().find(|line| line.starts_with("name: ")).unwrap();
+        let hex = line.trim_start_matches("name: ").as_bytes();
+        let mut name = vec![0; hex.len() / 2];
+        cloudauth_core::encode::hex::decode(hex, &mut name).unwrap();
+        tpm.run("tpm2_flushcontext -t");
+        name
+    };
+    let ek = name("ek.ctx");
+    let open = |pin: &Pin| {
+        let mut query = tpm.file("a.pem");
+        query.access.key_auth = auth("secret");
+        query.access.pin = Some(pin.clone());
+        TpmKey::open(query)
+    };
+    let good = |pin: &Pin| {
+        for _ in 0..2 {
+            check(&open(pin).unwrap(), Scheme::EcdsaP256Sha256);
+        }
+        assert_eq!(tpm.leftovers(), "");
+    };
+    let refused = |pin: &Pin| {
+        let error = open(pin).unwrap_err().to_string();
+        assert!(error.contains("not the pinned"), "{error}");
+        assert_eq!(tpm.leftovers(), "");
+    };
+    let other = |name: &[u8]| {
+        let mut other = name.to_vec();
+        other[20] ^= 1;
+        other
+    };
+    good(&Pin::Ek(ek.clone()));
+    refused(&Pin::Ek(other(&ek)));
+    refused(&Pin::Srk(ek.clone()));
+    for algorithm in ["rsa", "ecc"] {
+        tpm.run(&format!("tpm2_createprimary -Q -C o -G {algorithm} -c srk.ctx"));
+        tpm.run("tpm2_flushcontext -t");
+        tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
+        tpm.run("tpm2_flushcontext -t");
+        let srk = name("0x81000001");
+        good(&Pin::Srk(srk.clone()));
+        refused(&Pin::Srk(other(&srk)));
+        tpm.run("tpm2_evictcontrol -Q -C o -c 0x81000001");
+    }
+}
+
+/// Hierarchies with authorization values of their own.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn owner_values() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_file("a", "ecc256", "");
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    tpm.run("tpm2_changeauth -Q -c owner owner-secret");
+    // A key at a handle does not need the owner.
+    check(&TpmKey::open(tpm.handle(0x8100_0010)).unwrap(), Scheme::EcdsaP256Sha256);
+    let error = TpmKey::open(tpm.file("a.pem")).unwrap_err().to_string();
+    assert!(error.contains("Esys_CreatePrimary: TPM_RC_BAD_AUTH"), "{error}");
+    assert!(error.contains("owner-auth-source"), "{error}");
+    let mut query = tpm.file("a.pem");
+    query.access.owner_auth = auth("owner-secret");
+    check(&TpmKey::open(query).unwrap(), Scheme::EcdsaP256Sha256);
+    assert_eq!(tpm.leftovers(), "");
+}
+
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn no_tpm() {
+    let mut query = Swtpm::new().handle(0x8100_0010);
+    let error = TpmKey::open(query).unwrap_err().to_string();
+    assert!(error.contains("connect to the TPM at swtpm:host=127.0.0.1"), "{error}");
+    let tpm = Swtpm::new();
+    query = tpm.handle(0x8100_0010);
+    query.access.tcti = Tcti::parse("device:/dev/no-such-tpm").unwrap();
+    let error = TpmKey::open(query).unwrap_err().to_string();
+    assert!(
+        error.contains("device:/dev/no-such-tpm") && error.contains("TPM2TOOLS_TCTI"),
+        "{error}"
+    );
+}
+
+/// A simulator that nobody has started up.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn startup() {
+    let mut tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    tpm.kill();
+    tpm.start_with("not-need-init");
+    check(&TpmKey::open(tpm.handle(0x8100_0010)).unwrap(), Scheme::EcdsaP256Sha256);
+}

@@ -16,7 +16,8 @@ pub(crate) fn is_missing() -> bool {
     let missing = Command::new("openssl").arg("version").output().is_err();
     if missing {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        writeln!(std::io::stderr(), "SKIPPED {name}: there is no openssl program").unwrap();
+        let text = format!("SKIPPED {name}: there is no openssl program\n");
+        std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
     missing
 }

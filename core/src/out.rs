@@ -92,6 +92,9 @@ impl Sink for Out<'_> {
 /// does not always see that they do not.
 #[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    if !SMALL && from.len() == to.len() {
+        return to.copy_from_slice(from);
+    }
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }

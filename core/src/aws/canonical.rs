@@ -239,7 +239,14 @@ impl<'a> Canonical<'a> {
 
     /// Name and value of a header: the caller's first, then those that signing adds.
     fn header(&self, i: u32) -> (&'a [u8], &'a [u8]) {
-        let (i, own) = (i as usize, self.headers.count());
+        let i = i as usize;
+        if !SMALL
+            && let Headers::Slice(slice) = self.headers
+            && let Some((name, value)) = slice.get(i)
+        {
+            return (name.as_bytes(), value.as_bytes());
+        }
+        let own = self.headers.count();
         if i < own {
             return self.headers.get(i);
         }
@@ -255,6 +262,7 @@ impl<'a> Canonical<'a> {
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn is_signed(&self, i: u32) -> bool {
         let (name, value) = self.header(i);
         if i as usize >= self.headers.count() {
@@ -262,11 +270,12 @@ impl<'a> Canonical<'a> {
         }
         let among = |names: &[&str]| names.iter().any(|n| same(n.as_bytes(), name));
         let mut added = ADDED.iter().zip(&self.added);
-        let replaced = added.any(|(n, value)| !value.is_empty() && same(n.as_bytes(), name));
+        let replaced = added.any(|(n, value)| same(n.as_bytes(), name) && !value.is_empty());
         !replaced && !among(&NEVER_SIGNED) && !among(self.unsigned)
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn by_name(&self, a: u32, b: u32) -> Ordering {
         let ((x, _), (y, _)) = (self.header(a), self.header(b));
         let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
@@ -289,7 +298,7 @@ impl<'a> Canonical<'a> {
         first_after(last, self.signed(), |a, b| self.by_name(*a, *b))
     }
 
-    fn write_path(&self, out: &mut dyn Sink) {
+    fn write_path(&self, out: &mut impl Sink) {
         let path = self.path.as_bytes();
         // Where it is already encoded by the caller, only what no URI can hold is encoded here.
         let encode = if self.double_encode { RESERVED } else { NO_GRAPHIC };
@@ -334,7 +343,7 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    fn write_query(&self, order: &HeaderOrder, out: &mut dyn Sink) {
+    fn write_query(&self, order: &HeaderOrder, out: &mut impl Sink) {
         if self.query.is_empty() && self.pairs.name(0).is_none() {
             return;
         }
@@ -429,7 +438,7 @@ fn write_recoded(component: &[u8], out: &mut dyn Sink) {
 }
 
 /// Writes octets, as `%XX` those of a class of `reserved`; slashes stay.
-fn write_encoded(bytes: &[u8], reserved: u8, out: &mut dyn Sink) {
+fn write_encoded(bytes: &[u8], reserved: u8, out: &mut impl Sink) {
     let keep = |c: u8| c == b'/' || super::class::of(c) & reserved == 0;
     percent::encode_but(bytes, keep, out);
 }

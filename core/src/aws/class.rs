@@ -19,20 +19,50 @@ pub(super) const PATH_END: u8 = 64;
 /// A space.
 pub(super) const SPACE: u8 = 128;
 
-/// The classes of a character, without a branch, so that looking for one of them is vectorised.
+/// Whether a character is of one of `CLASSES`, without a branch, so that looking for one is vectorised.
+const fn is<const CLASSES: u8>(c: u8) -> bool {
+    let mut found = false;
+    if CLASSES & UPPER != 0 {
+        found |= c.is_ascii_uppercase();
+    }
+    if CLASSES & NO_TOKEN != 0 {
+        let separator = matches!(
+            c,
+            b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+        );
+        found |= !c.is_ascii_graphic() | separator;
+    }
+    if CLASSES & CONTROL != 0 {
+        found |= (c < 0x20) & (c != b'\t') | (c == 0x7f);
+    }
+    if CLASSES & LINE_BREAK != 0 {
+        found |= (c == b'\n') | (c == b'\r');
+    }
+    if CLASSES & NO_GRAPHIC != 0 {
+        found |= !c.is_ascii_graphic();
+    }
+    if CLASSES & RESERVED != 0 {
+        found |= !crate::encode::percent::unreserved(c);
+    }
+    if CLASSES & PATH_END != 0 {
+        found |= (c == b'?') | (c == b'#');
+    }
+    if CLASSES & SPACE != 0 {
+        found |= c == b' ';
+    }
+    found
+}
+
+/// The classes of a character.
 const fn work_out(c: u8) -> u8 {
-    let separator = matches!(
-        c,
-        b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'{' | b'}'
-    );
-    c.is_ascii_uppercase() as u8 * UPPER
-        | (!c.is_ascii_graphic() | separator) as u8 * NO_TOKEN
-        | ((c < 0x20) & (c != b'\t') | (c == 0x7f)) as u8 * CONTROL
-        | ((c == b'\n') | (c == b'\r')) as u8 * LINE_BREAK
-        | !c.is_ascii_graphic() as u8 * NO_GRAPHIC
-        | !crate::encode::percent::unreserved(c) as u8 * RESERVED
-        | ((c == b'?') | (c == b'#')) as u8 * PATH_END
-        | (c == b' ') as u8 * SPACE
+    is::<UPPER>(c) as u8 * UPPER
+        | is::<NO_TOKEN>(c) as u8 * NO_TOKEN
+        | is::<CONTROL>(c) as u8 * CONTROL
+        | is::<LINE_BREAK>(c) as u8 * LINE_BREAK
+        | is::<NO_GRAPHIC>(c) as u8 * NO_GRAPHIC
+        | is::<RESERVED>(c) as u8 * RESERVED
+        | is::<PATH_END>(c) as u8 * PATH_END
+        | is::<SPACE>(c) as u8 * SPACE
 }
 
 /// All that is not ASCII has the same classes.
@@ -70,12 +100,12 @@ pub(super) fn has<const CLASSES: u8>(text: &[u8]) -> bool {
     }
     // Sixteen at a time and without an early end, so that it is vectorised; the last sixteen may overlap
     // those before.
-    let among = |found, c: &u8| found | (work_out(*c) & CLASSES);
+    let among = |found, c: &u8| found | is::<CLASSES>(*c);
     let Some(last) = text.last_chunk::<16>() else {
-        return text.iter().fold(0, among) != 0;
+        return text.iter().fold(false, among);
     };
     let whole = text.as_chunks::<16>().0.iter().chain([last]);
-    whole.fold(0, |found, chunk| chunk.iter().fold(found, among)) != 0
+    whole.fold(false, |found, chunk| found | chunk.iter().fold(false, among))
 }
 
 #[cfg(test)]

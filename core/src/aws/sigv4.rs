@@ -33,7 +33,7 @@ use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
 use crate::encode::{hex, percent};
 use crate::out::decimal;
-use crate::{Error, Out, Result, Sink, UnixTime};
+use crate::{Error, Out, Result, SMALL, Sink, UnixTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -227,13 +227,11 @@ impl<'a> SigV4<'a> {
             let to = out.len();
             out.text(", Signature=");
             // Where they did not fit nothing is signed: the size that is needed is all that is asked for.
-            match out.written(from, to) {
-                [] => out.put(&[0; 64]),
-                names => {
-                    let hash = hash_of(canonical, order, names);
-                    self.sign_hash(hash, date, out);
-                }
-            }
+            let tag = match out.written(from, to) {
+                [] => [0; 32],
+                names => self.tag(date, || hash_of(canonical, order, names)),
+            };
+            hex::put_digest(&tag, out);
             Ok(start)
         })
     }
@@ -268,9 +266,11 @@ impl<'a> SigV4<'a> {
     ) -> Result<&'b str> {
         self.in_query(request, headers, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
-            let mut hash = Sha256::new();
-            canonical.write(order, &mut hash);
-            let hash = hash.finish();
+            let tag = self.tag(date, || {
+                let mut hash = Sha256::new();
+                canonical.write(order, &mut hash);
+                hash.finish()
+            });
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -295,7 +295,7 @@ impl<'a> SigV4<'a> {
                 percent::encode(token.as_bytes(), &mut out);
             }
             out.text("&X-Amz-Signature=");
-            self.sign_hash(hash, date, &mut out);
+            hex::put_digest(&tag, &mut out);
             finished(out)
         })
     }
@@ -332,17 +332,27 @@ impl<'a> SigV4<'a> {
         self.with_canonical(request, time, form, |canonical, order, date| {
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            write_string_to_sign(date, self.key, hash.finish(), out);
+            write_string_to_sign(date, self.key, || hash.finish(), out);
             Ok(())
         })
     }
 
-    /// Not inlined: its MAC need not stand beside the hash of the request.
-    #[inline(never)]
-    fn sign_hash(&self, canonical_hash: [u8; 32], date: &[u8; 16], out: &mut Out<'_>) {
+    /// The tag over the string to sign, in which the canonical request has the hash that `hash` gives.
+    fn tag(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        if SMALL {
+            // The MAC does not lie on the stack meanwhile.
+            let hash = hash();
+            return self.tag_over(date, || hash);
+        }
+        // The other way about, what was written in pieces would be read as a block at once.
+        self.tag_over(date, hash)
+    }
+
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
         let mut mac = self.key.mac();
-        write_string_to_sign(date, self.key, canonical_hash, &mut mac);
-        hex::encode(&mac.end(), out);
+        write_string_to_sign(date, self.key, hash, &mut mac);
+        mac.end()
     }
 
     fn with_canonical<T>(
@@ -551,7 +561,7 @@ const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 
 /// The hash of a canonical request; `names` are those of the signed headers. Not inlined: no MAC need stand
 /// beside it.
-#[inline(never)]
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn hash_of(canonical: &Canonical<'_>, order: &HeaderOrder, names: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     canonical.write_headers(order, &mut hash);
@@ -564,7 +574,7 @@ fn hash_of(canonical: &Canonical<'_>, order: &HeaderOrder, names: &[u8]) -> [u8;
 fn write_string_to_sign(
     date: &[u8; 16],
     key: &SigningKey,
-    canonical_hash: [u8; 32],
+    canonical_hash: impl FnOnce() -> [u8; 32],
     out: &mut impl Sink,
 ) {
     out.text(ALGORITHM);
@@ -573,7 +583,7 @@ fn write_string_to_sign(
     out.put(b"\n");
     out.put(key.scope_octets());
     out.put(b"\n");
-    hex::encode(&canonical_hash, out);
+    hex::put_digest(&canonical_hash(), out);
 }
 
 /// Writes a header line.

@@ -29,7 +29,14 @@ pub fn digest(digest: &[u8; 32]) -> [u8; 64] {
     text
 }
 
-/// The same, to `text`.
+/// Appends a SHA-256 digest in hexadecimal.
+#[inline]
+pub(crate) fn put_digest(bytes: &[u8; 32], out: &mut impl Sink) {
+    // Of a fixed length, it is vectorised better.
+    if SMALL { encode(bytes, out) } else { out.put(&digest(bytes)) }
+}
+
+/// A SHA-256 digest in hexadecimal, to `text`.
 pub(crate) fn write(digest: &[u8; 32], text: &mut [u8; 64]) {
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
         *pair = [digit(byte >> 4), digit(byte & 15)];

@@ -118,6 +118,8 @@ pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
 }
 
 /// A tenth and the remainder.
+// What is cut off is zero: a remainder is below ten, and a mask keeps 16 bits.
+#[allow(clippy::cast_possible_truncation)]
 fn by_ten(n: u64) -> (u64, u8) {
     if !SMALL {
         return (n / 10, (n % 10) as u8);

@@ -149,6 +149,8 @@ impl UnixTime {
     }
 }
 
+/// The two digits of what is below 100.
+#[allow(clippy::cast_possible_truncation)]
 fn two(n: u32) -> [u8; 2] {
     let (tens, ones) = divide(n, 10);
     [b'0' + tens as u8, b'0' + ones as u8]

@@ -523,6 +523,18 @@ fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
 
 /// Writes a header value without spaces at its ends, and with single spaces inside.
 fn write_squeezed(value: &[u8], out: &mut dyn Sink) {
+    if !SMALL {
+        let mut value = value;
+        while let [b' ', inner @ ..] | [inner @ .., b' '] = value {
+            value = inner;
+        }
+        // Without an early end, so that it is vectorised: most have no two spaces in a row.
+        let next = value.iter().skip(1);
+        let double = |found, (a, b): (&u8, &u8)| found | (*a == b' ') & (*b == b' ');
+        if !value.iter().zip(next).fold(false, double) {
+            return out.put(value);
+        }
+    }
     let mut rest = value;
     let mut first = true;
     while !rest.is_empty() {
@@ -555,7 +567,7 @@ impl<T: Copy + Default> Sorted<T> {
         for item in items() {
             // Insertion: lists are short, and most come sorted. Equal items keep their order.
             let mut at = len;
-            if at >= INDEX {
+            if at == INDEX {
                 return sorted;
             }
             while let Some(before) = at.checked_sub(1) {

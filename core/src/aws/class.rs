@@ -55,14 +55,14 @@ const fn is<const CLASSES: u8>(c: u8) -> bool {
 
 /// The classes of a character.
 const fn work_out(c: u8) -> u8 {
-    is::<UPPER>(c) as u8 * UPPER
-        | is::<NO_TOKEN>(c) as u8 * NO_TOKEN
-        | is::<CONTROL>(c) as u8 * CONTROL
-        | is::<LINE_BREAK>(c) as u8 * LINE_BREAK
-        | is::<NO_GRAPHIC>(c) as u8 * NO_GRAPHIC
-        | is::<RESERVED>(c) as u8 * RESERVED
-        | is::<PATH_END>(c) as u8 * PATH_END
-        | is::<SPACE>(c) as u8 * SPACE
+    (is::<UPPER>(c) as u8 * UPPER)
+        | (is::<NO_TOKEN>(c) as u8 * NO_TOKEN)
+        | (is::<CONTROL>(c) as u8 * CONTROL)
+        | (is::<LINE_BREAK>(c) as u8 * LINE_BREAK)
+        | (is::<NO_GRAPHIC>(c) as u8 * NO_GRAPHIC)
+        | (is::<RESERVED>(c) as u8 * RESERVED)
+        | (is::<PATH_END>(c) as u8 * PATH_END)
+        | (is::<SPACE>(c) as u8 * SPACE)
 }
 
 /// All that is not ASCII has the same classes.

@@ -9,6 +9,7 @@ use zeroize::optimization_barrier;
 use super::class::{NO_GRAPHIC, RESERVED, has};
 use super::endpoint::check_region;
 use crate::digest::{Chain, HmacSha256, KeyStates};
+use crate::out::copy;
 use crate::signer::Mac;
 use crate::{Error, ErrorKind, Out, Result, SignError, Sink, UnixTime};
 
@@ -34,9 +35,9 @@ impl SecretAccessKey {
                 "expected up to 128 printable characters without spaces",
             ));
         };
-        for (to, octet) in filled.iter_mut().zip(PREFIX.iter().chain(secret.as_bytes())) {
-            *to = *octet;
-        }
+        let (prefix, rest) = filled.split_at_mut_checked(PREFIX.len()).unwrap_or_default();
+        copy(PREFIX, prefix);
+        copy(secret.as_bytes(), rest);
         let states = KeyStates::new(filled);
         key = [0; _];
         optimization_barrier(&key);
@@ -82,7 +83,7 @@ impl SigningKey {
     /// [`Signer`](ErrorKind::Signer) when the device fails.
     pub fn derive(secret: &dyn Mac, time: UnixTime, region: &str, service: &str) -> Result<Self> {
         let mut key = Self::unset();
-        key.renew(secret, time, region, service)?;
+        key.fill(secret, time, region, service)?;
         Ok(key)
     }
 
@@ -104,6 +105,20 @@ impl SigningKey {
         service: &str,
     ) -> Result<()> {
         *self = Self::unset();
+        let filled = self.fill(secret, time, region, service);
+        if filled.is_err() {
+            *self = Self::unset();
+        }
+        filled
+    }
+
+    fn fill(
+        &mut self,
+        secret: &dyn Mac,
+        time: UnixTime,
+        region: &str,
+        service: &str,
+    ) -> Result<()> {
         check_region(region)?;
         // Letters, digits, `-`, `_` and `.`.
         if service.is_empty()
@@ -120,22 +135,19 @@ impl SigningKey {
             out.text(part);
         }
         let scope_len = out.len();
-        let chain = Chain::new([region, service, END].map(str::as_bytes));
-        let (Some(chain), true) = (chain, scope_len <= MAX_SCOPE_LEN) else {
-            *self = Self::unset();
+        let mut chain = Chain::default();
+        let fits = chain.load([region, service, END].map(str::as_bytes));
+        if !fits || scope_len > MAX_SCOPE_LEN {
             return Err(Error::new(
                 ErrorKind::Capacity,
                 "credential scope",
                 "region and service together are longer than MAX_SCOPE_LEN allows",
             ));
-        };
+        }
         let mut answer = secret.hmac_sha256(&date);
         let link = match &mut answer {
             Ok(link) => link,
-            Err(error) => {
-                *self = Self::unset();
-                return Err((*error).into());
-            }
+            Err(error) => return Err((*error).into()),
         };
         chain.run(link);
         self.key = KeyStates::new(link);

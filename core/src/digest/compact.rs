@@ -93,12 +93,19 @@ impl Sha256 {
         Self { state: *state, block: [0; 64], len: 64 }
     }
 
+    /// How many octets are in `block`.
+    #[allow(clippy::cast_possible_truncation)]
+    const fn held(&self) -> usize {
+        (self.len % 64) as usize
+    }
+
     /// Adds `bytes`.
     #[inline(never)]
     pub fn update(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = self.block.get_mut(self.len as usize % 64..).unwrap_or_default();
+            let held = self.held();
+            let room = self.block.get_mut(held..).unwrap_or_default();
             let now = room.len().min(rest.len());
             copy(rest, room);
             self.len = self.len.wrapping_add(now as u64);
@@ -130,7 +137,7 @@ impl Sha256 {
         let bits = self.len.wrapping_mul(8);
         self.update(&[0x80]);
         loop {
-            let at = self.len as usize % 64;
+            let at = self.held();
             self.block.iter_mut().skip(at).for_each(|octet| *octet = 0);
             if at <= 56 {
                 break;
@@ -247,16 +254,18 @@ impl Drop for KeyStates {
 }
 
 /// A chain of keys: each tag is the key of the next message.
+#[derive(Default)]
 pub(crate) struct Chain<'m>([&'m [u8]; 3]);
 
 impl<'m> Chain<'m> {
-    /// Always some, unlike the form for hosts.
-    pub(crate) fn new(messages: [&'m [u8]; 3]) -> Option<Self> {
-        Some(Self(messages))
+    /// Takes the messages. Always true, unlike the form for hosts.
+    pub(crate) fn load(&mut self, messages: [&'m [u8]; 3]) -> bool {
+        self.0 = messages;
+        true
     }
 
     /// Puts the last tag in the place of the first key.
-    pub(crate) fn run(self, link: &mut [u8; 32]) {
+    pub(crate) fn run(&mut self, link: &mut [u8; 32]) {
         for message in self.0 {
             *link = KeyStates::new(link).tag(message);
         }

@@ -263,20 +263,20 @@ impl Drop for KeyStates {
 }
 
 /// A chain of keys: each tag is the key of the next message.
+#[derive(Default)]
 pub(crate) struct Chain([ChainStep; 3]);
 
 impl Chain {
-    /// None for a message of more than 119 octets. The messages are made ready ahead of the compressions:
-    /// what was written in pieces cannot be read as a block at once.
+    /// Takes the messages; false for one of more than 119 octets. They are made ready ahead of the
+    /// compressions: what was written in pieces cannot be read as a block at once.
     #[inline]
-    pub(crate) fn new(messages: [&[u8]; 3]) -> Option<Self> {
-        let [first, second, third] = messages;
-        Some(Self([ChainStep::new(first)?, ChainStep::new(second)?, ChainStep::new(third)?]))
+    pub(crate) fn load(&mut self, messages: [&[u8]; 3]) -> bool {
+        self.0.iter_mut().zip(messages).all(|(step, message)| step.load(message).is_some())
     }
 
     /// Puts the last tag in the place of the first key.
     #[inline]
-    pub(crate) fn run(mut self, link: &mut [u8; 32]) {
+    pub(crate) fn run(&mut self, link: &mut [u8; 32]) {
         for step in &mut self.0 {
             step.tag(link);
         }
@@ -294,12 +294,11 @@ struct ChainStep {
 impl ChainStep {
     /// None for more than 119 octets.
     #[inline]
-    fn new(message: &[u8]) -> Option<Self> {
-        let mut inner = [[0; 64]; 3];
-        let [_, padding @ ..] = &mut inner;
+    fn load(&mut self, message: &[u8]) -> Option<()> {
+        let [_, padding @ ..] = &mut self.inner;
         padding.as_flattened_mut().get_mut(..message.len())?.copy_from_slice(message);
-        let count = 1 + padded(padding, message.len(), 64 + message.len() as u64).len();
-        (count > 1).then_some(Self { inner, count })
+        self.count = 1 + padded(padding, message.len(), 64 + message.len() as u64).len();
+        (self.count > 1).then_some(())
     }
 
     /// Puts the tag under the key `link` in its place, with two calls of the compression in place of four.
@@ -326,6 +325,13 @@ impl ChainStep {
         }
         outer = INITIAL;
         optimization_barrier(&outer);
+    }
+}
+
+impl Default for ChainStep {
+    #[inline]
+    fn default() -> Self {
+        Self { inner: [[0; 64]; 3], count: 0 }
     }
 }
 

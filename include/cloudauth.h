@@ -584,7 +584,7 @@ typedef struct {
      * the device wants. `entropy` is 32 secret octets for a PSS salt, blinding, or hedged ECDSA.
      * An ECDSA signature is r||s, each padded on the left to the size of the curve. Gives
      * CLOUDAUTH_OK, or any other number, which becomes CLOUDAUTH_ERR_SIGNER; so does a `*len`
-     * above `cap`.
+     * that no signature of the scheme has, and one of zeros.
      */
     cloudauth_result (*sign)(void *ctx,
                              cloudauth_scheme scheme,
@@ -761,7 +761,7 @@ typedef struct {
     size_t ctx_size;
     /**
      * Writes the tag of `message`, 32 octets, to `tag`. Gives CLOUDAUTH_OK, or any other number,
-     * which becomes CLOUDAUTH_ERR_SIGNER.
+     * which becomes CLOUDAUTH_ERR_SIGNER; so does a tag of zeros.
      */
     cloudauth_result (*hmac_sha256)(void *ctx, cloudauth_bytes message, uint8_t *tag);
 } cloudauth_mac;
@@ -3090,7 +3090,7 @@ cloudauth_result cloudauth_header_at(cloudauth_bytes headers,
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_INVALID for a request
  * without method, host or target, or with a line end where none may be; CLOUDAUTH_ERR_NULL,
- * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ * CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_UTF8.
  */
 cloudauth_result cloudauth_http1_write(const cloudauth_request *request,
                                        uint8_t *out,

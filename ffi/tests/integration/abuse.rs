@@ -79,7 +79,7 @@ fn each(
 ) -> usize {
     let mut total = 0;
     for (i, case, parts) in cases() {
-        for n in (0..count(parts)).filter(|n| taken(n + i, 4)) {
+        for n in (0..count(parts)).filter(|n| taken(n + i, 6)) {
             let p = Probe::new(mode(n));
             assert_eq!(call(&case, &p), expected, "{} {:?}", case.name, p.mode);
             total += 1;
@@ -90,7 +90,7 @@ fn each(
 
 /// That there are as many, where all are taken.
 fn at_least(count: usize, least: usize) {
-    assert!(count >= if cfg!(miri) { least / 6 } else { least }, "{count}");
+    assert!(count >= if cfg!(miri) { least / 10 } else { least }, "{count}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn overlaps() {
     let mut count = 0;
     for (i, case, Parts { places, .. }) in cases() {
         for a in (0..places.len()).filter(|a| places[*a]) {
-            for b in (0..places.len()).filter(|b| *b != a && taken(a + b + i, 10)) {
+            for b in (0..places.len()).filter(|b| *b != a && taken(a + b + i, 15)) {
                 let result = call(&case, &Probe::new(Mode::Overlap(a, b)));
                 // What one says of its size, or is, is written over by the other.
                 let found = [CLOUDAUTH_ERR_OVERLAP, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_STATE];
@@ -174,20 +174,17 @@ fn overlaps() {
             }
         }
     }
-    at_least(count, 1700);
+    at_least(count, 1000);
 }
 
 #[test]
 fn small_buffers() {
-    for (i, case, _) in cases().filter(|(_, case, _)| case.fills) {
+    for (_, case, _) in cases().filter(|(i, case, _)| case.fills && taken(*i, 3)) {
         let p = Probe::new(Mode::Cap(0));
         assert_eq!(call(&case, &p), CLOUDAUTH_ERR_BUFFER_TOO_SMALL, "{}", case.name);
         let need = p.written();
         assert_eq!(p.told().unwrap().detail, need);
 
-        if !taken(i, 3) {
-            continue;
-        }
         let p = Probe::new(Mode::Cap(need - 1));
         assert_eq!(call(&case, &p), CLOUDAUTH_ERR_BUFFER_TOO_SMALL, "{}", case.name);
         assert_eq!(p.written(), need);

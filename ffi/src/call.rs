@@ -1,6 +1,9 @@
 //! What every call goes through: checking pointers, reading and writing structures, the buffer
 //! protocol.
 
+#[cfg(test)]
+mod tests;
+
 use core::cell::Cell;
 use core::mem::{MaybeUninit, size_of};
 use core::slice;

@@ -7,6 +7,7 @@ mod helpers;
 mod keys;
 
 use std::ffi::c_void;
+use std::sync::OnceLock;
 
 use cloudauth::*;
 
@@ -49,12 +50,16 @@ pub(crate) struct Stub {
 
 unsafe extern "C" fn stub_public_key(ctx: *mut c_void) -> cloudauth_bytes {
     // SAFETY: ctx is a Stub.
-    let stub = unsafe { &*ctx.cast::<Stub>() };
-    let certificate = blank::<cloudauth_certificate>();
-    // SAFETY: as C would.
-    unsafe { cloudauth_x509_parse(bytes(stub.certificate), certificate, std::ptr::null_mut()) };
+    let certificate = unsafe { (*ctx.cast::<Stub>()).certificate };
+    static SPKI: [OnceLock<Shared<cloudauth_certificate>>; 2] = [const { OnceLock::new() }; 2];
+    let made = SPKI[usize::from(certificate == RSA)].get_or_init(|| {
+        let made = blank();
+        // SAFETY: as C would.
+        unsafe { cloudauth_x509_parse(bytes(certificate), made, std::ptr::null_mut()) };
+        Shared(made)
+    });
     // SAFETY: made above.
-    unsafe { (*certificate).spki }
+    unsafe { (*made.0).spki }
 }
 
 unsafe extern "C" fn stub_supports(_: *mut c_void, _: cloudauth_scheme) -> u32 {

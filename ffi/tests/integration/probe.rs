@@ -143,6 +143,11 @@ fn octets_of<'a>(ptr: *const u8, len: usize) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(ptr, len) }
 }
 
+/// Whether all are this one, found out by a comparison of memory: Miri takes its time for loops.
+fn all(octets: &[u8], octet: u8) -> bool {
+    *octets == [octet; CAP][..octets.len()]
+}
+
 impl Probe {
     pub(crate) fn new(mode: Mode) -> Self {
         let stage = if let Mode::Overlap(..) = mode { block(CAP) } else { std::ptr::null_mut() };
@@ -437,20 +442,23 @@ impl Probe {
 
     /// Everything that was promised of the outputs of a call with this result.
     pub(crate) fn check(&self, fills: bool, result: cloudauth_result, name: &str) {
-        let what = format!("{name} {:?} gave {result}", self.mode);
+        let mode = self.mode;
         if let Some(told) = self.told() {
-            assert_eq!(told.result, result, "{what}");
+            assert_eq!(told.result, result, "{name} {mode:?} gave {result}");
             let texts = told.field.len > 0 && told.help.len > 0;
-            assert!(texts == (result != CLOUDAUTH_OK), "{what}");
+            assert!(texts == (result != CLOUDAUTH_OK), "{name} {mode:?} gave {result}");
         }
         let mut outputs = self.outputs.borrow().clone();
         outputs.pop();
         for output in outputs.iter().filter(|output| !output.broken && output.sized) {
             // SAFETY: made by `made`.
             let size = unsafe { output.ptr.cast::<usize>().read() };
-            assert!(size == output.len || size == output.len + 8, "{what}: the size is not kept");
+            assert!(
+                size == output.len || size == output.len + 8,
+                "{name} {mode:?} gave {result}: the size is not kept"
+            );
             let rest = octets_of(output.ptr, size).get(output.len..).unwrap_or_default();
-            assert!(rest.iter().all(|octet| *octet == 0), "{what}: what is unknown is not zeroed");
+            assert!(all(rest, 0), "{name} {mode:?} gave {result}: what is unknown is not zeroed");
         }
         if result == CLOUDAUTH_OK {
             return;
@@ -458,18 +466,25 @@ impl Probe {
         for output in outputs.iter().filter(|output| !output.broken) {
             let from = if output.sized { size_of::<usize>() } else { 0 };
             let octets = &octets_of(output.ptr, output.len)[from..];
-            assert!(octets.iter().all(|octet| *octet == 0), "{what}: not zeroed");
+            assert!(all(octets, 0), "{name} {mode:?} gave {result}: not zeroed");
         }
         if !fills {
             return;
         }
         let content = octets_of(self.buf, CAP);
-        let all = |octet| content.iter().all(|other| *other == octet);
+        let all = |octet| all(content, octet);
         if result == CLOUDAUTH_ERR_BUFFER_TOO_SMALL {
-            assert!(self.written() > 0 && all(OLD), "{what}: written to");
+            assert!(self.written() > 0 && all(OLD), "{name} {mode:?} gave {result}: written to");
             return;
         }
-        assert!(self.no_len.get() || self.written() == 0, "{what}: *len is {}", self.written());
-        assert!(self.no_out.get() && all(OLD) || all(0), "{what}: the buffer is not zeroed");
+        assert!(
+            self.no_len.get() || self.written() == 0,
+            "{name} {mode:?} gave {result}: *len is {}",
+            self.written()
+        );
+        assert!(
+            self.no_out.get() && all(OLD) || all(0),
+            "{name} {mode:?} gave {result}: the buffer is not zeroed"
+        );
     }
 }

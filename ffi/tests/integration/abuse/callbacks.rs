@@ -2,23 +2,28 @@
 
 use cloudauth::*;
 
-use super::{call, parts};
-use crate::cases::{Case, P256, Stub, all, at, create_session, self_signed, signer};
+use super::call;
+use crate::cases::{Case, P256, Stub, at, create_session, self_signed, signer};
 use crate::probe::{CAP, Callback, Mode, Probe, blank};
 
 /// Every function that calls back.
 fn cases() -> Vec<Case> {
-    let calls = |case: &Case| parts(case).callbacks.get() > 0;
-    let cases: Vec<_> = all().into_iter().filter(calls).collect();
+    let cases = super::cases().filter(|(_, _, parts)| parts.callbacks > 0);
+    let mut cases: Vec<_> = cases.map(|(_, case, _)| case).collect();
     // The eight flows with a key of their own, and the derivation of a day's key.
     assert_eq!(cases.len(), 9);
+    if cfg!(miri) {
+        // The flows share their code.
+        let few = ["gcp_self_signed_sign", "sigv4_key_derive"];
+        cases.retain(|case| few.iter().any(|name| case.name.ends_with(name)));
+    }
     cases
 }
 
 #[test]
 fn that_fail() {
     for case in cases() {
-        for result in [1, -1, i32::MIN, i32::MAX, CLOUDAUTH_ERR_BUFFER_TOO_SMALL] {
+        for result in [1, i32::MAX, i32::MIN, CLOUDAUTH_ERR_BUFFER_TOO_SMALL] {
             let p = Probe::new(Mode::Callback(Callback::Fails(result)));
             assert_eq!(call(&case, &p), CLOUDAUTH_ERR_SIGNER, "{}", case.name);
         }

@@ -1,5 +1,5 @@
-//! SHA-256, SHA-384 and HMAC-SHA256, streaming. There are two forms of one interface: hosts get [`fast`],
-//! over the compression functions of the crate `sha2`; microcontrollers get [`compact`].
+//! SHA-256, SHA-384 and HMAC-SHA256, streaming. There are two forms of one interface: hosts get `fast`,
+//! over the compression functions of the crate `sha2`; microcontrollers get `compact`.
 
 // On a host it is there for its tests only.
 #[cfg_attr(test, allow(unreachable_pub, dead_code))]

@@ -223,11 +223,19 @@ pub(crate) fn describe(uri: &KeyUri, attributes: &TpmUri) -> Result<Description>
 
 /// Removes the key: from its handle, its file, or its FAPI path.
 pub(crate) fn delete(uri: &KeyUri, attributes: &TpmUri) -> Result<Description> {
-    let found = describe(uri, attributes)?;
     let place = uri.place();
+    let source = source(attributes, &place, &mut Vec::new())?;
+    let access = access(attributes, &place)?;
+    let found = cloudauth_tpm::describe(&access, &source).map_err(|e| failed(&place, e))?;
     let done = match (attributes.handle, &attributes.file, &attributes.fapi) {
-        (Some(handle), ..) => cloudauth_tpm::delete(&access(attributes, &place)?, handle),
+        (Some(handle), ..) => cloudauth_tpm::delete(&access, handle, &found.name),
         (_, Some(path), _) => {
+            if path.is_symlink() {
+                return Err(KeyError::NotDone {
+                    what: format!("delete {place}"),
+                    help: "it is a symbolic link; name the file itself".to_owned(),
+                });
+            }
             std::fs::remove_file(path).map_err(|error| KeyError::Unreadable {
                 place: files::place(path),
                 reason: error.kind(),
@@ -237,24 +245,23 @@ pub(crate) fn delete(uri: &KeyUri, attributes: &TpmUri) -> Result<Description> {
         (_, _, Some(path)) => store(attributes).and_then(|store| store.delete(path)),
         _ => Ok(()),
     };
-    done.map(|()| found).map_err(|error| failed(&place, error))
+    done.map(|()| description(uri.to_string(), found)).map_err(|error| failed(&place, error))
 }
 
-/// The keys at persistent handles of the TPM, each with its URI; one alone if `uri` names a handle.
+/// The keys at persistent handles of the TPM, each with its URI; one alone if `uri` names it.
 pub(crate) fn list(uri: &KeyUri, attributes: &TpmUri) -> Result<Vec<Description>> {
-    let place = uri.place();
-    if attributes.file.is_some() || attributes.fapi.is_some() {
+    let named = [attributes.handle.is_some(), attributes.file.is_some(), attributes.fapi.is_some()];
+    if named.contains(&true) {
         return describe(uri, attributes).map(|one| vec![one]);
     }
+    let place = uri.place();
     let found = cloudauth_tpm::list(&access(attributes, &place)?).map_err(|e| failed(&place, e))?;
-    let suffix = attributes.tcti.as_ref().map(|tcti| format!("?tcti={tcti}")).unwrap_or_default();
-    let wanted = |key: &cloudauth_tpm::Description| {
-        attributes.handle.is_none_or(|handle| key.handle == Some(handle))
-    };
-    let named = found.into_iter().filter(wanted).map(|key| {
+    // With all that was said of the TPM, its pinned Name above all.
+    let suffix = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let with_uri = |key: cloudauth_tpm::Description| {
         description(format!("tpm:handle={:#010x}{suffix}", key.handle.unwrap_or_default()), key)
-    });
-    Ok(named.collect())
+    };
+    Ok(found.into_iter().map(with_uri).collect())
 }
 
 fn description(uri: String, found: cloudauth_tpm::Description) -> Description {

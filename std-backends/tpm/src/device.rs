@@ -146,7 +146,7 @@ impl Drop for Turn<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Loaded {
     pub(crate) handle: ObjectHandle,
-    persistent: bool,
+    pub(crate) persistent: bool,
 }
 
 /// The sessions that are salted to one key.

@@ -89,31 +89,49 @@ impl Handle {
         &self,
         work: impl Fn(&mut Live, ObjectHandle, AuthSession) -> Result<T>,
     ) -> Result<T> {
-        if self.refused.load(Ordering::Relaxed) {
-            return Err(TpmError::Auth(
-                "the TPM refused the authorization value of this key before; it is not tried again, \
-                 because repeated tries lock the TPM: correct it and open the key again"
-                    .to_owned(),
-            ));
-        }
         let result = self.device.run(|live| {
-            let loaded = self.loaded(live)?;
-            let session = match &self.authorization {
-                Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
-                Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
-            };
-            work(live, loaded.handle, session)
-        });
-        match &result {
-            Err(error) if error.is(Rc::AuthFail) || error.is(Rc::BadAuth) => {
+            // In its turn: of many threads with a wrong value just one tries it.
+            if self.refused.load(Ordering::Relaxed) {
+                return Err(TpmError::Auth(
+                    "the TPM refused the authorization value of this key before; it is not tried again, \
+                     because repeated tries lock the TPM: correct it and open the key again"
+                        .to_owned(),
+                ));
+            }
+            let done = self.in_turn(live, &work);
+            if done.as_ref().is_err_and(|e| e.is(Rc::AuthFail) || e.is(Rc::BadAuth)) {
                 self.refused.store(true, Ordering::Relaxed);
             }
+            done
+        });
+        match &result {
             Err(error) if error.is(Rc::PolicyFail) || error.is(Rc::PcrChanged) => {
-                return Err(self.policy_failed());
+                Err(self.policy_failed())
             }
-            _ => {}
+            _ => result,
         }
-        result
+    }
+
+    fn in_turn<T>(
+        &self,
+        live: &mut Live,
+        work: &impl Fn(&mut Live, ObjectHandle, AuthSession) -> Result<T>,
+    ) -> Result<T> {
+        let loaded = self.loaded(live)?;
+        if loaded.persistent {
+            // Keys at the same handle share what ESYS knows of it: the Name that was read last, and the
+            // authorization value.
+            let name = live.context.tr_get_name(loaded.handle).call("Esys_TR_GetName")?;
+            if name.value() != self.name {
+                return Err(another_key());
+            }
+            live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
+        }
+        let session = match &self.authorization {
+            Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
+            Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
+        };
+        work(live, loaded.handle, session)
     }
 
     /// The key in its place. After a loss it must be the same one.
@@ -127,9 +145,7 @@ impl Handle {
                     true => live.context.tr_close(&mut handle),
                     false => live.context.flush_context(handle),
                 };
-                return Err(TpmError::Key(
-                    "the TPM has another key in this place now; open the key again".to_owned(),
-                ));
+                return Err(another_key());
             }
             Ok((handle, persistent))
         })
@@ -183,6 +199,10 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.device.unload(self.id);
     }
+}
+
+fn another_key() -> TpmError {
+    TpmError::Key("the TPM has another key in this place now; open the key again".to_owned())
 }
 
 /// Brings the key into the TPM: its handle, and whether it is persistent.

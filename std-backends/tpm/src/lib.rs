@@ -5,8 +5,10 @@
 //! - A process has one connection to a TPM. The storage primary is made, and a key loaded, once: not for
 //!   each signature. Every transient object and session is flushed again, on every path.
 //! - Every command that uses a key runs in an HMAC session that is salted to the storage root key, with its
-//!   first parameter encrypted in both directions. An authorization value never crosses the bus, and with
-//!   a [pinned name](Pin) nobody between this process and the TPM can take part.
+//!   first parameter encrypted in both directions: who listens learns neither authorization values nor
+//!   secrets. With a [pinned name](Pin) the sessions that use a key are with that TPM and no other.
+//!   Making and importing keys, and the owner hierarchy's value, are not protected from one who can
+//!   change what goes over the bus.
 //! - Messages are hashed here, so they have any length.
 //! - When the connection breaks or the TPM restarts, the next signature connects and loads again, once.
 //! - An authorization value that the TPM refused is not tried again by the key that has it, and in

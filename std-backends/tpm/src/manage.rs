@@ -117,8 +117,9 @@ pub fn create(
     })
 }
 
-/// Brings a key from outside into the TPM, as [`create`]. It is wrapped, or encrypted by the session: it is
-/// never in the clear on the way.
+/// Brings a key from outside into the TPM, as [`create`]. It is wrapped, or encrypted by the session, so
+/// that who listens does not see it. The parent's public key is taken as the TPM says it: do this where
+/// nobody can change what goes over the bus.
 ///
 /// # Errors
 /// As [`create`]; the TPM may lack the key's size or curve.
@@ -149,13 +150,25 @@ pub fn import(
     }
 }
 
-/// Removes the key from a persistent handle. A key file is removed like any file.
+/// Removes the key with this Name from a persistent handle. A key file is removed like any file.
 ///
 /// # Errors
-/// As [`list`].
-pub fn delete(access: &Access, handle: u32) -> Result<()> {
+/// As [`list`]; when another key is there, or a storage key, under which others were made.
+pub fn delete(access: &Access, handle: u32, name: &[u8]) -> Result<()> {
     Device::at(access.tcti.clone()).run(|live| {
-        let (_, object) = read(live, handle)?;
+        let (public, object) = read(live, handle)?;
+        if public::name(&public)? != name {
+            return Err(TpmError::Key(
+                "another key is at this handle now; nothing was deleted".to_owned(),
+            ));
+        }
+        if public::kind(&public).is_none() {
+            return Err(TpmError::Key(
+                "it is no key of this program but a storage or endorsement key, that others depend on; \
+                 tpm2_evictcontrol removes it"
+                    .to_owned(),
+            ));
+        }
         evict(live, access, object, handle)?;
         Ok(())
     })

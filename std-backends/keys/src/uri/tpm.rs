@@ -233,13 +233,22 @@ mod tests {
         );
         let uri = KeyUri::parse("tpm:fapi=/HS/SRK/k?fapi-profile=P_ECCP256SHA256").unwrap();
         assert_eq!(uri.tpm().unwrap().fapi.as_deref(), Some("/HS/SRK/k"));
+        // The TPM itself, whose keys are listed.
+        for all in ["tpm:", "tpm:?tcti=device:/dev/tpm0"] {
+            let uri = KeyUri::parse(all).unwrap();
+            let uri = uri.tpm().unwrap();
+            assert!(uri.handle.is_none() && uri.file.is_none() && uri.fapi.is_none());
+        }
     }
 
     #[test]
     fn refusals() {
-        for one in
-            ["tpm:", "tpm:tcti=device", "tpm:handle=0x81000005;file=k", "tpm:file=k;fapi=/HS/SRK/k"]
-        {
+        for one in [
+            "tpm:tcti=device",
+            "tpm:?handle=0x81000005",
+            "tpm:handle=0x81000005;file=k",
+            "tpm:file=k;fapi=/HS/SRK/k",
+        ] {
             let help = refused(one);
             assert!(help.contains("names one key") || help.contains("NAME=VALUE"), "{one}: {help}");
         }

@@ -57,9 +57,14 @@ fn wrong_values_and_lockout() {
     };
     {
         let key = wrong();
-        let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
-        assert!(error.contains("Esys_Sign: TPM_RC_AUTH_FAIL"), "{error}");
-        assert!(error.contains("0x98e"), "{error}");
+        // All at once: one of them tries it.
+        let errors: Vec<String> = std::thread::scope(|scope| {
+            let signing = || sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(signing)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let tried = |e: &&String| e.contains("Esys_Sign: TPM_RC_AUTH_FAIL") && e.contains("0x98e");
+        assert_eq!(errors.iter().filter(tried).count(), 1, "{errors:?}");
         for _ in 0..20 {
             let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
             assert!(error.contains("not tried again"), "{error}");

@@ -84,9 +84,12 @@ fn created_handles() {
     tpm.run("tpm2_sign -Q -c 0x81000030 -p file:secret -g sha256 -s ecdsa -f plain -o sig m");
     tpm.run("tpm2_readpublic -Q -c 0x81000030 -f pem -o k.pub");
     tpm.run("openssl dgst -sha256 -verify k.pub -signature sig m");
+    let name = made.name.clone();
     assert_eq!(list(&tpm.access()).unwrap(), [made]);
-    delete(&tpm.access(), 0x8100_0030).unwrap();
-    let error = delete(&tpm.access(), 0x8100_0030).unwrap_err().to_string();
+    let error = delete(&tpm.access(), 0x8100_0030, &name[1..]).unwrap_err().to_string();
+    assert!(error.contains("another key"), "{error}");
+    delete(&tpm.access(), 0x8100_0030, &name).unwrap();
+    let error = delete(&tpm.access(), 0x8100_0030, &name).unwrap_err().to_string();
     assert!(error.contains("no key at the persistent handle 0x81000030"), "{error}");
     assert!(list(&tpm.access()).unwrap().is_empty());
     assert_eq!(tpm.leftovers(), "");
@@ -100,6 +103,9 @@ fn imports() {
     tpm.run("tpm2_flushcontext -t");
     tpm.run("tpm2_evictcontrol -Q -C o -c q.ctx 0x81000001");
     tpm.run("tpm2_flushcontext -t");
+    let srk = list(&tpm.access()).unwrap().remove(0);
+    let error = delete(&tpm.access(), 0x8100_0001, &srk.name).unwrap_err().to_string();
+    assert!(error.contains("others depend on"), "{error}");
     let genpkey = "openssl genpkey -out key.pem -outform PEM -algorithm";
     for (algorithm, kind, scheme) in [
         ("RSA -pkeyopt rsa_keygen_bits:2048", KeyKind::Rsa2048, Scheme::RsaPkcs1Sha256),

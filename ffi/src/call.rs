@@ -85,8 +85,9 @@ impl Cx {
         for output in self.outputs.iter().take(self.claimed.get()) {
             let Claim { ptr, len: other, .. } = output.get();
             let start = ptr.addr();
-            let meets = from < start.saturating_add(other) && start < from.saturating_add(len);
-            if meets && len != 0 {
+            // One begins within the other.
+            let meets = start.wrapping_sub(from) < len || from.wrapping_sub(start) < other;
+            if meets && len != 0 && other != 0 {
                 // It may be an input.
                 output.set(Claim { zero_from: other, ..output.get() });
                 apart = false;

@@ -43,9 +43,9 @@ fn an_older_caller_is_read_and_written_by_its_own_size() {
     for size in [0, Grown::FIRST - 1, MAX_STRUCT_LEN + 1, usize::MAX] {
         let mut from = Grown { size, ..VALUE };
         let refused = cx().read(&raw const from, "x").unwrap_err();
-        assert_eq!(refused.result, CLOUDAUTH_ERR_STRUCT_SIZE);
+        assert_eq!(refused.result(), CLOUDAUTH_ERR_STRUCT_SIZE);
         let refused = cx().clear(&raw mut from, "x").unwrap_err();
-        assert_eq!(refused.result, CLOUDAUTH_ERR_STRUCT_SIZE);
+        assert_eq!(refused.result(), CLOUDAUTH_ERR_STRUCT_SIZE);
     }
 }
 
@@ -59,7 +59,7 @@ fn on_failure_an_older_output_is_zeroed_and_no_more() {
             Err(Fault::number("x"))
         })
     };
-    assert_eq!(result, Fault::number("x").result);
+    assert_eq!(result, Fault::number("x").result());
     assert_eq!(to, Grown { size: Grown::FIRST, first: 0, second: 0, third: 7 });
 }
 

@@ -98,8 +98,8 @@ impl From<TpmError> for SignError {
             ),
             TpmError::Pin(_) => Self::new(
                 "check the pinned key",
-                "the TPM has another storage root or endorsement key than the pinned one; nothing was \
-                 sent to it",
+                "the TPM has another storage root or endorsement key than the pinned one, or one with an \
+                 authorization value; nothing was sent to it; open the key again to see which",
             ),
             TpmError::TimedOut(_) => {
                 Self::new("TPM", "no answer in time; another program may hold the TPM, or it hangs")

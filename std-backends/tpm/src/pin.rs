@@ -16,7 +16,7 @@ use tss_esapi::structures::{
 use zeroize::Zeroizing;
 
 use crate::device::{Live, SRK};
-use crate::error::{Call as _, Result, TpmError};
+use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::public::{self, KeyKind, Template, Unique};
 use crate::source::{Hierarchy, Parent, Pin};
 use crate::wrap::{Sensitive, TYPE_KEYEDHASH, Wrapped, wrap};
@@ -102,13 +102,27 @@ impl Live {
         let secret =
             EncryptedSecret::try_from(wrapped.secret.as_slice()).call("TPM2B_ENCRYPTED_SECRET")?;
         let null = SymmetricDefinitionObject::Null;
+        if matches!(pin, Pin::Srk(_)) {
+            // It would go over the bus as it is, in the password session below.
+            self.context.tr_set_auth(parent.into(), Auth::default()).call("Esys_TR_SetAuth")?;
+        }
         let private = self.as_user(pin, |live, session| {
             live.context
                 .execute_with_session(Some(session), |context| {
                     context.import(parent.into(), None, object.clone(), duplicate, secret, null)
                 })
                 .call("Esys_Import")
-        })?;
+        });
+        let private = match private {
+            Err(error) if error.is(Rc::AuthFail) || error.is(Rc::BadAuth) => {
+                return Err(TpmError::Pin(format!(
+                    "the TPM's {} has an authorization value of its own, with which it cannot be pinned; pin the \
+                     endorsement key with ek-name",
+                    pin.what()
+                )));
+            }
+            other => other?,
+        };
         self.as_user(pin, |live, session| {
             live.context
                 .execute_with_session(Some(session), |context| {

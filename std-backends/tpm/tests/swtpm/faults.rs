@@ -205,6 +205,19 @@ fn pinned_names() {
         refused(&Pin::Srk(other(&srk)));
         tpm.run("tpm2_evictcontrol -Q -C o -c 0x81000001");
     }
+    // Its value would go over the bus as it is.
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    tpm.run("tpm2_createprimary -Q -C o -G ecc -p owned -c srk.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
+    tpm.run("tpm2_flushcontext -t");
+    let mut query = tpm.handle(0x8100_0010);
+    query.access.pin = Some(Pin::Srk(name("0x81000001")));
+    let error = match TpmKey::open(query) {
+        Ok(key) => sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("authorization value"), "{error}");
 }
 
 /// Hierarchies with authorization values of their own.

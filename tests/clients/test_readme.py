@@ -72,7 +72,7 @@ def pasted(cloudauth, tmp_path, keys):
 def test_readme_pkcs11(pasted):
     assert MODULE, "SoftHSM is not installed: tests/run tools"
     first, second = commands("In a PKCS#11 token")
-    pasted(first.replace("/usr/lib/softhsm/libsofthsm2.so", MODULE), second)
+    pasted(first.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE)), second)
 
 
 def test_readme_tpm(pasted, tmp_path):

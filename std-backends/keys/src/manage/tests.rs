@@ -122,8 +122,11 @@ fn what_is_not_done() {
     }
     assert!(path.exists());
     assert_eq!(describe(&file, &prompt).unwrap().kind, "EC P-256");
-    let tpm = uri("tpm:handle=0x81000001");
-    assert!(matches!(list(&tpm, &prompt), Err(KeyError::NoBackend { .. })));
+    #[cfg(not(feature = "tpm"))]
+    {
+        let tpm = uri("tpm:handle=0x81000001");
+        assert!(matches!(list(&tpm, &prompt), Err(KeyError::NoBackend { .. })));
+    }
     let public = uri("pkcs11:token=t;object=k;type=public?module-path=/no/such.so");
     assert!(matches!(delete(&public, &prompt), Err(KeyError::Uri { .. })));
     let private = uri("pkcs11:token=t;object=k;type=private?module-path=/no/such.so");

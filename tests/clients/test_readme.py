@@ -75,13 +75,23 @@ def test_readme_pkcs11(pasted):
     pasted(first.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE)), second)
 
 
+def two_ports():
+    """A free port whose successor is free: swtpm's control channel is expected there."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            try:
+                other.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
 def test_readme_tpm(pasted, tmp_path):
     first, second = commands("In a TPM")
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        ports = [one.getsockname()[1], other.getsockname()[1]]
-    first = first.replace("2321", str(ports[0])).replace("2322", str(ports[1]))
+    port = two_ports()
+    first = first.replace("2321", str(port)).replace("2322", str(port + 1))
     try:
         pasted(first, second)
     finally:

@@ -33,6 +33,8 @@ Keys are named by URI:
   pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so
               a key in a PKCS#11 token (RFC 7512); &pin-source=file:PATH, env:NAME or fd:N for its
               PIN, else the variable CLOUDAUTH_KEY_PIN, else it is asked for at the terminal
+  tpm:file=key.pem, tpm:handle=0x81000005 or tpm:fapi=/HS/SRK/name
+              a key in a TPM 2.0, where the program is built with --features tpm
 
 CLOUDAUTH_KEY_PASSPHRASE holds the passphrase of an encrypted key where none is named; else it is asked
 for at the terminal. For the AWS commands that sign with a secret access key, --key names a file or a

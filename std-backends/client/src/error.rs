@@ -63,6 +63,34 @@ impl Error {
         Self::Config { place: place.into(), help: help.into() }
     }
 
+    /// Of a call; what went wrong before it was sent is told as what it is.
+    pub(crate) fn service(call: &'static str, e: TransportError) -> Self {
+        match e {
+            TransportError::Build { source } => match source.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(source) => {
+                    Self::Service { call, source: Arc::new(TransportError::Build { source }) }
+                }
+            },
+            e => Self::Service { call, source: Arc::new(e) },
+        }
+    }
+
+    /// Whether AWS or Google refuses the credential that a call was made with, rather than the call.
+    pub(crate) fn refuses_caller(&self) -> bool {
+        let Self::Service { source, .. } = self else { return false };
+        source.refusal().is_some_and(|refusal| {
+            refusal.status == 401
+                || matches!(
+                    &*refusal.code,
+                    "ExpiredToken"
+                        | "ExpiredTokenException"
+                        | "InvalidClientTokenId"
+                        | "UnrecognizedClientException"
+                )
+        })
+    }
+
     pub(crate) fn file(operation: &'static str, place: impl Into<String>, e: io::Error) -> Self {
         Self::File { operation, place: place.into(), source: Arc::new(e) }
     }

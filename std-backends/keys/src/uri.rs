@@ -123,6 +123,16 @@ impl KeyUri {
         }
     }
 
+    /// The file that holds the key, of `file:PATH` and `tpm:file=PATH`: when it changes, the key is another.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File { path, .. } => Some(path),
+            Target::Tpm(uri) => uri.file.as_deref(),
+            Target::Env { .. } | Target::Pkcs11(_) => None,
+        }
+    }
+
     /// What stands between the scheme's colon and the question mark, as written: percent-encoded, and
     /// for `pkcs11:` and `tpm:` a list of attributes. It can hold secrets: never print it.
     #[must_use]

@@ -1,0 +1,160 @@
+//! The configuration file: named profiles.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::environment::variable;
+use crate::{Client, Error, Provider, Result, Source};
+
+/// The most octets of a configuration file.
+const MAX_LEN: u64 = 1 << 20;
+/// The most profiles that stand on each other.
+const MAX_CHAIN: usize = 8;
+
+/// The variable with the path of the configuration file.
+pub const CONFIG_VARIABLE: &str = "CLOUDAUTH_CONFIG";
+/// The variable with the name of the profile.
+pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
+
+/// A configuration file, in TOML:
+///
+/// ```toml
+/// ca-file = "extra-ca.pem"           # trusted beside the system's own; optional
+/// cache-dir = "/var/cache/cloudauth" # instead of $XDG_RUNTIME_DIR/cloudauth; optional
+///
+/// [profiles.machine]
+/// kind = "aws-roles-anywhere"
+/// key = "tpm:handle=0x81000005"
+/// certificate = "machine.pem"
+/// trust-anchor-arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/T"
+/// profile-arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/P"
+/// role-arn = "arn:aws:iam::123456789012:role/machine"
+///
+/// [profiles.deploy]
+/// kind = "aws-assume-role"
+/// source-profile = "machine"
+/// role-arn = "arn:aws:iam::123456789012:role/deploy"
+/// session-name = "machine-7"
+/// region = "eu-central-1"
+/// ```
+///
+/// Relative paths in it, but for those in key URIs, start at its own directory. Unknown fields are refused.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Certificates (PEM) that are trusted beside the system's own.
+    pub ca_file: Option<PathBuf>,
+    /// Where processes share credentials.
+    pub cache_dir: Option<PathBuf>,
+    /// The profiles.
+    pub profiles: BTreeMap<String, Source>,
+    place: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Raw {
+    ca_file: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
+    #[serde(default)]
+    profiles: BTreeMap<String, Source>,
+}
+
+impl Config {
+    /// Where the configuration is when nobody says: the variable [`CONFIG_VARIABLE`], else
+    /// `cloudauth/config.toml` in `$XDG_CONFIG_HOME` or `~/.config`. `None` without a home.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a variable is not UTF-8.
+    pub fn default_path() -> Result<Option<PathBuf>> {
+        if let Some(path) = variable(CONFIG_VARIABLE)? {
+            return Ok(Some(path.into()));
+        }
+        let home = match variable("XDG_CONFIG_HOME")?.map(PathBuf::from) {
+            Some(home) if home.is_absolute() => Some(home),
+            _ => variable("HOME")?.map(|home| Path::new(&home).join(".config")),
+        };
+        Ok(home.map(|home| home.join("cloudauth").join("config.toml")))
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Config`].
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let place = crate::inputs::place(path);
+        let text = crate::inputs::read_file(path, MAX_LEN)?;
+        let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::parse(text, directory, &place)
+    }
+
+    /// Reads the text of one; relative paths in it start at `directory`, and errors call it `place`.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn parse(text: &str, directory: &Path, place: &str) -> Result<Self> {
+        let raw: Raw = toml::from_str(text).map_err(|e| {
+            // Not its Display, which shows the line: a PIN may stand there.
+            let line = e.span().map_or(1, |span| {
+                1 + text.bytes().take(span.start).filter(|octet| *octet == b'\n').count()
+            });
+            Error::config(place, format!("line {line}: {}", e.message()))
+        })?;
+        let below = |path: PathBuf| directory.join(path);
+        let mut profiles = raw.profiles;
+        for source in profiles.values_mut() {
+            source.paths(&mut |path| *path = directory.join(&*path));
+        }
+        let config = Self {
+            ca_file: raw.ca_file.map(below),
+            cache_dir: raw.cache_dir.map(below),
+            profiles,
+            place: place.to_owned(),
+        };
+        for name in config.profiles.keys() {
+            config.chain(name)?;
+        }
+        Ok(config)
+    }
+
+    /// A provider for the profile `name`, with those that it stands on.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no such profile.
+    pub fn provider(&self, client: &Client, name: &str) -> Result<Provider> {
+        let mut provider = None;
+        for source in self.chain(name)?.into_iter().rev() {
+            provider = Some(client.chained(source.clone(), provider));
+        }
+        provider.ok_or_else(|| self.unknown(name))
+    }
+
+    /// A profile.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no such profile.
+    pub fn profile(&self, name: &str) -> Result<&Source> {
+        self.profiles.get(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// A profile, then what it stands on.
+    fn chain(&self, name: &str) -> Result<Vec<&Source>> {
+        let mut chain = vec![self.profile(name)?];
+        while let Some(next) = chain.last().and_then(|source| source.source_profile()) {
+            if chain.len() == MAX_CHAIN {
+                let help = format!("profile {name:?} stands on itself, or on more than 7 others");
+                return Err(Error::config(&self.place, help));
+            }
+            chain.push(self.profile(next)?);
+        }
+        Ok(chain)
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Error::config(&self.place, format!("has no profile {name:?}; it has: {known}"))
+    }
+}

@@ -1,0 +1,191 @@
+//! What flows read: keys, certificates, tokens, secrets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use cloudauth_core::digest::sha256;
+use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, SecretRef, Warning};
+use zeroize::Zeroizing;
+
+use crate::{Error, Result};
+
+/// The most octets of a certificate file.
+const MAX_CERTIFICATES: u64 = 1 << 20;
+/// The most octets of a token or a policy. No cloud takes more.
+const MAX_TEXT: u64 = 1 << 16;
+
+type OnWarning = dyn Fn(&Warning) + Send + Sync;
+
+/// Reads what flows need, and keeps opened keys: a device is opened and logged in to once, not once a
+/// credential. A key in a file is opened again when the file has changed; certificates and tokens
+/// are read anew each time.
+pub struct Inputs {
+    prompt: Prompt,
+    standard_input: bool,
+    on_warning: Box<OnWarning>,
+    keys: Kept<Key>,
+    macs: Kept<MacKey>,
+}
+
+/// By the SHA-256 of a URI; with the stamp of the file, for keys in files.
+type Kept<K> = Mutex<HashMap<[u8; 32], (Option<Stamp>, Arc<K>)>>;
+
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+impl Default for Inputs {
+    /// Nobody is asked, standard input is not read, and warnings are told through `tracing`.
+    fn default() -> Self {
+        Self {
+            prompt: Prompt::none(),
+            standard_input: false,
+            on_warning: Box::new(|warning| tracing::warn!("{warning}")),
+            keys: Kept::default(),
+            macs: Kept::default(),
+        }
+    }
+}
+
+impl Inputs {
+    /// For a program that talks to people: `prompt` asks for PINs, `on_warning` passes warnings on, and the
+    /// path `-` means standard input.
+    pub fn interactive(
+        prompt: Prompt,
+        on_warning: impl Fn(&Warning) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            prompt,
+            standard_input: true,
+            on_warning: Box::new(on_warning),
+            ..Self::default()
+        }
+    }
+
+    /// The signing key that `uri` names.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn key(&self, uri: &KeyUri) -> Result<Arc<Key>> {
+        kept(&self.keys, uri, || {
+            let key = Key::open_with(uri, &self.prompt)?;
+            key.warnings().iter().for_each(&self.on_warning);
+            Ok(key)
+        })
+    }
+
+    /// The AWS secret access key that `uri` names.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn mac_key(&self, uri: &KeyUri) -> Result<Arc<MacKey>> {
+        kept(&self.macs, uri, || {
+            let key = MacKey::open_with(uri, &self.prompt)?;
+            key.warnings().iter().for_each(&self.on_warning);
+            Ok(key)
+        })
+    }
+
+    /// The certificates (DER) of a PEM or DER file, in its order; at least one.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Config`].
+    pub fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>> {
+        let bytes = self.read(path, MAX_CERTIFICATES)?;
+        cloudauth_keys::pem::certificates(&bytes)
+            .map_err(|e| Error::config(place(path), e.to_string()))
+    }
+
+    /// A token or a policy: text of at most 64 KiB, without the white space around it.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Config`].
+    pub fn text(&self, path: &Path, what: &'static str) -> Result<Zeroizing<String>> {
+        let bytes = self.read(path, MAX_TEXT)?;
+        let bad = |help| Err(Error::config(place(path), format!("the {what} {help}")));
+        match std::str::from_utf8(&bytes) {
+            Ok(text) if text.trim().is_empty() => bad("is empty"),
+            Ok(text) => Ok(Zeroizing::new(text.trim().to_owned())),
+            Err(_) => bad("is not UTF-8"),
+        }
+    }
+
+    /// A secret that is no key: `env:NAME`, `file:PATH` or `fd:N`.
+    ///
+    /// # Errors
+    /// [`Error::Key`], [`Error::Config`].
+    pub fn secret(&self, reference: &SecretRef, what: &str) -> Result<Zeroizing<String>> {
+        let mut warnings = Vec::new();
+        let mut secret = reference.read_with(&mut warnings)?;
+        warnings.iter().for_each(&self.on_warning);
+        String::from_utf8(core::mem::take(&mut *secret)).map(Zeroizing::new).map_err(|e| {
+            drop(Zeroizing::new(e.into_bytes()));
+            Error::config(what, "is not UTF-8")
+        })
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+        if self.standard_input && path == Path::new("-") {
+            return read(Ok(io::stdin().lock()), "standard input", limit);
+        }
+        read_file(path, limit)
+    }
+}
+
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("prompt", &self.prompt).finish_non_exhaustive()
+    }
+}
+
+/// The key kept for `uri`, unless its file has changed; else a new one. A failure keeps nothing.
+fn kept<K>(kept: &Kept<K>, uri: &KeyUri, open: impl FnOnce() -> Result<K>) -> Result<Arc<K>> {
+    // Of the whole text, in which a PIN may stand: that is not to be kept here.
+    let name = sha256(format!("{:?}:{}?{:?}", uri.scheme(), uri.path(), uri.query()).as_bytes());
+    let stamp = uri.file().map(stamp);
+    // Held while a key is opened: two openings at once would be two logins.
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, key)) = kept.get(&name)
+        && *at == stamp
+        && stamp != Some(None)
+    {
+        return Ok(key.clone());
+    }
+    kept.remove(&name);
+    let key = Arc::new(open()?);
+    kept.insert(name, (stamp, key.clone()));
+    Ok(key)
+}
+
+/// By which a changed file is told: its time, size and place on the disk. `None` when it cannot be asked.
+fn stamp(path: &Path) -> Stamp {
+    let metadata = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some((metadata.modified().ok()?, metadata.len(), number))
+}
+
+/// A whole file, of at most `limit` octets.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    read(File::open(path), &place(path), limit)
+}
+
+fn read(from: io::Result<impl io::Read>, place: &str, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    from.and_then(|from| from.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|e| Error::file("read", place, e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::config(place, format!("is larger than {limit} octets")));
+    }
+    Ok(bytes)
+}
+
+/// How errors name a file. `Debug` quotes it and escapes control characters.
+pub(crate) fn place(path: &Path) -> String {
+    format!("file {path:?}")
+}

@@ -1,0 +1,224 @@
+//! A credential that is always fresh.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cloudauth_core::{Attempt, HttpRequest};
+use cloudauth_tls::Transport;
+
+use crate::clock::{Clock, Moment};
+use crate::file_cache::{CacheKey, FileCache};
+use crate::flow::{Flow, send};
+use crate::memory::Memory;
+use crate::{AwsKeys, BearerToken, Credential, Error, Inputs, Result, Source};
+
+/// What providers have in common: the way to the services, the inputs, and perhaps a cache that several
+/// processes share. A clone is another handle on the same.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    inputs: Arc<Inputs>,
+    file_cache: Option<Arc<FileCache>>,
+    clock: Clock,
+}
+
+impl Client {
+    /// A client without a file cache.
+    #[must_use]
+    pub fn new(transport: Transport, inputs: Inputs) -> Self {
+        let offset = transport.clone();
+        let system = Clock::system();
+        // The services' time, as far as a refusal has taught it: expiry is theirs.
+        let clock = Clock::new(move || {
+            let Moment { time, uptime } = system.now();
+            let offset = offset.clock_offset();
+            let time = match u64::try_from(offset) {
+                Ok(ahead) => time.plus(ahead),
+                Err(_) => time.minus(offset.unsigned_abs()),
+            };
+            Moment { time, uptime }
+        });
+        Self { transport, inputs: Arc::new(inputs), file_cache: None, clock }
+    }
+
+    /// With a cache that several processes share. It is asked before a service is, for everything but what
+    /// is made without one.
+    #[must_use]
+    pub fn with_file_cache(self, cache: FileCache) -> Self {
+        Self { file_cache: Some(Arc::new(cache)), ..self }
+    }
+
+    /// What reads keys, certificates and tokens.
+    #[must_use]
+    pub const fn inputs(&self) -> &Arc<Inputs> {
+        &self.inputs
+    }
+
+    /// The time and random octets for one signature.
+    ///
+    /// # Errors
+    /// [`Error::Service`] when the system gives no random octets.
+    pub fn attempt(&self) -> Result<Attempt> {
+        self.transport.attempt().map_err(|e| Error::service("random octets", e))
+    }
+
+    /// A provider of what `source` says.
+    #[must_use]
+    pub fn provider(&self, source: impl Into<Source>) -> Provider {
+        self.chained(source, None)
+    }
+
+    /// The same, standing on the credential of `base`: a role that other credentials assume.
+    #[must_use]
+    pub fn chained(&self, source: impl Into<Source>, base: Option<Provider>) -> Provider {
+        let source = source.into();
+        let memory = Memory::new(self.clock.clone(), source.kind());
+        Provider(Arc::new(Inner { client: self.clone(), source, base, memory }))
+    }
+
+    /// Builds the request that would be sent for `source`, and hands it to `then`. Nothing is sent. `base`
+    /// is the credential it stands on, if it stands on one.
+    ///
+    /// # Errors
+    /// As a provider's, but for the network; [`Error::Config`] for what is made without a request.
+    pub fn request(
+        &self,
+        source: impl Into<Source>,
+        base: Option<&Credential>,
+        at: &Attempt,
+        mut then: impl FnMut(&HttpRequest<'_>),
+    ) -> Result<()> {
+        match source.into().open(&self.inputs, base)? {
+            Some(flow) => flow.request(at, &mut then),
+            None => Err(Error::config("request", "there is none: the token is made without one")),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+/// Gives a credential that is good now: the one it has, or a new one in time. However many ask, one call
+/// is made; while a refresh fails, the last credential serves until its end. A clone is another handle on
+/// the same.
+#[derive(Clone)]
+pub struct Provider(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    source: Source,
+    base: Option<Provider>,
+    memory: Memory,
+}
+
+impl Provider {
+    /// The credential.
+    ///
+    /// # Errors
+    /// Any [`Error`], when there is none that is valid.
+    pub async fn credential(&self) -> Result<Arc<Credential>> {
+        self.0.memory.get(|| self.0.fetch()).await
+    }
+
+    /// AWS credentials.
+    ///
+    /// # Errors
+    /// As [`credential`](Self::credential); [`Error::Config`] when the source gives none of AWS.
+    pub async fn aws_keys(&self) -> Result<AwsKeys> {
+        match &*self.credential().await? {
+            Credential::Aws(keys) => Ok(keys.clone()),
+            Credential::Bearer(_) => Err(self.0.other("a token, not AWS credentials")),
+        }
+    }
+
+    /// A bearer token of Azure or Google Cloud.
+    ///
+    /// # Errors
+    /// As [`credential`](Self::credential); [`Error::Config`] when the source gives no token.
+    pub async fn bearer_token(&self) -> Result<BearerToken> {
+        match &*self.credential().await? {
+            Credential::Bearer(token) => Ok(token.clone()),
+            Credential::Aws(_) => Err(self.0.other("AWS credentials, not a token")),
+        }
+    }
+
+    /// Forgets the credential, because a service refused it. The next call gets a new one.
+    pub fn invalidate(&self) {
+        self.0.memory.invalidate();
+    }
+
+    /// What it gives, and how.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.0.source
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Provider").field(&self.0.source.kind()).finish()
+    }
+}
+
+impl Inner {
+    fn other(&self, gives: &str) -> Error {
+        Error::config("profile", format!("its kind, {}, gives {gives}", self.source.kind()))
+    }
+
+    // Boxed, because a provider may stand on another.
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Credential>> + Send + '_>> {
+        Box::pin(async {
+            let Some(base) = &self.base else { return self.fetch_with(None).await };
+            let result = self.fetch_with(Some(base.credential().await?)).await;
+            match result {
+                Err(error) if error.refuses_caller() => {
+                    tracing::debug!(%error, "the credential below is refused: getting a new one");
+                    base.invalidate();
+                    self.fetch_with(Some(base.credential().await?)).await
+                }
+                result => result,
+            }
+        })
+    }
+
+    async fn fetch_with(&self, base: Option<Arc<Credential>>) -> Result<Credential> {
+        let Client { transport, inputs, file_cache, clock } = &self.client;
+        if let Source::GcpToken(token) = &self.source {
+            let (token, inputs, at) = (token.clone(), inputs.clone(), self.client.attempt()?);
+            return blocking(move || token.sign(&inputs, &at)).await.map(Credential::Bearer);
+        }
+        let cached = file_cache.is_some();
+        let (source, inputs) = (self.source.clone(), inputs.clone());
+        // Files are read and devices opened, which takes its time.
+        let (flow, key) = blocking(move || {
+            let flow = source.open(&inputs, base.as_deref())?;
+            let flow = flow.ok_or_else(|| Error::config("profile", "has nothing to ask for"))?;
+            let key = match cached {
+                true => Some(flow.identity(CacheKey::new(source.kind()))?),
+                false => None,
+            };
+            Ok((flow, key))
+        })
+        .await?;
+        let send = || send(Arc::clone(&flow), transport, clock);
+        match (file_cache, key) {
+            (Some(cache), Some(key)) => cache.get(&key, clock, send).await,
+            _ => send().await,
+        }
+    }
+}
+
+/// Elsewhere, so that other tasks need not wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(Error::config("provider", format!("its work was cut short: {e}"))),
+    }
+}

@@ -1,0 +1,139 @@
+//! Which credential.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::{AssumeRole, RolesAnywhere, SessionToken, WebIdentity};
+use crate::azure::AzureToken;
+use crate::flow::Flow;
+use crate::gcp::{GcpFederated, GcpIdToken, GcpImpersonated, GcpOauth, GcpToken};
+use crate::{Credential, Inputs, Result};
+
+/// Which credential, and how it is got: what a profile says, by its `kind`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Source {
+    /// `aws-roles-anywhere`
+    AwsRolesAnywhere(RolesAnywhere),
+    /// `aws-assume-role`
+    AwsAssumeRole(AssumeRole),
+    /// `aws-session-token`
+    AwsSessionToken(SessionToken),
+    /// `aws-web-identity`
+    AwsWebIdentity(WebIdentity),
+    /// `azure-token`
+    AzureToken(AzureToken),
+    /// `gcp-token`
+    GcpToken(GcpToken),
+    /// `gcp-oauth`
+    GcpOauth(GcpOauth),
+    /// `gcp-id-token`
+    GcpIdToken(GcpIdToken),
+    /// `gcp-federated`
+    GcpFederated(GcpFederated),
+    /// `gcp-impersonated`
+    GcpImpersonated(GcpImpersonated),
+}
+
+impl Source {
+    /// Its name in profiles.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::AwsRolesAnywhere(_) => "aws-roles-anywhere",
+            Self::AwsAssumeRole(_) => "aws-assume-role",
+            Self::AwsSessionToken(_) => "aws-session-token",
+            Self::AwsWebIdentity(_) => "aws-web-identity",
+            Self::AzureToken(_) => "azure-token",
+            Self::GcpToken(_) => "gcp-token",
+            Self::GcpOauth(_) => "gcp-oauth",
+            Self::GcpIdToken(_) => "gcp-id-token",
+            Self::GcpFederated(_) => "gcp-federated",
+            Self::GcpImpersonated(_) => "gcp-impersonated",
+        }
+    }
+
+    /// The profile that this one stands on.
+    #[must_use]
+    pub fn source_profile(&self) -> Option<&str> {
+        match self {
+            Self::AwsAssumeRole(source) => source.source_profile.as_deref(),
+            Self::GcpImpersonated(source) => source.source_profile.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Every path in it.
+    pub(crate) fn paths(&mut self, change: &mut dyn FnMut(&mut PathBuf)) {
+        match self {
+            Self::AwsRolesAnywhere(source) => {
+                change(&mut source.certificate);
+                source.intermediates.iter_mut().for_each(change);
+            }
+            Self::AwsAssumeRole(source) => {
+                source.policy.iter_mut().for_each(&mut *change);
+                source.provided_contexts.iter_mut().for_each(|(_, path)| change(path));
+            }
+            Self::AwsWebIdentity(source) => {
+                source.token_file.iter_mut().chain(&mut source.policy).for_each(change);
+            }
+            Self::AzureToken(source) => {
+                let certificate = source.certificate.iter_mut();
+                certificate.chain(&mut source.federated_token_file).for_each(change);
+            }
+            Self::GcpFederated(source) => source.token_file.iter_mut().for_each(change),
+            Self::AwsSessionToken(_)
+            | Self::GcpToken(_)
+            | Self::GcpOauth(_)
+            | Self::GcpIdToken(_)
+            | Self::GcpImpersonated(_) => {}
+        }
+    }
+
+    /// Reads the inputs. `base` is the credential of the provider that this one stands on. `None` for what
+    /// nobody is asked for.
+    pub(crate) fn open(
+        &self,
+        inputs: &Arc<Inputs>,
+        base: Option<&Credential>,
+    ) -> Result<Option<Arc<dyn Flow>>> {
+        Ok(Some(match self {
+            Self::AwsRolesAnywhere(source) => Arc::new(source.open(inputs)?),
+            Self::AwsAssumeRole(source) => Arc::new(source.open(inputs, base)?),
+            Self::AwsSessionToken(source) => Arc::new(source.open(inputs)?),
+            Self::AwsWebIdentity(source) => Arc::new(source.open(inputs)?),
+            Self::AzureToken(source) => Arc::new(source.open(inputs)?),
+            Self::GcpToken(_) => return Ok(None),
+            Self::GcpOauth(source) => Arc::new(source.open(inputs)?),
+            Self::GcpIdToken(source) => Arc::new(source.open(inputs)?),
+            Self::GcpFederated(source) => Arc::new(source.open(inputs)?),
+            Self::GcpImpersonated(source) => Arc::new(source.open(base)?),
+        }))
+    }
+}
+
+macro_rules! from {
+    ($($variant:ident($type:ty)),* $(,)?) => {$(
+        impl From<$type> for Source {
+            fn from(source: $type) -> Self {
+                Self::$variant(source)
+            }
+        }
+    )*};
+}
+
+from! {
+    AwsRolesAnywhere(RolesAnywhere),
+    AwsAssumeRole(AssumeRole),
+    AwsSessionToken(SessionToken),
+    AwsWebIdentity(WebIdentity),
+    AzureToken(AzureToken),
+    GcpToken(GcpToken),
+    GcpOauth(GcpOauth),
+    GcpIdToken(GcpIdToken),
+    GcpFederated(GcpFederated),
+    GcpImpersonated(GcpImpersonated),
+}

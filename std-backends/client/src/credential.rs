@@ -46,6 +46,18 @@ impl Credential {
             Self::Bearer(token) => token.expiration,
         }
     }
+
+    /// Whether one of its fields has no value.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Aws(keys) => {
+                keys.access_key_id.is_empty()
+                    || keys.secret_access_key.is_empty()
+                    || keys.session_token.is_empty()
+            }
+            Self::Bearer(token) => token.token.is_empty(),
+        }
+    }
 }
 
 impl fmt::Debug for AwsKeys {

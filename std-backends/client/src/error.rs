@@ -48,11 +48,17 @@ pub enum Error {
         /// What went wrong.
         source: Arc<TransportError>,
     },
-    /// What the service issued had no time left when it came.
+    /// What the service issued was expired, or as good as expired, when it came.
     #[error(
         "{call}: the service issued a credential that has expired already; look at this machine's clock"
     )]
     Expired {
+        /// The call.
+        call: &'static str,
+    },
+    /// What the service issued has a field without a value.
+    #[error("{call}: the service issued a credential that is empty in part; it cannot be used")]
+    Empty {
         /// The call.
         call: &'static str,
     },

@@ -73,7 +73,9 @@ impl Signer {
         let access_key_id = given(caller.access_key_id, "access key id", &["AWS_ACCESS_KEY_ID"])?;
         let session_token = match caller.session_token {
             Some(reference) => Some(inputs.secret(reference, "session token")?),
-            None if caller.access_key_id.is_none() => variable("AWS_SESSION_TOKEN")?.map(Zeroizing::new),
+            None if caller.access_key_id.is_none() => {
+                variable("AWS_SESSION_TOKEN")?.map(Zeroizing::new)
+            }
             None => None,
         };
         let secret = match caller.key {

@@ -8,8 +8,7 @@ use cloudauth_core::azure::{
 };
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{
-    Assertion as _, Attempt, Exchange as _, Failure, ResponseHead, Scheme, Secret, Signer,
-    json,
+    Assertion as _, Attempt, Exchange as _, Failure, ResponseHead, Scheme, Secret, Signer, json,
 };
 use cloudauth_keys::{Key, KeyUri, SecretRef};
 use cloudauth_tls::Endpoint;
@@ -20,7 +19,7 @@ use crate::environment::{endpoint, given, variable};
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
 use crate::text::strs;
-use crate::{BearerToken, Credential, Error, Inputs, Result, text};
+use crate::{Error, Inputs, Result, text};
 
 /// An application's access token (client credentials flow), for a certificate's key, a client secret or a
 /// federated token. What is not given comes from the variables of Microsoft's own tools.
@@ -131,7 +130,9 @@ impl AzureToken {
             (None, Some(_)) => {
                 return Err(Error::config(
                     "certificate",
-                    format!("is missing: Entra ID knows the key by it; give it, or set {CERTIFICATE}"),
+                    format!(
+                        "is missing: Entra ID knows the key by it; give it, or set {CERTIFICATE}"
+                    ),
                 ));
             }
             (None, None) => {}
@@ -174,9 +175,7 @@ impl AzureToken {
             Choice::Secret(reference) => {
                 Opened::Secret(inputs.secret(&reference, "client secret")?)
             }
-            Choice::Federated(file) => {
-                Opened::Federated(inputs.text(&file, "federated token")?)
-            }
+            Choice::Federated(file) => Opened::Federated(inputs.text(&file, "federated token")?),
         };
         Ok(TokenFlow {
             tenant: given(self.tenant.as_deref(), "tenant", &["AZURE_TENANT_ID"])?,
@@ -205,7 +204,7 @@ impl AzureToken {
             };
             let size = assertion.needed(at, key.max_signature_len(assertion.scheme))?;
             let mut buf = Zeroizing::new(vec![0; size]);
-            assertion.sign(&**key, at, &mut buf).map(|token| Zeroizing::new(token.to_owned()))
+            assertion.sign(&*key, at, &mut buf).map(|token| Zeroizing::new(token.to_owned()))
         })?)
     }
 }

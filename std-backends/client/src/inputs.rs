@@ -57,12 +57,7 @@ impl Inputs {
         prompt: Prompt,
         on_warning: impl Fn(&Warning) + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            prompt,
-            standard_input: true,
-            on_warning: Box::new(on_warning),
-            ..Self::default()
-        }
+        Self { prompt, standard_input: true, on_warning: Box::new(on_warning), ..Self::default() }
     }
 
     /// The signing key that `uri` names.

@@ -10,7 +10,7 @@ use cloudauth_tls::Transport;
 
 use crate::clock::{Clock, Moment};
 use crate::file_cache::{CacheKey, FileCache};
-use crate::flow::{Flow, send};
+use crate::flow::send;
 use crate::memory::Memory;
 use crate::{AwsKeys, BearerToken, Credential, Error, Inputs, Result, Source};
 

@@ -14,7 +14,7 @@ use super::keys;
 use crate::environment::aws_endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
-use crate::{Credential, Inputs, Result, text};
+use crate::{Inputs, Result, text};
 
 /// Credentials for a certificate and its key: `CreateSession`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

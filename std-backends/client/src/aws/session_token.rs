@@ -12,7 +12,7 @@ use super::{Caller, Signer, keys};
 use crate::environment::aws_endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
-use crate::{Credential, Inputs, Result, text};
+use crate::{Inputs, Result, text};
 
 /// Temporary credentials of one's own, for an access key.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -13,7 +13,7 @@ use crate::environment::{aws_endpoint, given};
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
 use crate::text::strs;
-use crate::{Credential, Inputs, Result};
+use crate::{Inputs, Result};
 
 /// A role's credentials, for an identity provider's token. Nothing is signed.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

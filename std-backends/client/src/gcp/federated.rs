@@ -18,7 +18,7 @@ use super::{scheme, scopes};
 use crate::environment::endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
-use crate::{BearerToken, Credential, Error, Inputs, Result, text};
+use crate::{BearerToken, Error, Inputs, Result, text};
 
 /// A federated access token, for a token that a key of ours signs as an issuer, or that another issuer
 /// gave.

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use cloudauth_core::gcp::{AccessTokenRequest, Grant, IdTokenRequest, SelfSigned, TOKEN_URI};
-use cloudauth_core::{
-    Assertion as _, Attempt, Exchange as _, Failure, ResponseHead, Signer as _,
-};
+use cloudauth_core::{Assertion as _, Attempt, Exchange as _, Failure, ResponseHead, Signer as _};
 use cloudauth_keys::{Key, KeyUri};
 use cloudauth_tls::Endpoint;
 use serde::{Deserialize, Serialize};
@@ -15,7 +13,7 @@ use super::{id_token, scheme, scopes};
 use crate::environment::endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
-use crate::{BearerToken, Credential, Error, Inputs, Result, text};
+use crate::{BearerToken, Error, Inputs, Result, text};
 
 /// A self-signed token, which Google's APIs take as an access token. Nobody is asked for it.
 #[derive(Clone, Debug, Deserialize, Serialize)]

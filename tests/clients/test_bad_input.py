@@ -682,14 +682,15 @@ GOOD = "arn:aws:rolesanywhere:eu-central-1:123456789012"
         ({"region": "EU"}, "region"),
         ({"region": ""}, "region"),
         ({"region": "evil.example/"}, "region"),
-        ({"endpoint": "a b"}, "host"),
-        ({"endpoint": ""}, "host"),
-        ({"endpoint": "evil.example/path"}, "host"),
-        ({"endpoint": "user@evil.example"}, "host"),
-        ({"endpoint": "host:port"}, "host"),
-        ({"endpoint": "host:99999"}, "host"),
-        ({"endpoint": ":443"}, "host"),
-        ({"endpoint": "]:["}, "host"),
+        ({"endpoint": "a b"}, "endpoint"),
+        ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "evil.example/?path"}, "endpoint"),
+        ({"endpoint": "http://evil.example"}, ["endpoint", "loopback"]),
+        ({"endpoint": "user@evil.example"}, "endpoint"),
+        ({"endpoint": "host:port"}, "endpoint"),
+        ({"endpoint": "host:99999"}, "endpoint"),
+        ({"endpoint": ":443"}, "endpoint"),
+        ({"endpoint": "]:["}, "endpoint"),
         ({"session-duration": "899"}, "session duration"),
         ({"session-duration": "43201"}, "session duration"),
         ({"role-session-name": ""}, "role session name"),
@@ -727,11 +728,6 @@ def test_serial_number(refused, identities, tmp_path, serial):
 @pytest.mark.parametrize("value", ["15m", "-900", ""])
 def test_session_duration_that_is_no_number(refused, identities, value):
     refused(USAGE, "--session-duration", *anywhere(identities("p-256"), f"--session-duration={value}"))
-
-
-def test_dry_run_is_required(refused, identities):
-    args = [a for a in anywhere(identities("p-256")) if a != "--dry-run"]
-    refused(USAGE, "--dry-run", *args)
 
 
 # Parameters of azure assertion

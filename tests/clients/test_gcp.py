@@ -284,7 +284,8 @@ def test_json_output(cloudauth, account_file):
         "--lifetime", "600",
     )  # fmt: skip
     again = token(cloudauth, f"file:{account_file}", "--lifetime", "600")
-    assert answer == {"access_token": again, "token_type": "Bearer", "expires_in": 600}
+    assert answer == {"access_token": again, "token_type": "Bearer", "expires_in": 600,
+                      "expires_on": "2026-11-22T12:10:00Z"}
 
 
 @pytest.mark.parametrize(

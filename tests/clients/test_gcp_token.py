@@ -294,10 +294,8 @@ def test_another_universe(cloudauth, tmp_path):
 def test_what_needs_what(refused, account_file):  # noqa: F811
     key = f"file:{account_file}"
     base = ("gcp", "token", "--key", key)
-    refused(USAGE, ["--oauth", "--dry-run"], *base, "--oauth")
     refused(USAGE, ["--dry-run", "--oauth"], *base, "--dry-run")
     refused(USAGE, "--audience", *base, "--oauth", "--dry-run", "--audience", "x")
-    refused(USAGE, "--dry-run", "gcp", "id-token", "--key", key, "--audience", "x")
     refused(USAGE, "--audience", "gcp", "id-token", "--dry-run", "--key", key)
     refused(USAGE, "--provider", "gcp", "federate", "--dry-run", "--token-file", "x")
 

@@ -341,8 +341,8 @@ SHARED = [
     ({"region": "EU"}, "region"),
     ({"region": "evil.example/"}, "region"),
     ({"endpoint": ""}, "endpoint"),
-    ({"endpoint": "evil.example/path"}, "endpoint"),
-    ({"endpoint": "http://127.0.0.1:5000"}, "endpoint"),
+    ({"endpoint": "evil.example/#path"}, "endpoint"),
+    ({"endpoint": "http://10.0.0.1:5000"}, ["endpoint", "loopback"]),
     ({"policy": "/nowhere/policy.json"}, "/nowhere/policy.json"),
 ]
 
@@ -434,8 +434,6 @@ def test_missing_options(refused, token_file):  # noqa: F811
         refused(USAGE, "--access-key-id", *arguments(command))
         only_id = {"AWS_ACCESS_KEY_ID": ACCESS_KEY}
         refused(KEY, "AWS_SECRET_ACCESS_KEY", *arguments(command), env=only_id)
-        args = [a for a in arguments(command) if a != "--dry-run"]
-        refused(USAGE, "--dry-run", *args, env=CREDENTIALS)
     refused(USAGE, "--token-file", *arguments("web-identity"))
     refused(USAGE, "--policy", *arguments("web-identity", **{"token-file": "-", "policy": "-"}))
     refused(INPUT, "/nowhere/token", *arguments("web-identity", **{"token-file": "/nowhere/token"}))

@@ -11,17 +11,17 @@ use crate::error::CliError;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// STS: the AssumeRole request
+    /// Assume a role (STS): its credentials
     AssumeRole(Box<sts::AssumeRoleArgs>),
-    /// STS: the GetCallerIdentity request, which tells whose credentials these are
+    /// Ask STS whose credentials these are
     CallerIdentity(Box<sts::CallerIdentityArgs>),
-    /// IAM Roles Anywhere: the CreateSession request that a certificate's key signs
+    /// Credentials for a certificate and its key (IAM Roles Anywhere)
     RolesAnywhere(Box<roles_anywhere::Args>),
-    /// STS: the GetSessionToken request, for temporary credentials of one's own
+    /// Temporary credentials of one's own (STS)
     SessionToken(Box<sts::SessionTokenArgs>),
     /// Sign a raw HTTP request with Signature Version 4
     Sign(Box<sign::Args>),
-    /// STS: the AssumeRoleWithWebIdentity request, with an identity provider's token
+    /// A role's credentials, for an identity provider's token (STS)
     WebIdentity(Box<sts::WebIdentityArgs>),
 }
 
@@ -51,7 +51,11 @@ fn session_token() -> Result<Option<String>, CliError> {
     variable("AWS_SESSION_TOKEN")
 }
 
-/// The host of an endpoint that may be given as a URL.
-fn host(endpoint: &str) -> &str {
-    endpoint.strip_prefix("https://").unwrap_or(endpoint).trim_end_matches('/')
+/// Options with a name and a value in one.
+fn pairs(options: &[String], what: &str, form: &str) -> Result<Vec<(String, String)>, CliError> {
+    let pair = |option: &String| {
+        let pair = option.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| CliError::input(what, format_args!("expected {form}")))
+    };
+    options.iter().map(pair).collect()
 }

@@ -28,29 +28,12 @@ pub(crate) struct Global {
 pub(crate) enum Output {
     Json,
     Text,
+    /// For gcp federate: the answer of an external account's executable
+    GoogleExecutable,
 }
 
 fn time(text: &str) -> Result<UnixTime, cloudauth_core::Error> {
     UnixTime::parse(text)
-}
-
-/// For commands that are about a request to a service.
-#[derive(Args)]
-pub(crate) struct DryRun {
-    /// Print the raw HTTP request that would be sent. It holds live secrets: tokens, signatures
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl DryRun {
-    pub(crate) fn check(&self) -> Result<(), CliError> {
-        if self.dry_run {
-            return Ok(());
-        }
-        Err(CliError::Usage(
-            "this version sends no requests; --dry-run prints the one it would send".to_owned(),
-        ))
-    }
 }
 
 pub(crate) struct Context {
@@ -79,6 +62,17 @@ impl Context {
         Ok(UnixTime::new(since.as_secs())?)
     }
 
+    /// By how much `--time` is ahead of this machine's clock, in seconds.
+    pub(crate) fn clock_offset(&self) -> Result<i64, CliError> {
+        let Some(time) = self.time else { return Ok(0) };
+        let there = i64::try_from(time.as_secs());
+        let here = i64::try_from(crate::live::system_seconds());
+        match (there, here) {
+            (Ok(there), Ok(here)) => Ok(there - here),
+            _ => Err(CliError::input("--time", "is too far away")),
+        }
+    }
+
     pub(crate) fn attempt(&self) -> Result<Attempt, CliError> {
         Ok(Attempt::new(self.now()?, random()?))
     }
@@ -97,27 +91,9 @@ impl Context {
         Ok(key)
     }
 
-    /// A secret that is no key: `env:NAME`, `file:PATH` or `fd:N`.
-    pub(crate) fn secret(
-        &self,
-        reference: &str,
-        field: &str,
-    ) -> Result<Zeroizing<String>, CliError> {
-        let mut warnings = Vec::new();
-        let mut secret = SecretRef::parse(reference)?.read_with(&mut warnings)?;
-        warn(&warnings);
-        match String::from_utf8(core::mem::take(&mut *secret)) {
-            Ok(text) => Ok(Zeroizing::new(text)),
-            Err(e) => {
-                drop(Zeroizing::new(e.into_bytes()));
-                Err(CliError::Key(format!("{field}: is not UTF-8")))
-            }
-        }
-    }
-
     /// A request as it would be sent: the raw HTTP/1.1 text, or its parts in JSON.
     pub(crate) fn show(&self, request: &HttpRequest<'_>) -> Result<Vec<u8>, CliError> {
-        if self.output == Output::Text {
+        if self.output != Output::Json {
             return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
         }
         let headers: serde_json::Map<_, _> =
@@ -128,32 +104,6 @@ impl Context {
             "headers": headers,
             "body": String::from_utf8_lossy(request.body()),
         })))
-    }
-
-    /// Builds a request that `key` signs, and shows it.
-    pub(crate) fn show_signed(
-        &self,
-        exchange: &impl Exchange,
-        key: &Key,
-    ) -> Result<Vec<u8>, CliError> {
-        let at = self.attempt()?;
-        let mut buf = Zeroizing::new(vec![0; exchange.needed(&at, MAX_SIGNATURE_LEN)?]);
-        self.show(&exchange.request(key, &at, &mut buf)?)
-    }
-
-    /// Builds a request that no key signs, and shows it.
-    pub(crate) fn show_unsigned(&self, exchange: &impl Exchange) -> Result<Vec<u8>, CliError> {
-        self.show_at(exchange, &self.attempt()?)
-    }
-
-    /// The same for an attempt that a derived key was made for.
-    pub(crate) fn show_at(
-        &self,
-        exchange: &impl Exchange,
-        at: &Attempt,
-    ) -> Result<Vec<u8>, CliError> {
-        let mut buf = Zeroizing::new(vec![0; exchange.needed(at, 0)?]);
-        self.show(&exchange.build(at, &mut buf)?)
     }
 
     /// The certificates of a PEM or DER file.
@@ -213,14 +163,6 @@ pub(crate) fn given(
     }
     let variables = variables.join(" or ");
     Err(CliError::Usage(format!("{option} is missing; give it, or set {variables}")))
-}
-
-/// A path from the command line, else from an environment variable.
-pub(crate) fn path_or(given: Option<&Path>, name: &str) -> Result<Option<PathBuf>, CliError> {
-    match given {
-        Some(path) => Ok(Some(path.to_owned())),
-        None => Ok(variable(name)?.map(PathBuf::from)),
-    }
 }
 
 /// A whole file, or standard input for `-`, up to `limit` octets.

@@ -96,7 +96,7 @@ pub(crate) fn run(context: &Context) -> Result<Vec<u8>, CliError> {
             };
             json(&rows.iter().map(row).collect())
         }
-        Output::Text => table(&rows).into_bytes(),
+        _ => table(&rows).into_bytes(),
     })
 }
 

@@ -14,7 +14,9 @@ pub(crate) enum CliError {
     Key(String),
     /// A file, a variable or an argument cannot be used: 4.
     Input(String),
-    /// Standard output cannot be written: 6. (5 is a service's refusal.)
+    /// A service was not reached, or refused: 5.
+    Service(String),
+    /// Standard output cannot be written: 6.
     Output(std::io::Error),
     /// A token does not verify: 7.
     Refused(String),
@@ -26,6 +28,7 @@ impl CliError {
             Self::Usage(_) => 2,
             Self::Key(_) => 3,
             Self::Input(_) => 4,
+            Self::Service(_) => 5,
             Self::Output(_) => 6,
             Self::Refused(_) => 7,
         }
@@ -41,6 +44,7 @@ impl From<Error> for CliError {
     fn from(e: Error) -> Self {
         match e.kind() {
             ErrorKind::Signer => Self::Key(e.to_string()),
+            ErrorKind::Unsupported if e.field() == "key" => Self::Key(e.to_string()),
             _ => Self::Input(e.to_string()),
         }
     }
@@ -52,12 +56,28 @@ impl From<KeyError> for CliError {
     }
 }
 
+impl From<cloudauth_client::Error> for CliError {
+    fn from(e: cloudauth_client::Error) -> Self {
+        use cloudauth_client::Error as Client;
+        match e {
+            // A field of a profile and the option for it have one name.
+            Client::Missing { field, help } => Self::Usage(format!("--{field} is missing; {help}")),
+            Client::Key(e) => e.into(),
+            Client::Request(e) => e.into(),
+            Client::Service { .. } | Client::Expired { .. } => Self::Service(e.to_string()),
+            e => Self::Input(e.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Key(text) | Self::Input(text) | Self::Refused(text) => {
-                f.write_str(text)
-            }
+            Self::Usage(text)
+            | Self::Key(text)
+            | Self::Input(text)
+            | Self::Service(text)
+            | Self::Refused(text) => f.write_str(text),
             Self::Output(e) => write!(f, "standard output: {e}"),
         }
     }

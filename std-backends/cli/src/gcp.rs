@@ -5,21 +5,24 @@ mod id_token;
 mod token;
 
 use clap::Subcommand;
-use cloudauth_core::gcp::TOKEN_URI;
-use cloudauth_core::{Scheme, Signer};
-use cloudauth_keys::Key;
 
 use crate::context::Context;
 use crate::error::CliError;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// The request for a federated access token, with a token that a key signs or another issuer gave
+    /// A federated access token, for a token that a key signs or that another issuer gave
     Federate(Box<federate::Args>),
-    /// The request for a service account's ID token
+    /// A service account's ID token
     IdToken(Box<id_token::Args>),
-    /// A self-signed token: Google's APIs take it as an access token
+    /// A self-signed token, which Google's APIs take as an access token; or one of Google's, with --oauth
     Token(Box<token::Args>),
+}
+
+impl Command {
+    pub(crate) const fn is_federate(&self) -> bool {
+        matches!(self, Self::Federate(_))
+    }
 }
 
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliError> {
@@ -32,42 +35,15 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
 
 /// The service account, for every command that its key signs in.
 #[derive(clap::Args)]
+#[group(conflicts_with = "profile")]
 struct Account {
     /// The service account's key; a service-account JSON brings e-mail and key id with it
-    #[arg(long, value_name = "URI")]
-    key: String,
+    #[arg(long, value_name = "URI", required_unless_present = "profile")]
+    key: Option<String>,
     /// The service account's e-mail
     #[arg(long)]
     email: Option<String>,
     /// The key's id at Google (kid); none is sent when none is known
     #[arg(long, value_name = "ID")]
     key_id: Option<String>,
-}
-
-impl Account {
-    fn email<'a>(&'a self, key: &'a Key) -> Result<&'a str, CliError> {
-        let of_file = || key.google().map(|a| a.client_email.as_str());
-        self.email.as_deref().or_else(of_file).ok_or_else(|| {
-            CliError::Usage(
-                "--email is missing: only a service-account JSON brings it along".to_owned(),
-            )
-        })
-    }
-
-    /// An id in the JSON belongs to the key in the JSON, whatever e-mail is given.
-    fn key_id<'a>(&'a self, key: &'a Key) -> Option<&'a str> {
-        let of_file = || key.google().and_then(|a| a.private_key_id.as_deref());
-        self.key_id.as_deref().or_else(of_file)
-    }
-}
-
-fn token_uri(key: &Key) -> &str {
-    key.google().map_or(TOKEN_URI, |a| &a.token_uri)
-}
-
-fn scheme(key: &Key) -> Result<Scheme, CliError> {
-    let schemes = [Scheme::RsaPkcs1Sha256, Scheme::EcdsaP256Sha256];
-    schemes.into_iter().find(|s| key.supports(*s)).ok_or_else(|| {
-        CliError::Key("key: Google takes RSA keys (RS256) or P-256 keys (ES256)".to_owned())
-    })
 }

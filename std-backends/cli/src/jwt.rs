@@ -113,8 +113,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
     };
     let mut text = Bytes(Vec::with_capacity(token.len()));
     match context.output {
-        Output::Text => verified.claims().write(&mut text),
         Output::Json => json(&verified, &report, &mut text),
+        _ => verified.claims().write(&mut text),
     }
     text.put(b"\n");
     Ok(text.0)

@@ -11,6 +11,7 @@ mod error;
 mod gcp;
 mod jwt;
 mod key;
+mod live;
 mod raw_request;
 mod terminal;
 
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use context::{Context, Global};
+use context::{Context, Global, Output};
 use error::CliError;
 
 const ABOUT: &str = "Cloud credentials from keys that cannot be copied";
@@ -113,6 +114,11 @@ fn main() -> ExitCode {
     }
     let Cli { global, command } = Cli::parse();
     let context = Context::new(global);
+    if context.output == Output::GoogleExecutable
+        && !matches!(&command, Command::Gcp(c) if c.is_federate())
+    {
+        return fail(&CliError::Usage("--output google-executable is for gcp federate".to_owned()));
+    }
     let result = match command {
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),

@@ -1,6 +1,7 @@
 //! Credentials of AWS.
 
 mod assume_role;
+mod caller_identity;
 mod roles_anywhere;
 mod session_token;
 mod web_identity;
@@ -17,10 +18,10 @@ use zeroize::Zeroizing;
 use crate::environment::{given, variable};
 use crate::file_cache::CacheKey;
 use crate::flow::Issued;
-use crate::inputs::place;
 use crate::{AwsKeys, Credential, Error, Inputs, Result};
 
 pub use assume_role::AssumeRole;
+pub use caller_identity::{CallerIdentity, Identity};
 pub use roles_anywhere::RolesAnywhere;
 pub use session_token::SessionToken;
 pub use web_identity::WebIdentity;
@@ -70,7 +71,7 @@ impl Signer {
                 secret: SecretKey::Temporary(SecretAccessKey::new(&keys.secret_access_key)?),
             });
         }
-        let access_key_id = given(caller.access_key_id, "access key id", &["AWS_ACCESS_KEY_ID"])?;
+        let access_key_id = given(caller.access_key_id, "access-key-id", &["AWS_ACCESS_KEY_ID"])?;
         let session_token = match caller.session_token {
             Some(reference) => Some(inputs.secret(reference, "session token")?),
             None if caller.access_key_id.is_none() => {
@@ -118,7 +119,7 @@ pub(crate) fn policy(path: Option<&Path>, inputs: &Inputs) -> Result<Option<Zero
     let Some(path) = path else { return Ok(None) };
     let policy = inputs.text(path, "policy")?;
     json::parse(&mut policy.as_bytes().to_vec())
-        .map_err(|e| Error::config(place(path), format!("the policy is no JSON: {e}")))?;
+        .map_err(|e| Error::config(inputs.place(path), format!("the policy is no JSON: {e}")))?;
     Ok(Some(policy))
 }
 

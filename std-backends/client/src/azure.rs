@@ -123,17 +123,17 @@ impl AzureToken {
             (Some(certificate), Some(key)) => {
                 return Ok(Choice::Certificate { key: key.clone(), certificate });
             }
+            (Some(_), None) if self.certificate.is_some() => {
+                let help = "give it; it may be in the certificate's file too: file:PATH".to_owned();
+                return Err(Error::Missing { field: "key", help });
+            }
             (Some(certificate), None) => {
                 let key = KeyUri::of_file(&certificate)?;
                 return Ok(Choice::Certificate { key, certificate });
             }
             (None, Some(_)) => {
-                return Err(Error::config(
-                    "certificate",
-                    format!(
-                        "is missing: Entra ID knows the key by it; give it, or set {CERTIFICATE}"
-                    ),
-                ));
+                let help = format!("Entra ID knows the key by it: give it, or set {CERTIFICATE}");
+                return Err(Error::Missing { field: "certificate", help });
             }
             (None, None) => {}
         }
@@ -143,11 +143,13 @@ impl AzureToken {
         if variable("AZURE_CLIENT_SECRET")?.is_some() {
             return Ok(Choice::Secret(SecretRef::parse("env:AZURE_CLIENT_SECRET")?));
         }
-        Err(Error::config(
-            "credential",
-            "none: give key with certificate, client secret or federated token file, or set \
-             AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET",
-        ))
+        Err(Error::Missing {
+            field: "key",
+            help:
+                "give it with certificate, or give client-secret or federated-token-file, or set \
+                   AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET"
+                    .to_owned(),
+        })
     }
 
     pub(crate) fn open(&self, inputs: &Arc<Inputs>) -> Result<TokenFlow> {
@@ -158,9 +160,9 @@ impl AzureToken {
             })?;
         }
         let authority = match &self.authority {
-            Some(text) => Some(endpoint(text, "authority")?),
+            Some(text) => Some(authority(text, "authority")?),
             None => match variable("AZURE_AUTHORITY_HOST")? {
-                Some(text) => Some(endpoint(&text, "AZURE_AUTHORITY_HOST")?),
+                Some(text) => Some(authority(&text, "AZURE_AUTHORITY_HOST")?),
                 None => None,
             },
         };
@@ -175,11 +177,11 @@ impl AzureToken {
             Choice::Secret(reference) => {
                 Opened::Secret(inputs.secret(&reference, "client secret")?)
             }
-            Choice::Federated(file) => Opened::Federated(inputs.text(&file, "federated token")?),
+            Choice::Federated(file) => Opened::Federated(inputs.token(&file, "federated token")?),
         };
         Ok(TokenFlow {
             tenant: given(self.tenant.as_deref(), "tenant", &["AZURE_TENANT_ID"])?,
-            client_id: given(self.client_id.as_deref(), "client id", &["AZURE_CLIENT_ID"])?,
+            client_id: given(self.client_id.as_deref(), "client-id", &["AZURE_CLIENT_ID"])?,
             authority: authority.as_ref().map(Endpoint::authority),
             config: self.clone(),
             inputs: inputs.clone(),
@@ -207,6 +209,15 @@ impl AzureToken {
             assertion.sign(&*key, at, &mut buf).map(|token| Zeroizing::new(token.to_owned()))
         })?)
     }
+}
+
+/// An authority, which is a host and nothing more.
+fn authority(text: &str, place: &str) -> Result<Endpoint> {
+    let host = text.split_once("://").map_or(text, |(_, host)| host);
+    if host.trim_end_matches('/').contains('/') {
+        return Err(Error::config(place, "expected a host, without a path"));
+    }
+    endpoint(text, place)
 }
 
 /// A token request's inputs.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use cloudauth_tls::{Transport, Trust};
 use serde::Deserialize;
 
 use crate::environment::variable;
-use crate::{Client, Error, Provider, Result, Source};
+use crate::inputs::read_file;
+use crate::{Client, Error, FileCache, Inputs, Provider, Result, Source};
 
 /// The most octets of a configuration file.
 const MAX_LEN: u64 = 1 << 20;
@@ -21,7 +24,8 @@ pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
 /// A configuration file, in TOML:
 ///
 /// ```toml
-/// ca-file = "extra-ca.pem"           # trusted beside the system's own; optional
+/// ca-file = "ca.pem"                 # trusted in place of the system's own; optional
+/// timeout = 30                       # seconds for one call, repetitions included; optional
 /// cache-dir = "/var/cache/cloudauth" # instead of $XDG_RUNTIME_DIR/cloudauth; optional
 ///
 /// [profiles.machine]
@@ -41,12 +45,14 @@ pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
 /// ```
 ///
 /// Relative paths in it, but for those in key URIs, start at its own directory. Unknown fields are refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Certificates (PEM) that are trusted beside the system's own.
+    /// Certificates (PEM) that are trusted, and no others; else `AWS_CA_BUNDLE`, else the system's own.
     pub ca_file: Option<PathBuf>,
     /// Where processes share credentials.
     pub cache_dir: Option<PathBuf>,
+    /// How many seconds one call may take, repetitions included; else 30.
+    pub timeout: Option<u32>,
     /// The profiles.
     pub profiles: BTreeMap<String, Source>,
     place: String,
@@ -57,6 +63,7 @@ pub struct Config {
 struct Raw {
     ca_file: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
+    timeout: Option<u32>,
     #[serde(default)]
     profiles: BTreeMap<String, Source>,
 }
@@ -84,7 +91,7 @@ impl Config {
     /// [`Error::File`], [`Error::Config`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
-        let text = crate::inputs::read_file(path, MAX_LEN)?;
+        let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Self::parse(text, directory, &place)
@@ -110,6 +117,7 @@ impl Config {
         let config = Self {
             ca_file: raw.ca_file.map(below),
             cache_dir: raw.cache_dir.map(below),
+            timeout: raw.timeout,
             profiles,
             place: place.to_owned(),
         };
@@ -117,6 +125,33 @@ impl Config {
             config.chain(name)?;
         }
         Ok(config)
+    }
+
+    /// A client as the configuration wants it: the trusted certificates, the limit of time, and the file cache
+    /// where [`cache_dir`](Self::cache_dir) is set. `clock_offset` is by how many seconds the services' clocks
+    /// are known to be ahead of this machine's: mostly 0.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Config`]; [`Error::Service`] when the system has no trusted certificates or a
+    /// proxy variable cannot be used.
+    pub fn client(&self, inputs: Inputs, clock_offset: i64) -> Result<Client> {
+        let mut builder = Transport::builder().clock_offset(clock_offset);
+        let ca_file = match &self.ca_file {
+            Some(path) => Some(path.clone()),
+            None => variable("AWS_CA_BUNDLE")?.map(PathBuf::from),
+        };
+        if let Some(path) = ca_file {
+            builder = builder.trust(Trust::Only(read_file(&path, MAX_LEN)?.to_vec()));
+        }
+        if let Some(seconds) = self.timeout {
+            builder = builder.timeout(Duration::from_secs(seconds.into()));
+        }
+        let transport = builder.build().map_err(|e| Error::service("setting up", e))?;
+        let client = Client::new(transport, inputs);
+        Ok(match &self.cache_dir {
+            Some(path) => client.with_file_cache(FileCache::at(path)?),
+            None => client,
+        })
     }
 
     /// A provider for the profile `name`, with those that it stands on.

@@ -2,7 +2,7 @@
 
 use std::env::VarError;
 
-use cloudauth_tls::Endpoint;
+use cloudauth_tls::{Endpoint, TransportError};
 
 use crate::{Error, Result};
 
@@ -19,7 +19,11 @@ pub fn variable(name: &str) -> Result<Option<String>> {
 }
 
 /// What is given, else the first variable that is set.
-pub(crate) fn given(value: Option<&str>, what: &str, variables: &[&str]) -> Result<String> {
+pub(crate) fn given(
+    value: Option<&str>,
+    field: &'static str,
+    variables: &[&str],
+) -> Result<String> {
     if let Some(value) = value {
         return Ok(value.to_owned());
     }
@@ -29,7 +33,7 @@ pub(crate) fn given(value: Option<&str>, what: &str, variables: &[&str]) -> Resu
         }
     }
     let variables = variables.join(" or ");
-    Err(Error::config(what, format!("is missing; give it, or set {variables}")))
+    Err(Error::Missing { field, help: format!("give it, or set {variables}") })
 }
 
 /// The endpoint that is given, else that of the AWS SDKs' variables: of the service, then of all. Source: AWS
@@ -53,5 +57,8 @@ pub(crate) fn aws_endpoint(given: Option<&str>, service: &str) -> Result<Option<
 /// A URL, or a bare host, which is reached by https.
 pub(crate) fn endpoint(text: &str, place: &str) -> Result<Endpoint> {
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    Endpoint::parse(&url).map_err(|e| Error::config(place, e.to_string()))
+    Endpoint::parse(&url).map_err(|e| match e {
+        TransportError::Config { help, .. } => Error::config(place, help),
+        e => Error::config(place, e.to_string()),
+    })
 }

@@ -24,6 +24,14 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         help: String,
     },
+    /// A field is not given, and no variable stands for it.
+    #[error("{field} is missing; {help}")]
+    Missing {
+        /// The field's name in a profile, such as `region`.
+        field: &'static str,
+        /// What to do.
+        help: String,
+    },
     /// A file could not be read or written.
     #[error("{operation} {place}: {source}")]
     File {

@@ -95,6 +95,14 @@ pub(crate) fn identity(
     Ok(key.field("profile", &config).field("endpoint", endpoint.as_bytes()))
 }
 
+/// A handle that sends to `endpoint`, if there is one.
+pub(crate) fn to(endpoint: Option<&Endpoint>, transport: &Transport) -> Transport {
+    match endpoint {
+        Some(endpoint) => transport.via(endpoint.clone()),
+        None => transport.clone(),
+    }
+}
+
 /// Sends a flow's request and reads its answer.
 pub(crate) async fn send(
     flow: Arc<dyn Flow>,
@@ -102,10 +110,7 @@ pub(crate) async fn send(
     clock: &Clock,
 ) -> Result<Credential> {
     let name = flow.name();
-    let mut transport = match flow.endpoint() {
-        Some(endpoint) => transport.via(endpoint.clone()),
-        None => transport.clone(),
-    };
+    let mut transport = to(flow.endpoint(), transport);
     if flow.only_once() {
         transport = transport.once();
     }

@@ -91,21 +91,27 @@ impl Inputs {
     pub fn certificates(&self, path: &Path) -> Result<Vec<Vec<u8>>> {
         let bytes = self.read(path, MAX_CERTIFICATES)?;
         cloudauth_keys::pem::certificates(&bytes)
-            .map_err(|e| Error::config(place(path), e.to_string()))
+            .map_err(|e| Error::config(self.place(path), e.to_string()))
     }
 
-    /// A token or a policy: text of at most 64 KiB, without the white space around it.
+    /// A text, such as a policy, of at most 64 KiB, as it stands in the file. `what` is its name in errors.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Config`].
-    pub fn text(&self, path: &Path, what: &'static str) -> Result<Zeroizing<String>> {
-        let bytes = self.read(path, MAX_TEXT)?;
-        let bad = |help| Err(Error::config(place(path), format!("the {what} {help}")));
-        match std::str::from_utf8(&bytes) {
-            Ok(text) if text.trim().is_empty() => bad("is empty"),
-            Ok(text) => Ok(Zeroizing::new(text.trim().to_owned())),
-            Err(_) => bad("is not UTF-8"),
-        }
+    pub fn text(&self, path: &Path, what: &str) -> Result<Zeroizing<String>> {
+        let mut bytes = self.read(path, MAX_TEXT)?;
+        String::from_utf8(core::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|e| {
+            drop(Zeroizing::new(e.into_bytes()));
+            Error::config(self.place(path), format!("the {what} is not UTF-8"))
+        })
+    }
+
+    /// A token, of at most 64 KiB, without the white space around it.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Config`].
+    pub fn token(&self, path: &Path, what: &str) -> Result<Zeroizing<String>> {
+        Ok(Zeroizing::new(self.text(path, what)?.trim().to_owned()))
     }
 
     /// A secret that is no key: `env:NAME`, `file:PATH` or `fd:N`.
@@ -123,10 +129,19 @@ impl Inputs {
     }
 
     fn read(&self, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
-        if self.standard_input && path == Path::new("-") {
-            return read(Ok(io::stdin().lock()), "standard input", limit);
+        if self.is_standard_input(path) {
+            return read(Ok(io::stdin().lock()), &self.place(path), limit);
         }
         read_file(path, limit)
+    }
+
+    /// How errors name a file.
+    pub(crate) fn place(&self, path: &Path) -> String {
+        if self.is_standard_input(path) { "standard input".to_owned() } else { place(path) }
+    }
+
+    fn is_standard_input(&self, path: &Path) -> bool {
+        self.standard_input && path == Path::new("-")
     }
 }
 

@@ -5,14 +5,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use cloudauth_core::{Attempt, HttpRequest};
+use cloudauth_core::Attempt;
 use cloudauth_tls::Transport;
 
 use crate::clock::{Clock, Moment};
 use crate::file_cache::{CacheKey, FileCache};
 use crate::flow::send;
 use crate::memory::Memory;
-use crate::{AwsKeys, BearerToken, Credential, Error, Inputs, Result, Source};
+use crate::{
+    AwsKeys, BearerToken, CallerIdentity, Credential, Error, Identity, Inputs, Result, Source,
+};
 
 /// What providers have in common: the way to the services, the inputs, and perhaps a cache that several
 /// processes share. A clone is another handle on the same.
@@ -78,22 +80,20 @@ impl Client {
         Provider(Arc::new(Inner { client: self.clone(), source, base, memory }))
     }
 
-    /// Builds the request that would be sent for `source`, and hands it to `then`. Nothing is sent. `base`
-    /// is the credential it stands on, if it stands on one.
+    /// Asks STS whose credentials these are: those that `base` gives, else those that `call` names.
     ///
     /// # Errors
-    /// As a provider's, but for the network; [`Error::Config`] for what is made without a request.
-    pub fn request(
+    /// As a provider's.
+    pub async fn caller_identity(
         &self,
-        source: impl Into<Source>,
-        base: Option<&Credential>,
-        at: &Attempt,
-        mut then: impl FnMut(&HttpRequest<'_>),
-    ) -> Result<()> {
-        match source.into().open(&self.inputs, base)? {
-            Some(flow) => flow.request(at, &mut then),
-            None => Err(Error::config("request", "there is none: the token is made without one")),
-        }
+        call: &CallerIdentity,
+        base: Option<&Provider>,
+    ) -> Result<Identity> {
+        let base = match base {
+            Some(base) => Some(base.credential().await?),
+            None => None,
+        };
+        call.send(&self.inputs, base.as_deref(), &self.transport).await
     }
 }
 

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cloudauth_core::{Attempt, HttpRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::{AssumeRole, RolesAnywhere, SessionToken, WebIdentity};
 use crate::azure::AzureToken;
 use crate::flow::Flow;
 use crate::gcp::{GcpFederated, GcpIdToken, GcpImpersonated, GcpOauth, GcpToken};
-use crate::{Credential, Inputs, Result};
+use crate::{Credential, Error, Inputs, Result};
 
 /// Which credential, and how it is got: what a profile says, by its `kind`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -63,6 +64,24 @@ impl Source {
             Self::AwsAssumeRole(source) => source.source_profile.as_deref(),
             Self::GcpImpersonated(source) => source.source_profile.as_deref(),
             _ => None,
+        }
+    }
+
+    /// Builds the request that would be sent, and hands it to `then`. Nothing is sent. `base` is the
+    /// credential that this stands on, if it stands on one.
+    ///
+    /// # Errors
+    /// As a provider's, but for the network; [`Error::Config`] for what is made without a request.
+    pub fn request(
+        &self,
+        inputs: &Arc<Inputs>,
+        base: Option<&Credential>,
+        at: &Attempt,
+        mut then: impl FnMut(&HttpRequest<'_>),
+    ) -> Result<()> {
+        match self.open(inputs, base)? {
+            Some(flow) => flow.request(at, &mut then),
+            None => Err(Error::config("request", "there is none: the token is made without one")),
         }
     }
 

@@ -30,6 +30,7 @@ pub struct Builder {
     environment: bool,
     limits: Limits,
     attempts: u32,
+    clock_offset: i64,
 }
 
 impl Default for Builder {
@@ -45,6 +46,7 @@ impl Default for Builder {
                 body: 1024 * 1024,
             },
             attempts: 3,
+            clock_offset: 0,
         }
     }
 }
@@ -102,6 +104,13 @@ impl Builder {
         self
     }
 
+    /// By how many seconds the services' clocks are ahead of this machine's, as far as is known: 0. A
+    /// refusal may teach another difference ([`Transport::clock_offset`]).
+    pub const fn clock_offset(mut self, seconds: i64) -> Self {
+        self.clock_offset = seconds;
+        self
+    }
+
     /// The transport. This reads the trusted certificates and, unless
     /// [`trust_environment`](Self::trust_environment) is off, the environment.
     ///
@@ -138,7 +147,7 @@ impl Builder {
             identity: self.identity,
             limits: self.limits,
             attempts: self.attempts,
-            offset: 0.into(),
+            offset: self.clock_offset.into(),
         }))
     }
 }

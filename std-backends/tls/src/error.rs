@@ -411,7 +411,7 @@ fn certificate_reason(error: &CertificateError) -> String {
             "the server's certificate is not valid yet; is this machine's clock behind?"
         }
         Certificate::UnknownIssuer => {
-            "the server's certificate comes from an issuer that is not trusted here; trust its CA (SSL_CERT_FILE, or the transport's own certificates)"
+            "the server's certificate comes from an issuer that is not trusted here; trust its CA (a ca-file, or SSL_CERT_FILE)"
         }
         Certificate::NotValidForNameContext { presented, .. } => {
             return format!(

@@ -1,19 +1,25 @@
 //! `cloudauth aws roles-anywhere`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cloudauth_core::aws::{CreateSession, rolesanywhere};
-use cloudauth_core::x509::Certificate;
+use cloudauth_client::RolesAnywhere;
+use cloudauth_core::aws::rolesanywhere;
+use cloudauth_core::signer::MAX_SIGNATURE_LEN;
 use cloudauth_core::{Exchange, Out, Signer};
 use serde_json::json;
 
-use super::host;
-use crate::context::{Context, DryRun, Output, json, with_buffer};
+use super::pairs;
+use crate::context::{Context, json, key_uri};
 use crate::error::CliError;
+use crate::live::{Live, inputs};
 
 const AFTER: &str = "\
+Prints what credential_process of the AWS CLI and SDKs wants. The option names of AWS's own helper
+(--private-key, --endpoint, ...) do too.
+
 Example:
-  cloudauth aws roles-anywhere --dry-run --key file:leaf.key --certificate leaf.pem \\
+  cloudauth aws roles-anywhere --key pkcs11:object=leaf --certificate leaf.pem \\
     --trust-anchor-arn arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/T \\
     --profile-arn arn:aws:rolesanywhere:eu-central-1:123456789012:profile/P \\
     --role-arn arn:aws:iam::123456789012:role/R";
@@ -22,7 +28,17 @@ Example:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    dry_run: DryRun,
+    source: Option<Source>,
+    #[command(flatten)]
+    live: Live,
+    /// With --dry-run: print one JSON object with the canonical request, the string to sign and the signature
+    #[arg(long, requires = "dry_run")]
+    explain: bool,
+}
+
+#[derive(clap::Args)]
+#[group(id = "roles_anywhere", conflicts_with = "profile")]
+struct Source {
     /// The key of the certificate
     #[arg(long, alias = "private-key", value_name = "URI")]
     key: String,
@@ -35,7 +51,7 @@ pub(crate) struct Args {
     /// The trust anchor
     #[arg(long, value_name = "ARN")]
     trust_anchor_arn: String,
-    /// The profile
+    /// The profile of IAM Roles Anywhere
     #[arg(long, value_name = "ARN")]
     profile_arn: String,
     /// The role
@@ -44,12 +60,9 @@ pub(crate) struct Args {
     /// The region, if it is not the trust anchor's
     #[arg(long)]
     region: Option<String>,
-    /// Host (and port) in place of the region's endpoint
-    #[arg(long, value_name = "HOST")]
-    endpoint: Option<String>,
-    /// The life of the credentials in seconds (900 to 43200)
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
-    session_duration: u32,
+    /// The life of the credentials in seconds (900 to 43200) [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    session_duration: Option<u32>,
     /// The role session's name, for profiles that accept one
     #[arg(long, value_name = "NAME")]
     role_session_name: Option<String>,
@@ -59,64 +72,62 @@ pub(crate) struct Args {
     /// Send the certificate in the body too
     #[arg(long)]
     certificate_in_body: bool,
-    /// Print one JSON object with the canonical request, the string to sign and the signature
-    #[arg(long)]
-    explain: bool,
+}
+
+impl Args {
+    fn source(&self) -> Result<Option<RolesAnywhere>, CliError> {
+        let Some(args) = &self.source else { return Ok(None) };
+        Ok(Some(RolesAnywhere {
+            key: key_uri(&args.key)?,
+            certificate: args.certificate.clone(),
+            intermediates: args.intermediates.clone(),
+            trust_anchor_arn: args.trust_anchor_arn.clone(),
+            profile_arn: args.profile_arn.clone(),
+            role_arn: args.role_arn.clone(),
+            region: args.region.clone(),
+            duration: args.session_duration,
+            session_name: args.role_session_name.clone(),
+            instance_properties: pairs(
+                &args.instance_properties,
+                "instance property",
+                "NAME=VALUE",
+            )?,
+            certificate_in_body: args.certificate_in_body,
+            endpoint_url: self.live.endpoint_url.clone(),
+        }))
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    args.dry_run.check()?;
-    let mut ders = context.certificates(&args.certificate)?;
-    if let Some(path) = &args.intermediates {
-        ders.extend(context.certificates(path)?);
+    match args.source()? {
+        Some(source) if args.explain => explain(&source, context),
+        source => args.live.run(source.map(Into::into), &["aws-roles-anywhere"], context),
     }
-    let (leaf, chain) =
-        ders.split_first().ok_or_else(|| CliError::input("certificate", "the file holds none"))?;
-    let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    let mut properties = Vec::new();
-    for property in &args.instance_properties {
-        properties.push(
-            property
-                .split_once('=')
-                .ok_or_else(|| CliError::input("instance property", "expected NAME=VALUE"))?,
-        );
-    }
-    let session = CreateSession {
-        chain: &chain,
-        region: args.region.as_deref(),
-        endpoint: args.endpoint.as_deref().map(host),
-        duration_seconds: Some(args.session_duration),
-        role_session_name: args.role_session_name.as_deref(),
-        instance_properties: &properties,
-        certificate_in_body: args.certificate_in_body,
-        ..CreateSession::new(
-            Certificate::parse(leaf)?,
-            &args.trust_anchor_arn,
-            &args.profile_arn,
-            &args.role_arn,
-        )
-    };
-    let key = context.key(&args.key)?;
+}
+
+fn explain(source: &RolesAnywhere, context: &Context) -> Result<Vec<u8>, CliError> {
     let at = context.attempt()?;
-    let size = session.needed(&at, key.max_signature_len(session.scheme()?))?;
-    let mut buf = vec![0u8; size];
-    let request = session.request(&key, &at, &mut buf)?;
-    if !args.explain && context.output == Output::Text {
-        return with_buffer(|buf| Ok(request.write_http1(buf)?.to_vec()));
-    }
-    let canonical = with_buffer(|buf| {
-        let mut out = Out::new(buf);
-        rolesanywhere::canonical_request(&request, &mut out)?;
-        Ok(String::from_utf8_lossy(out.finish()?).into_owned())
-    })?;
-    let mut buf = vec![0u8; size + cloudauth_core::signer::MAX_SIGNATURE_LEN * 2];
-    let prepared = session.prepare(&at, &mut buf)?;
-    let string_to_sign = prepared.to_sign().map(|(_, to_sign)| to_sign.message().to_vec());
-    let authorization = request.header("Authorization").unwrap_or_default();
-    Ok(json(&json!({
-        "canonical_request": canonical,
-        "string_to_sign": String::from_utf8_lossy(&string_to_sign.unwrap_or_default()),
-        "signature": authorization.rsplit('=').next(),
-        "authorization": authorization,
-    })))
+    let inputs = Arc::new(inputs(context));
+    let explained = source.exchange(&inputs, |session, key| {
+        let size = session.needed(&at, key.max_signature_len(session.scheme()?))?;
+        let mut buf = vec![0u8; size];
+        let request = session.request(key, &at, &mut buf)?;
+        let mut canonical = Vec::new();
+        let mut counted = Out::new(&mut canonical);
+        rolesanywhere::canonical_request(&request, &mut counted)?;
+        let len = counted.len();
+        canonical.resize(len, 0);
+        rolesanywhere::canonical_request(&request, &mut Out::new(&mut canonical))?;
+        let mut buf = vec![0u8; session.needed(&at, MAX_SIGNATURE_LEN)?];
+        let prepared = session.prepare(&at, &mut buf)?;
+        let string_to_sign = prepared.to_sign().map(|(_, to_sign)| to_sign.message().to_vec());
+        let authorization = request.header("Authorization").unwrap_or_default();
+        Ok(json(&json!({
+            "canonical_request": String::from_utf8_lossy(&canonical),
+            "string_to_sign": String::from_utf8_lossy(&string_to_sign.unwrap_or_default()),
+            "signature": authorization.rsplit('=').next(),
+            "authorization": authorization,
+        })))
+    });
+    Ok(explained?)
 }

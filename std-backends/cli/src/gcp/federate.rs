@@ -1,23 +1,25 @@
 //! `cloudauth gcp federate`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
-use cloudauth_core::Secret;
-use cloudauth_core::gcp::{
-    CLOUD_PLATFORM, DEFAULT_UNIVERSE, Subject, SubjectToken, SubjectTokenType, TokenExchange,
-};
-use zeroize::Zeroizing;
+use cloudauth_client::blocking::Runtime;
+use cloudauth_client::{GcpFederated, GcpImpersonated, GcpTokenType};
+use serde_json::json;
 
-use super::scheme;
-use crate::context::{Context, DryRun, read};
+use crate::context::{Context, Output, json, key_uri};
 use crate::error::CliError;
+use crate::live::{Live, inputs, print};
 
 const AFTER: &str = "\
 One token is needed: --key, --issuer and --subject for one that the key signs, or --token-file.
 
+--output google-executable prints that token alone, unspent, as the executable of an external account does
+(credential_source.executable of google-auth and the other client libraries).
+
 Example:
-  cloudauth gcp federate --dry-run --key file:machine.key --issuer https://issuer.example \\
+  cloudauth gcp federate --key file:machine.key --issuer https://issuer.example \\
     --subject machine-1 --provider //iam.googleapis.com/projects/123456789012/locations/global/\\
 workloadIdentityPools/POOL/providers/PROVIDER";
 
@@ -26,10 +28,20 @@ workloadIdentityPools/POOL/providers/PROVIDER";
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    dry_run: DryRun,
+    source: Source,
+    /// Then impersonate this service account, by its e-mail
+    #[arg(long, value_name = "EMAIL", conflicts_with_all = ["profile", "dry_run"])]
+    impersonate: Option<String>,
+    #[command(flatten)]
+    live: Live,
+}
+
+#[derive(clap::Args)]
+#[group(conflicts_with = "profile")]
+struct Source {
     /// The provider's resource name, //iam.googleapis.com/…/providers/PROVIDER
-    #[arg(long, value_name = "NAME")]
-    provider: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "profile")]
+    provider: Option<String>,
     /// A scope; may be repeated or a comma-separated list [default:
     /// https://www.googleapis.com/auth/cloud-platform]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
@@ -61,9 +73,9 @@ pub(crate) struct Args {
     /// The project that is billed, for workforce pools
     #[arg(long, value_name = "PROJECT")]
     user_project: Option<String>,
-    /// The domain of the cloud
-    #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_UNIVERSE)]
-    universe_domain: String,
+    /// The domain of the cloud [default: googleapis.com]
+    #[arg(long, value_name = "DOMAIN")]
+    universe_domain: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,50 +86,80 @@ enum TokenType {
     Saml2,
 }
 
-/// The most octets of a subject token.
-const MAX_TOKEN: u64 = 64 << 10;
+impl Args {
+    fn federated(&self) -> Result<Option<GcpFederated>, CliError> {
+        let args = &self.source;
+        let Some(provider) = &args.provider else { return Ok(None) };
+        if args.key.is_none() && args.token_file.is_none() {
+            return Err(CliError::Usage(
+                "no token: give --key, --issuer and --subject, or --token-file".to_owned(),
+            ));
+        }
+        Ok(Some(GcpFederated {
+            provider: provider.clone(),
+            scopes: args.scopes.clone(),
+            key: args.key.as_deref().map(key_uri).transpose()?,
+            issuer: args.issuer.clone(),
+            subject: args.subject.clone(),
+            audience: args.audience.clone(),
+            key_id: args.key_id.clone(),
+            lifetime: args.lifetime,
+            token_file: args.token_file.clone(),
+            token_type: match args.token_type {
+                Some(TokenType::Aws4Request) => GcpTokenType::Aws4Request,
+                Some(TokenType::IdToken) => GcpTokenType::IdToken,
+                Some(TokenType::Jwt) | None => GcpTokenType::Jwt,
+                Some(TokenType::Saml2) => GcpTokenType::Saml2,
+            },
+            user_project: args.user_project.clone(),
+            universe_domain: args.universe_domain.clone(),
+            endpoint_url: self.live.endpoint_url.clone(),
+        }))
+    }
+}
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    args.dry_run.check()?;
-    let scopes: Vec<&str> = match args.scopes.as_slice() {
-        [] => vec![CLOUD_PLATFORM],
-        scopes => scopes.iter().map(String::as_str).collect(),
-    };
-    let exchange = |subject| TokenExchange {
-        user_project: args.user_project.as_deref(),
-        universe: &args.universe_domain,
-        ..TokenExchange::new(subject, &scopes)
-    };
-    if let Some(uri) = &args.key {
-        let key = context.key(uri)?;
-        let issuer = args.issuer.as_deref().unwrap_or_default();
-        let subject = args.subject.as_deref().unwrap_or_default();
-        let default = SubjectToken::new(&args.provider, issuer, subject);
-        let token = SubjectToken {
-            audience: args.audience.as_deref(),
-            key_id: args.key_id.as_deref(),
-            lifetime: args.lifetime.unwrap_or(default.lifetime),
-            scheme: scheme(&key)?,
-            ..default
-        };
-        return context.show_signed(&exchange(Subject::Signed(token)), &key);
+    let federated = args.federated()?;
+    if context.output == Output::GoogleExecutable {
+        return executable(args, federated, context);
     }
-    let Some(file) = &args.token_file else {
-        return Err(CliError::Usage(
-            "no token: give --key, --issuer and --subject, or --token-file".to_owned(),
-        ));
+    let (Some(federated), Some(email)) = (&federated, &args.impersonate) else {
+        let kinds = ["gcp-federated", "gcp-impersonated"];
+        return args.live.run(federated.map(Into::into), &kinds, context);
     };
-    let token = Zeroizing::new(read(file, MAX_TOKEN)?);
-    let token = core::str::from_utf8(&token)
-        .map_err(|_| CliError::input("subject token", "is not UTF-8"))?;
-    context.show_unsigned(&exchange(Subject::Given {
-        provider: &args.provider,
-        token: Secret::new(token.trim()),
-        token_type: match args.token_type {
-            Some(TokenType::Aws4Request) => SubjectTokenType::Aws4Request,
-            Some(TokenType::IdToken) => SubjectTokenType::IdToken,
-            Some(TokenType::Jwt) | None => SubjectTokenType::Jwt,
-            Some(TokenType::Saml2) => SubjectTokenType::Saml2,
-        },
-    }))
+    let config = args.live.setup.read()?;
+    let client = args.live.setup.client(&config, context)?;
+    let impersonated = GcpImpersonated {
+        email: email.clone(),
+        scopes: federated.scopes.clone(),
+        universe_domain: federated.universe_domain.clone(),
+        endpoint_url: federated.endpoint_url.clone(),
+        ..GcpImpersonated::default()
+    };
+    // What impersonates needs this scope, whatever the new token is for.
+    let base = GcpFederated { scopes: Vec::new(), ..federated.clone() };
+    let provider = client.chained(impersonated, Some(client.provider(base)));
+    let credential = Runtime::new()?.wait(provider.credential())?;
+    print(&credential, context)
+}
+
+/// The subject token, in the form of Google's AIP-4117, "Determining subject token from executable-sourced
+/// credentials".
+fn executable(
+    args: &Args,
+    federated: Option<GcpFederated>,
+    context: &Context,
+) -> Result<Vec<u8>, CliError> {
+    let federated = match federated {
+        Some(federated) => federated,
+        None => args.live.federated_profile()?,
+    };
+    let token = federated.subject_token(&Arc::new(inputs(context)), &context.attempt()?)?;
+    Ok(json(&json!({
+        "version": 1,
+        "success": true,
+        "token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "id_token": *token.token,
+        "expiration_time": token.expiration.as_secs(),
+    })))
 }

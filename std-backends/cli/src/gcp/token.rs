@@ -1,12 +1,11 @@
 //! `cloudauth gcp token`.
 
-use cloudauth_core::Assertion;
-use cloudauth_core::gcp::{AccessTokenRequest, CLOUD_PLATFORM, Grant, SelfSigned};
-use serde_json::json;
+use cloudauth_client::{Credential, GcpOauth, GcpToken, Source};
 
-use super::{Account, scheme, token_uri};
-use crate::context::{Context, Output, json, with_buffer};
+use super::Account;
+use crate::context::{Context, key_uri};
 use crate::error::CliError;
+use crate::live::{Live, inputs, print};
 
 const AFTER: &str = "\
 Example:
@@ -18,6 +17,15 @@ Example:
 pub(crate) struct Args {
     #[command(flatten)]
     account: Account,
+    #[command(flatten)]
+    grant: Grant,
+    #[command(flatten)]
+    live: Live,
+}
+
+#[derive(clap::Args)]
+#[group(conflicts_with = "profile")]
+struct Grant {
     /// A scope; may be repeated or a comma-separated list [default:
     /// https://www.googleapis.com/auth/cloud-platform]
     #[arg(long = "scope", alias = "scopes", value_name = "SCOPE", value_delimiter = ',')]
@@ -28,66 +36,46 @@ pub(crate) struct Args {
     /// A user to act for, with domain-wide delegation
     #[arg(long, value_name = "USER")]
     subject: Option<String>,
-    /// The token's life in seconds (1 to 3600)
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
-    lifetime: u32,
+    /// The token's life in seconds (1 to 3600) [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    lifetime: Option<u32>,
     /// Ask Google's token endpoint for an access token, in place of a self-signed one
     #[arg(long, conflicts_with = "audience")]
     oauth: bool,
-    /// Print the raw HTTP request that --oauth would send (this version sends none)
-    #[arg(long)]
-    dry_run: bool,
+}
+
+impl Args {
+    fn source(&self) -> Result<Option<Source>, CliError> {
+        let Some(key) = &self.account.key else { return Ok(None) };
+        let (account, grant) = (&self.account, &self.grant);
+        let key = key_uri(key)?;
+        let (email, key_id) = (account.email.clone(), account.key_id.clone());
+        let (scopes, subject) = (grant.scopes.clone(), grant.subject.clone());
+        let lifetime = grant.lifetime;
+        if grant.oauth {
+            let endpoint_url = self.live.endpoint_url.clone();
+            let source = GcpOauth { key, email, key_id, scopes, subject, lifetime, endpoint_url };
+            return Ok(Some(source.into()));
+        }
+        if self.live.dry_run || self.live.endpoint_url.is_some() {
+            return Err(CliError::Usage(
+                "--dry-run and --endpoint-url need --oauth: a self-signed token is made without a \
+                 request"
+                    .to_owned(),
+            ));
+        }
+        let audience = grant.audience.clone();
+        Ok(Some(GcpToken { key, email, key_id, scopes, audience, subject, lifetime }.into()))
+    }
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
-    match (args.oauth, args.dry_run) {
-        (true, false) => {
-            return Err(CliError::Usage(
-                "--oauth needs --dry-run: this version sends no requests".to_owned(),
-            ));
+    match args.source()? {
+        // Nobody is asked, so there is nothing to set up.
+        Some(Source::GcpToken(source)) => {
+            let token = source.sign(&inputs(context), &context.attempt()?)?;
+            print(&Credential::Bearer(token), context)
         }
-        (false, true) => {
-            return Err(CliError::Usage(
-                "--dry-run needs --oauth: a self-signed token is made without a request".to_owned(),
-            ));
-        }
-        _ => {}
+        source => args.live.run(source, &["gcp-token", "gcp-oauth"], context),
     }
-    let key = context.key(&args.account.key)?;
-    let email = args.account.email(&key)?;
-    let key_id = args.account.key_id(&key);
-    let subject = args.subject.as_deref();
-    let lifetime = args.lifetime;
-    let scopes: Vec<&str> = match args.scopes.as_slice() {
-        [] => vec![CLOUD_PLATFORM],
-        scopes => scopes.iter().map(String::as_str).collect(),
-    };
-    let scheme = scheme(&key)?;
-    if args.oauth {
-        let token_uri = token_uri(&key);
-        let request = AccessTokenRequest {
-            key_id,
-            subject,
-            lifetime,
-            scheme,
-            token_uri,
-            ..AccessTokenRequest::new(email, &scopes)
-        };
-        return context.show_signed(&request, &key);
-    }
-    let grant = match args.audience.as_deref() {
-        Some(audience) => Grant::Audience(audience),
-        None => Grant::Scopes(&scopes),
-    };
-    let token = SelfSigned { key_id, grant, subject, lifetime, scheme, ..SelfSigned::new(email) };
-    let at = context.attempt()?;
-    let token = with_buffer(|buf| Ok(token.sign(&key, &at, buf)?.to_owned()))?;
-    Ok(match context.output {
-        Output::Text => format!("{token}\n").into_bytes(),
-        Output::Json => json(&json!({
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": args.lifetime,
-        })),
-    })
 }

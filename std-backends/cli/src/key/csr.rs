@@ -164,8 +164,8 @@ pub(super) fn signed(
     };
     let pem = cloudauth_keys::pem::encode("CERTIFICATE REQUEST", request.der())?;
     Ok(match context.output {
-        Output::Text => pem.into_bytes(),
         Output::Json => json(&json!({ "csr": pem })),
+        _ => pem.into_bytes(),
     })
 }
 

@@ -82,7 +82,7 @@ impl AssumeRole {
         let policy = policy(self.policy.as_deref(), inputs)?;
         let mut assertions = Vec::new();
         for (_, file) in &self.provided_contexts {
-            assertions.push(inputs.text(file, "assertion of the context provider")?);
+            assertions.push(inputs.token(file, "context assertion")?);
         }
         let endpoint = aws_endpoint(self.endpoint_url.as_deref(), "STS")?;
         let authority = endpoint.as_ref().map(Endpoint::authority);

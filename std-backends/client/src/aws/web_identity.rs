@@ -48,15 +48,15 @@ pub struct WebIdentity {
 impl WebIdentity {
     pub(crate) fn open(&self, inputs: &Inputs) -> Result<WebIdentityFlow> {
         let file = self.token_file.as_deref().and_then(|file| file.to_str());
-        let file = given(file, "token file", &["AWS_WEB_IDENTITY_TOKEN_FILE"])?;
-        let role_arn = given(self.role_arn.as_deref(), "role", &["AWS_ROLE_ARN"])?;
+        let file = given(file, "token-file", &["AWS_WEB_IDENTITY_TOKEN_FILE"])?;
+        let role_arn = given(self.role_arn.as_deref(), "role-arn", &["AWS_ROLE_ARN"])?;
         let session_name = self.session_name.as_deref();
-        let session_name = given(session_name, "session name", &["AWS_ROLE_SESSION_NAME"])?;
+        let session_name = given(session_name, "session-name", &["AWS_ROLE_SESSION_NAME"])?;
         let region = region(self.region.as_deref())?;
         let endpoint = aws_endpoint(self.endpoint_url.as_deref(), "STS")?;
         let authority = endpoint.as_ref().map(Endpoint::authority);
         Ok(WebIdentityFlow {
-            token: inputs.text(file.as_ref(), "token")?,
+            token: inputs.token(file.as_ref(), "web identity token")?,
             policy: policy(self.policy.as_deref(), inputs)?,
             config: self.clone(),
             role_arn,

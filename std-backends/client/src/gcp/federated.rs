@@ -87,7 +87,7 @@ impl GcpFederated {
         let via = self.endpoint_url.as_deref().map(|url| endpoint(url, "endpoint URL"));
         let subject = match (&self.key, &self.token_file) {
             (Some(uri), None) => Opened::Key(inputs.key(uri)?),
-            (None, Some(file)) => Opened::Given(inputs.text(file, "subject token")?),
+            (None, Some(file)) => Opened::Given(inputs.token(file, "subject token")?),
             _ => {
                 return Err(Error::config(
                     "subject token",
@@ -105,7 +105,8 @@ impl GcpFederated {
     pub fn subject_token(&self, inputs: &Inputs, at: &Attempt) -> Result<BearerToken> {
         let flow = self.open(inputs)?;
         let Opened::Key(key) = &flow.subject else {
-            return Err(Error::config("key", "is missing: a token in a file is nobody's to sign"));
+            let help = "a token in a file is nobody's to sign: give it".to_owned();
+            return Err(Error::Missing { field: "key", help });
         };
         let token = flow.subject_token(key)?;
         let size = token.needed(at, key.max_signature_len(token.scheme))?;

@@ -97,10 +97,8 @@ impl Account {
         let file = key.google();
         let email = email.or_else(|| file.map(|file| file.client_email.as_str()));
         let Some(email) = email else {
-            return Err(Error::config(
-                "email",
-                "is missing: only a service-account JSON brings it along",
-            ));
+            let help = "only a service-account JSON brings it along: give it".to_owned();
+            return Err(Error::Missing { field: "email", help });
         };
         // An id in the JSON belongs to the key in the JSON, whatever e-mail is given.
         let key_id = key_id.or_else(|| file.and_then(|file| file.private_key_id.as_deref()));
@@ -122,7 +120,10 @@ impl Account {
 
 impl GcpToken {
     /// Signs the token.
-    pub(crate) fn sign(&self, inputs: &Inputs, at: &Attempt) -> Result<BearerToken> {
+    ///
+    /// # Errors
+    /// As a provider's, but for the network.
+    pub fn sign(&self, inputs: &Inputs, at: &Attempt) -> Result<BearerToken> {
         let (email, key_id) = (self.email.as_deref(), self.key_id.as_deref());
         let account = Account::open(&self.key, email, key_id, inputs)?;
         let scopes = scopes(&self.scopes);

@@ -140,9 +140,15 @@ impl Folder {
 
     /// Takes the lock of `name` if nobody has it.
     pub(super) fn try_lock(&self, name: &str) -> io::Result<Option<Lock>> {
-        let path = lock_of(name);
+        self.lock_opened(name, self.open_lock(name)?)
+    }
+
+    fn open_lock(&self, name: &str) -> io::Result<OwnedFd> {
         let flags = PLAIN | OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
-        let file = openat(&self.fd, &path, flags, MINE)?;
+        Ok(openat(&self.fd, lock_of(name), flags, MINE)?)
+    }
+
+    fn lock_opened(&self, name: &str, file: OwnedFd) -> io::Result<Option<Lock>> {
         let held = plain_and_ours(&file)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -151,7 +157,7 @@ impl Folder {
         }
         // A lock file is removed only by who holds it. If that happened between opening and locking,
         // this is the lock of nothing.
-        match statat(&self.fd, &path, AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(&self.fd, lock_of(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) => {
                 Ok(Some(Lock { _file: file }))
             }
@@ -278,5 +284,27 @@ fn plain_and_ours(file: impl AsFd) -> io::Result<Stat> {
     match foreign(&stat) {
         None => Ok(stat),
         Some(reason) => Err(io::Error::other(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_a_file_that_was_removed_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&dir.path().join("cache")).unwrap();
+        let first = folder.try_lock("a").unwrap().unwrap();
+        let [removed, replaced] = [(); 2].map(|()| folder.open_lock("a").unwrap());
+        folder.remove_with_lock("a", &first).unwrap();
+        drop(first);
+        assert!(folder.lock_opened("a", removed).unwrap().is_none());
+        let second = folder.try_lock("a").unwrap().unwrap();
+        assert!(folder.lock_opened("a", replaced).unwrap().is_none());
+        drop(second);
+        // One that is still there.
+        let opened = folder.open_lock("a").unwrap();
+        assert!(folder.lock_opened("a", opened).unwrap().is_some());
     }
 }

@@ -602,20 +602,6 @@ async fn clear_removes_what_is_ours() {
 }
 
 #[tokio::test]
-async fn who_waited_for_a_lock_that_was_cleared_takes_the_new_one() {
-    let setup = Setup::new();
-    let name = setup.key.file_name();
-    let lock = setup.other();
-    // Opened, then the holder removes it.
-    let opened = fs::File::open(setup.file(".lock")).unwrap();
-    setup.cache.folder.remove_with_lock(&name, &lock).unwrap();
-    drop(lock);
-    rustix::fs::flock(&opened, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
-    // The lock of nothing does not shut out anybody.
-    assert!(setup.cache.folder.try_lock(&name).unwrap().is_some());
-}
-
-#[tokio::test]
 async fn expired_credentials_of_other_keys_are_removed() {
     let setup = Setup::new();
     let clock = setup.clock.clock();

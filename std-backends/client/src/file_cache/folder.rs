@@ -114,13 +114,16 @@ impl Folder {
         if Mode::from_raw_mode(stat.st_mode).intersects(OTHERS) {
             return Read::Broken("it is open to other users");
         }
-        // One octet more than there can be, so that the vector never grows, which would leave a copy.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
-        let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
+        let size = match usize::try_from(stat.st_size) {
+            Ok(size) if size <= LIMIT => size,
+            _ => return Read::Broken("it is too large"),
+        };
+        // One octet more, so that the vector never grows, which would leave a copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
+        let most = u64::try_from(size).unwrap_or(u64::MAX);
         match File::from(file).take(most).read_to_end(&mut bytes) {
-            Ok(LIMIT) => Read::Broken("it is too large"),
-            Ok(_) => Read::Bytes(bytes),
-            Err(_) => Read::Broken("it cannot be read"),
+            Ok(read) if read == size => Read::Bytes(bytes),
+            _ => Read::Broken("it cannot be read whole"),
         }
     }
 
@@ -169,7 +172,7 @@ impl Folder {
     /// Puts `bytes` under `name`, whole or not at all. Who holds the lock is the only one that writes the
     /// temporary file; one that is there was left by a process that ended early.
     pub(super) fn write(&self, name: &str, bytes: &[u8], _: &Lock) -> io::Result<()> {
-        if bytes.len() >= LIMIT {
+        if bytes.len() > LIMIT {
             return Err(io::Error::other("the credential is too large for the cache"));
         }
         let path = temporary_of(name);

@@ -41,7 +41,14 @@ pub(super) struct Folder {
 /// The lock of one name; dropped, it is free.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: OwnedFd,
+    file: OwnedFd,
+}
+
+impl Drop for Lock {
+    /// Closing alone would not do: a process that is being started at this moment has the descriptor too.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// What reading a file gave.
@@ -162,7 +169,7 @@ impl Folder {
         // this is the lock of nothing.
         match statat(&self.fd, lock_of(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) => {
-                Ok(Some(Lock { _file: file }))
+                Ok(Some(Lock { file }))
             }
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(e.into()),

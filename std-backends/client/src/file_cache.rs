@@ -306,5 +306,6 @@ fn checked(fetched: Result<Credential>, now: Moment, call: &'static str) -> Resu
     Ok(credential)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

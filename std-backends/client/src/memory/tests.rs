@@ -250,16 +250,16 @@ async fn windows_of_short_and_long_lives() {
 async fn a_leader_that_is_dropped_leaves_its_turn() {
     let setup = Setup::new(3600);
     {
-        let mut leader = pin!(setup.memory.get(|| pending()));
+        let mut leader = pin!(setup.memory.get(pending));
         assert!(now_or_never(leader.as_mut()).await.is_none());
-        let mut second = pin!(setup.memory.get(|| pending()));
+        let mut second = pin!(setup.memory.get(pending));
         assert!(now_or_never(second.as_mut()).await.is_none());
     }
     assert_eq!(setup.get().await, "token-1");
 
     // One that waits takes over when the leader goes.
     setup.clock.pass(3600);
-    let mut leader = Box::pin(setup.memory.get(|| pending()));
+    let mut leader = Box::pin(setup.memory.get(pending));
     assert!(now_or_never(leader.as_mut()).await.is_none());
     let mut next = pin!(setup.get());
     assert!(now_or_never(next.as_mut()).await.is_none());

@@ -3,13 +3,12 @@
 use std::env::VarError;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use cloudauth_core::signer::MAX_SIGNATURE_LEN;
-use cloudauth_core::{Attempt, Exchange, HttpRequest, UnixTime};
-use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, SecretRef, Warning};
+use cloudauth_core::{Attempt, HttpRequest, UnixTime};
+use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, Warning};
 use zeroize::Zeroizing;
 
 use crate::error::CliError;

@@ -1,5 +1,6 @@
 //! What the commands share that ask a service: the options, the profile, and how a credential is printed.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -81,7 +82,11 @@ impl Setup {
         Ok(match &config.cache_dir {
             _ if self.no_cache => None,
             Some(path) => Some(FileCache::at(path)?),
-            None => FileCache::in_runtime_dir()?,
+            // A session of another user (sudo, su): then without it.
+            None => FileCache::in_runtime_dir().unwrap_or_else(|e| {
+                let _ = writeln!(std::io::stderr(), "cloudauth: warning: no cache: {e}");
+                None
+            }),
         })
     }
 
@@ -100,11 +105,30 @@ pub(crate) fn inputs(context: &Context) -> Inputs {
     Inputs::interactive(context.prompt.clone(), |warning| warn(core::slice::from_ref(warning)))
 }
 
-/// The profile's name, from the option or the variable.
-pub(crate) fn profile_name(option: Option<&str>) -> Result<Option<String>, CliError> {
-    match option {
-        Some(name) => Ok(Some(name.to_owned())),
-        None => Ok(variable(PROFILE_VARIABLE)?),
+/// For a command that works with whatever a profile gives.
+#[derive(Args, Clone)]
+pub(crate) struct OfProfile {
+    /// The profile of the configuration file [env: CLOUDAUTH_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) setup: Setup,
+}
+
+impl OfProfile {
+    /// The profile's name, from the option or the variable.
+    pub(crate) fn name(&self) -> Result<String, CliError> {
+        let name = match &self.profile {
+            Some(name) => Some(name.clone()),
+            None => variable(PROFILE_VARIABLE)?,
+        };
+        let missing = || format!("--profile is missing; give it, or set {PROFILE_VARIABLE}");
+        name.ok_or_else(|| CliError::Usage(missing()))
+    }
+
+    pub(crate) fn provider(&self, context: &Context) -> Result<Provider, CliError> {
+        let config = self.setup.read()?;
+        Ok(config.provider(&self.setup.client(&config, context)?, &self.name()?)?)
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod aws;
 mod azure;
+mod cache;
 mod context;
+mod credential;
 mod demo;
 mod emulator;
 mod error;
@@ -64,6 +66,11 @@ enum Command {
     /// Azure: client assertions and token requests for Entra ID
     #[command(subcommand)]
     Azure(azure::Command),
+    /// The credentials that processes share
+    #[command(subcommand)]
+    Cache(cache::Command),
+    /// The credential of a profile of the configuration file, whatever its kind
+    Credential(Box<credential::Args>),
     /// Make throw-away keys, run every flow, verify each with another implementation
     Demo,
     /// Run local stand-ins for the clouds' token services, which check what they get
@@ -122,6 +129,8 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
+        Command::Cache(command) => cache::run(&command),
+        Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),
         Command::Emulator(args) => emulator::run(*args),
         Command::Gcp(command) => gcp::run(&command, &context),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloudauth_core::Attempt;
 use cloudauth_tls::Transport;
@@ -77,7 +78,8 @@ impl Client {
     pub fn chained(&self, source: impl Into<Source>, base: Option<Provider>) -> Provider {
         let source = source.into();
         let memory = Memory::new(self.clock.clone(), source.kind());
-        Provider(Arc::new(Inner { client: self.clone(), source, base, memory }))
+        let refused = AtomicBool::new(false);
+        Provider(Arc::new(Inner { client: self.clone(), source, base, memory, refused }))
     }
 
     /// Asks STS whose credentials these are: those that `base` gives, else those that `call` names.
@@ -114,6 +116,8 @@ struct Inner {
     source: Source,
     base: Option<Provider>,
     memory: Memory,
+    /// What the file cache holds is not to be used.
+    refused: AtomicBool,
 }
 
 impl Provider {
@@ -149,6 +153,7 @@ impl Provider {
 
     /// Forgets the credential, because a service refused it. The next call gets a new one.
     pub fn invalidate(&self) {
+        self.0.refused.store(true, Ordering::Release);
         self.0.memory.invalidate();
     }
 
@@ -207,7 +212,12 @@ impl Inner {
         .await?;
         let send = || send(Arc::clone(&flow), transport, clock);
         match (file_cache, key) {
-            (Some(cache), Some(key)) => cache.get(&key, clock, send).await,
+            (Some(cache), Some(key)) => {
+                if self.refused.swap(false, Ordering::AcqRel) {
+                    cache.forget(&key);
+                }
+                cache.get(&key, clock, send).await
+            }
             _ => send().await,
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::pairs;
 use crate::context::{Context, json, key_uri};
 use crate::error::CliError;
-use crate::live::{Live, inputs, shown};
+use crate::live::{Live, Setup, inputs, shown};
 
 const CREDENTIALS: &str = "\
 Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; with --key the
@@ -154,8 +154,17 @@ pub(crate) struct CallerIdentityArgs {
     /// Ask for an answer in JSON in place of XML
     #[arg(long)]
     accept_json: bool,
+    /// Ask about the credentials of this profile of the configuration file
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Send the request to this URL (https, or http on loopback), in place of the region's own
+    #[arg(long, alias = "endpoint", value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Send nothing: print the raw HTTP request
+    #[arg(long, conflicts_with = "profile")]
+    dry_run: bool,
     #[command(flatten)]
-    live: Live,
+    setup: Setup,
 }
 
 const WEB_IDENTITY: &str = "\
@@ -275,7 +284,7 @@ pub(crate) fn get_caller_identity(
     args: &CallerIdentityArgs,
     context: &Context,
 ) -> Result<Vec<u8>, CliError> {
-    let profile = args.live.profile.as_deref();
+    let profile = args.profile.as_deref();
     let (access_key_id, key, session_token) = match profile {
         Some(_) => (None, None, None),
         None => args.caller.parts()?,
@@ -286,14 +295,14 @@ pub(crate) fn get_caller_identity(
         session_token,
         region: args.region.clone(),
         accept_json: args.accept_json,
-        endpoint_url: args.live.endpoint_url.clone(),
+        endpoint_url: args.endpoint_url.clone(),
     };
-    if args.live.dry_run {
+    if args.dry_run {
         let (inputs, at) = (Arc::new(inputs(context)), context.attempt()?);
         return shown(context, |then| Ok(call.request(&inputs, &at, then)?));
     }
-    let config = args.live.setup.read()?;
-    let client = args.live.setup.client(&config, context)?;
+    let config = args.setup.read()?;
+    let client = args.setup.client(&config, context)?;
     let base = profile.map(|name| config.provider(&client, name)).transpose()?;
     let identity = Runtime::new()?.wait(client.caller_identity(&call, base.as_ref()))?;
     Ok(json(&json!({

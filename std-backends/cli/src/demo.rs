@@ -1,26 +1,29 @@
-//! `cloudauth demo`: every flow with throw-away keys, each verified with an implementation that is not
-//! ours: aws-lc-rs for signatures, aws-sigv4 for the HMAC form.
+//! `cloudauth demo`: every flow with throw-away keys. What asks a service is sent, over TLS, to the emulator,
+//! which checks it with implementations that are not ours; the rest is verified here in the same way:
+//! aws-lc-rs for signatures, aws-sigv4 for the HMAC form.
 
-mod exchanges;
+mod live;
 mod peer;
 mod receive;
 
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA256_ASN1,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use cloudauth_core::aws::sigv4::{Payload, Request, Settings, SigV4};
-use cloudauth_core::aws::{CreateSession, SecretAccessKey, SigningKey, rolesanywhere};
+use cloudauth_core::aws::{SecretAccessKey, SigningKey};
 use cloudauth_core::azure::{ClientAssertion, Thumbprint};
-use cloudauth_core::encode::{base64, hex};
+use cloudauth_core::encode::base64;
 use cloudauth_core::gcp::{Grant, SelfSigned};
 use cloudauth_core::x509::Certificate;
-use cloudauth_core::{Assertion, Exchange, Out, Scheme, Signer};
+use cloudauth_core::{Assertion, Scheme, Signer};
 use cloudauth_keys::Key;
-use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SerialNumber, SignatureAlgorithm};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_RSA_SHA256, SignatureAlgorithm,
+};
 use serde_json::json;
 
 use crate::context::{Context, Output, json, with_buffer};
@@ -30,8 +33,8 @@ use crate::error::CliError;
 struct Row {
     flow: &'static str,
     key: &'static str,
-    octets: usize,
     time: Duration,
+    result: String,
     verified_by: &'static str,
 }
 
@@ -43,18 +46,12 @@ struct Identity {
 }
 
 pub(crate) fn run(context: &Context) -> Result<Vec<u8>, CliError> {
-    let rsa = Identity::new(&PKCS_RSA_SHA256)?;
-    let p256 = Identity::new(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let p384 = Identity::new(&rcgen::PKCS_ECDSA_P384_SHA384)?;
+    let authority = Authority::new()?;
+    let rsa = authority.identity(&PKCS_RSA_SHA256)?;
+    let p256 = authority.identity(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let p384 = authority.identity(&rcgen::PKCS_ECDSA_P384_SHA384)?;
     let mut rows = Vec::new();
     sigv4(context, &mut rows)?;
-    for (identity, key, algorithm) in [
-        (&rsa, "RSA-2048", &RSA_PKCS1_2048_8192_SHA256 as &'static dyn VerificationAlgorithm),
-        (&p256, "P-256", &ECDSA_P256_SHA256_ASN1),
-        (&p384, "P-384", &ECDSA_P384_SHA256_ASN1),
-    ] {
-        rows.push(roles_anywhere(context, identity, key, algorithm)?);
-    }
     let certificate = Certificate::parse(&rsa.der)?;
     let app = "11111111-2222-3333-4444-555555555555";
     let azure = ClientAssertion::new(certificate, "contoso.onmicrosoft.com", app);
@@ -86,13 +83,13 @@ pub(crate) fn run(context: &Context) -> Result<Vec<u8>, CliError> {
     for (flow, key, identity, assertion, algorithm) in jwts {
         rows.push(jwt(context, flow, key, identity, assertion, algorithm)?);
     }
-    exchanges::run(context, &rsa, &p256, &mut rows)?;
     receive::run(context, &rsa, &p256, &mut rows)?;
+    live::run(context, &authority, [&rsa, &p256, &p384], &mut rows)?;
     Ok(match context.output {
         Output::Json => {
             let row = |r: &Row| {
-                json!({"flow": r.flow, "key": r.key, "octets": r.octets,
-                       "microseconds": r.time.as_secs_f64() * 1e6, "verified_by": r.verified_by})
+                json!({"flow": r.flow, "key": r.key, "microseconds": r.time.as_secs_f64() * 1e6,
+                       "result": r.result, "verified_by": r.verified_by})
             };
             json(&rows.iter().map(row).collect())
         }
@@ -100,17 +97,41 @@ pub(crate) fn run(context: &Context) -> Result<Vec<u8>, CliError> {
     })
 }
 
-impl Identity {
-    fn new(algorithm: &'static SignatureAlgorithm) -> Result<Self, CliError> {
-        let failed = |e: rcgen::Error| CliError::Key(format!("make a throw-away key: {e}"));
-        let pair = KeyPair::generate_for(algorithm).map_err(failed)?;
-        let mut params = CertificateParams::new(vec!["demo.example".to_owned()]).map_err(failed)?;
-        params.serial_number = Some(SerialNumber::from_slice(&[0x42; 20]));
-        let certificate = params.self_signed(&pair).map_err(failed)?;
-        let pkcs8 = pair.serialize_der();
-        Ok(Self { key: Key::from_pkcs8(&pkcs8)?, pkcs8, der: certificate.der().to_vec() })
+/// A certification authority, as short-lived.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Result<Self, CliError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "demo authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(unmade)?;
+        CertifiedIssuer::self_signed(params, pair).map(Self).map_err(unmade)
     }
 
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn identity(&self, algorithm: &'static SignatureAlgorithm) -> Result<Identity, CliError> {
+        let pair = KeyPair::generate_for(algorithm).map_err(unmade)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "demo");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&pair, &self.0).map_err(unmade)?;
+        let pkcs8 = pair.serialize_der();
+        Ok(Identity { key: Key::from_pkcs8(&pkcs8)?, pkcs8, der: certificate.der().to_vec() })
+    }
+}
+
+fn unmade(e: rcgen::Error) -> CliError {
+    CliError::Key(format!("make a throw-away key: {e}"))
+}
+
+impl Identity {
     fn verify(
         &self,
         algorithm: &'static dyn VerificationAlgorithm,
@@ -151,7 +172,7 @@ fn sigv4(context: &Context, rows: &mut Vec<Row>) -> Result<(), CliError> {
         payload: Payload::Unsigned,
     };
     let start = Instant::now();
-    let (signature, octets) = with_buffer(|buf| {
+    let (signature, len) = with_buffer(|buf| {
         let signed = signer.sign(&request, now, buf)?;
         Ok((signed.signature().to_owned(), signed.headers().map(|(n, v)| n.len() + v.len()).sum()))
     })?;
@@ -162,56 +183,16 @@ fn sigv4(context: &Context, rows: &mut Vec<Row>) -> Result<(), CliError> {
         return Err(wrong("the SigV4 signature"));
     }
     let verified_by = "aws-sigv4";
-    rows.push(Row { flow: "AWS SigV4, S3 GET, header", key: "HMAC", octets, time, verified_by });
+    let (key, result) = ("HMAC", octets(len));
+    rows.push(Row { flow: "AWS SigV4, S3 GET, header", key, time, result, verified_by });
     let start = Instant::now();
     let presigned = with_buffer(|buf| Ok(signer.presign(&request, now, 3600, buf)?.to_owned()))?;
-    let (time, octets) = (start.elapsed(), presigned.len());
+    let (time, result) = (start.elapsed(), octets(presigned.len()));
     if !presigned.ends_with(&peer.signature(now, "eu-central-1", "s3", true)?) {
         return Err(wrong("the presigned URL's signature"));
     }
-    rows.push(Row { flow: "AWS SigV4, S3 GET, presigned", key: "HMAC", octets, time, verified_by });
+    rows.push(Row { flow: "AWS SigV4, S3 GET, presigned", key, time, result, verified_by });
     Ok(())
-}
-
-fn roles_anywhere(
-    context: &Context,
-    identity: &Identity,
-    key: &'static str,
-    algorithm: &'static dyn VerificationAlgorithm,
-) -> Result<Row, CliError> {
-    let session = CreateSession::new(
-        Certificate::parse(&identity.der)?,
-        "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/demo",
-        "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/demo",
-        "arn:aws:iam::123456789012:role/demo",
-    );
-    let at = context.attempt()?;
-    let signature_len = identity.key.max_signature_len(session.scheme()?);
-    let mut buf = vec![0u8; session.needed(&at, signature_len)?];
-    let start = Instant::now();
-    let request = session.request(&identity.key, &at, &mut buf)?;
-    let time = start.elapsed();
-    let octets = with_buffer(|buf| Ok(request.write_http1(buf)?.len()))?;
-
-    // The string to sign, put together again from the finished request and hashed by aws-lc-rs.
-    let canonical = with_buffer(|buf| {
-        let mut out = Out::new(buf);
-        rolesanywhere::canonical_request(&request, &mut out)?;
-        Ok(out.finish()?.to_vec())
-    })?;
-    let authorization = request.header("Authorization").unwrap_or_default();
-    let (name, rest) = authorization.split_once(' ').unwrap_or_default();
-    let date = request.header("X-Amz-Date").unwrap_or_default();
-    let hashed: String =
-        digest(&SHA256, &canonical).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    let scope = rest.split([',', '/']).skip(1).take(4).collect::<Vec<_>>().join("/");
-    let message = format!("{name}\n{date}\n{scope}\n{hashed}");
-    let signature = authorization.rsplit('=').next().unwrap_or_default();
-    let mut octets_of_signature = vec![0u8; signature.len() / 2];
-    hex::decode(signature.as_bytes(), &mut octets_of_signature)?;
-    identity.verify(algorithm, message.as_bytes(), &octets_of_signature)?;
-    let flow = "AWS Roles Anywhere CreateSession";
-    Ok(Row { flow, key, octets, time, verified_by: "aws-lc-rs" })
 }
 
 fn jwt(
@@ -229,25 +210,29 @@ fn jwt(
     let token = assertion.sign(&identity.key, &at, &mut buf)?;
     let time = start.elapsed();
     let (input, signature) = token.rsplit_once('.').ok_or_else(|| wrong("a token"))?;
-    let mut octets = vec![0u8; signature.len()];
-    let signature = base64::url_decode(signature.as_bytes(), &mut octets)?;
+    let mut decoded = vec![0u8; signature.len()];
+    let signature = base64::url_decode(signature.as_bytes(), &mut decoded)?;
     identity.verify(algorithm, input.as_bytes(), signature)?;
-    Ok(Row { flow, key, octets: token.len(), time, verified_by: "aws-lc-rs" })
+    Ok(Row { flow, key, time, result: octets(token.len()), verified_by: "aws-lc-rs" })
+}
+
+fn octets(len: usize) -> String {
+    format!("{len} octets")
 }
 
 fn table(rows: &[Row]) -> String {
     let mut text =
-        format!("{:<40} {:<9} {:>6} {:>10}  {}\n", "flow", "key", "octets", "time", "verified by");
+        format!("{:<40} {:<9} {:>10}  {:<19} {}\n", "flow", "key", "time", "result", "verified by");
     for row in rows {
         let time = format!("{:.1} us", row.time.as_secs_f64() * 1e6);
         text.push_str(&format!(
-            "{:<40} {:<9} {:>6} {time:>10}  {}\n",
-            row.flow, row.key, row.octets, row.verified_by
+            "{:<40} {:<9} {time:>10}  {:<19} {}\n",
+            row.flow, row.key, row.result, row.verified_by
         ));
     }
     text.push_str(&format!(
-        "\n{} flows, every signature verified. Times are of one first call each; tests/bench measures \
-         properly.\n",
+        "\n{} flows, each verified. Times are of one first call each, of the live ones with connection and \
+         answer; tests/bench measures properly.\n",
         rows.len()
     ));
     text

@@ -6,6 +6,8 @@ mod import;
 mod show;
 mod test;
 
+pub(crate) use show::{jwks, thumbprint};
+
 use clap::Subcommand;
 use cloudauth_keys::manage;
 use serde_json::Value;

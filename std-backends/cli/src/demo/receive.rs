@@ -14,7 +14,7 @@ use cloudauth_core::{ErrorKind, Out, Scheme, Signer};
 use cloudauth_keys::PublicVerifier;
 use serde_json::json;
 
-use super::{Identity, Row, wrong};
+use super::{Identity, Row, octets, wrong};
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -69,7 +69,15 @@ fn token(
     let now = context.now()?.as_secs();
     let claims =
         json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "demo", "iat": now, "exp": now + 600});
-    let header = json!({"alg": alg, "kid": "demo"});
+    signed(&json!({"alg": alg, "kid": "demo"}), &claims, sign)
+}
+
+/// Header and claims, with the signature that `sign` gives.
+pub(super) fn signed(
+    header: &serde_json::Value,
+    claims: &serde_json::Value,
+    sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> Result<String, CliError> {
     let input = [header.to_string(), claims.to_string()].map(|part| encoded(part.as_bytes()));
     let input = input.join(".");
     let signature = sign(input.as_bytes()).ok_or_else(|| wrong("a signature of aws-lc-rs"))?;
@@ -110,7 +118,7 @@ fn verify(
     if !accepted || refused != Some(ErrorKind::Verification) {
         return Err(wrong("a token of aws-lc-rs"));
     }
-    Ok(Row { flow, key, octets: token.len(), time, verified_by: "made by aws-lc-rs" })
+    Ok(Row { flow, key, time, result: octets(token.len()), verified_by: "made by aws-lc-rs" })
 }
 
 /// Binder v1, beside its layout put together by hand and hashed by aws-lc-rs.
@@ -142,6 +150,6 @@ fn binder() -> Result<Row, CliError> {
     if encoded(&hash(&message)) != nonce.as_str() {
         return Err(wrong("the channel binder"));
     }
-    let octets = nonce.as_str().len();
-    Ok(Row { flow: "Channel binder v1", key: "-", octets, time, verified_by: "aws-lc-rs" })
+    let result = octets(nonce.as_str().len());
+    Ok(Row { flow: "Channel binder v1", key: "-", time, result, verified_by: "aws-lc-rs" })
 }

@@ -187,7 +187,8 @@ pub(super) fn facts(key: &Description) -> Result<Value, CliError> {
     }))
 }
 
-fn jwks(spki: &[u8]) -> Result<Vec<u8>, CliError> {
+/// A key set with this key alone, to be uploaded where its signatures are to be believed.
+pub(crate) fn jwks(spki: &[u8]) -> Result<Vec<u8>, CliError> {
     let key = PublicKey::from_spki(spki)?;
     let kid = thumbprint(spki)?;
     // An RSA key signs with RS256 and PS256; alg would rule one out (RFC 7517, section 4.4).
@@ -207,7 +208,7 @@ fn jwks(spki: &[u8]) -> Result<Vec<u8>, CliError> {
 }
 
 /// The thumbprint of the JWK (RFC 7638), as a kid.
-fn thumbprint(spki: &[u8]) -> Result<String, CliError> {
+pub(crate) fn thumbprint(spki: &[u8]) -> Result<String, CliError> {
     Ok(url(&PublicKey::from_spki(spki)?.jwk_thumbprint()))
 }
 

@@ -84,11 +84,12 @@ impl FapiStore {
         let public = marshal(area).ok_or_else(|| bad("a public area that is not understood"))?;
         let parsed = Public::unmarshall(&public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
         let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
-        if unhex(name).as_deref() != Some(public::name(&parsed)?.as_slice()) {
+        let computed = public::name(&parsed)?;
+        if unhex(name).as_ref() != Some(&computed) {
             return Err(bad("its name does not belong to its public area"));
         }
         if let Some(handle) = handle(&object) {
-            return Ok(KeySource::Handle(handle));
+            return Ok(KeySource::Named { handle, name: computed });
         }
         let private = object.get("private").and_then(Value::as_str).and_then(unhex);
         let private = private.filter(|p| !p.is_empty()).ok_or_else(|| bad("no private area"))?;
@@ -130,7 +131,7 @@ impl FapiStore {
     /// # Errors
     /// As [`key`](Self::key); a key at a persistent handle is refused.
     pub fn delete(&self, path: &str) -> Result<()> {
-        if let KeySource::Handle(handle) = self.key(path)? {
+        if let KeySource::Named { handle, .. } = self.key(path)? {
             return Err(TpmError::Key(format!(
                 "the FAPI key is at the persistent handle {handle:#x}; remove it with: tss2_delete"
             )));

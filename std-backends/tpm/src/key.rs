@@ -25,7 +25,8 @@ use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step};
 use crate::public::{self, Template};
-use crate::source::{Access, KeySource, Parent};
+use crate::source::{Access, KeySource, Parent, check_len};
+use crate::trust::next_count;
 
 /// Which key of which TPM.
 pub struct KeyQuery {
@@ -50,6 +51,10 @@ pub(crate) struct Handle {
     query: KeyQuery,
     auth: Auth,
     refused: AtomicBool,
+    /// Whether the TPM counts a wrong value, and locks itself after some.
+    guarded: bool,
+    /// The state of that count when there was room for a wrong value.
+    count: AtomicU64,
     pub(crate) public: Public,
     name: Vec<u8>,
     authorization: Authorization,
@@ -62,26 +67,56 @@ impl Handle {
         let device = Device::at(query.access.tcti.clone());
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         // Whatever a file says of an empty value: tpm2_encodeobject says the contrary of what is.
-        let auth = query.access.key_auth()?;
+        let given = query.access.key_auth()?;
+        let expected = query.source.name()?;
         let opened = device.run(|live| {
-            let loaded = live.loaded(id, |live| load(live, &query, &auth))?;
-            let (public, ..) = live
-                .context
-                .execute_without_session(|c| c.read_public(KeyHandle::from(loaded.handle)))
-                .call("Esys_ReadPublic")?;
+            let loaded = live.loaded(id, |live| load(live, &query))?;
+            let public = live.public(KeyHandle::from(loaded.handle), query.access.pin.as_ref())?;
             let name = public::name(&public)?;
+            if expected.as_ref().is_some_and(|expected| *expected != name) {
+                return Err(TpmError::Key(
+                    "what the TPM has in this place is not the key that the file or the key store names"
+                        .to_owned(),
+                ));
+            }
             let authorization = authorization(live, &query, &public)?;
-            Ok((public, name, authorization))
+            let guarded = authorization.takes_value() && !public::common(&public).0.no_da();
+            if guarded {
+                live.check_tries()?;
+            }
+            Ok((public, name, authorization, guarded, live.count))
         });
-        let (public, name, authorization) = match opened {
+        // Asked outside of the TPM's turn: people take their time.
+        let opened = opened.and_then(|(public, name, authorization, guarded, count)| {
+            let auth = match given {
+                Some(auth) => auth,
+                None if authorization.takes_value() && seems_to_have_value(&query, guarded) => {
+                    query.access.ask_key_auth()?.unwrap_or_default()
+                }
+                None => Auth::default(),
+            };
+            check_len(&auth, "auth-source", public::common(&public).1)?;
+            Ok((public, name, authorization, guarded, count, auth))
+        });
+        let (public, name, authorization, guarded, count, auth) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 device.unload(id);
                 return Err(error);
             }
         };
-        let refused = AtomicBool::new(false);
-        Ok(Self { device, id, query, auth, refused, public, name, authorization })
+        Ok(Self {
+            device,
+            id,
+            query,
+            auth,
+            refused: AtomicBool::new(false),
+            guarded,
+            count: AtomicU64::new(count),
+            public,
+            name,
+            authorization,
+        })
     }
 
     /// Does `work` with the key in the TPM and a session that authorizes its use.
@@ -101,6 +136,7 @@ impl Handle {
             let done = self.in_turn(live, &work);
             if done.as_ref().is_err_and(|e| e.is(Rc::AuthFail) || e.is(Rc::BadAuth)) {
                 self.refused.store(true, Ordering::Relaxed);
+                live.count = next_count();
             }
             done
         });
@@ -119,14 +155,18 @@ impl Handle {
     ) -> Result<T> {
         let loaded = self.loaded(live)?;
         if loaded.persistent {
-            // Keys at the same handle share what ESYS knows of it: the Name that was read last, and the
-            // authorization value.
+            // Keys at the same handle share what ESYS knows of it: the Name that was read last.
             let name = live.context.tr_get_name(loaded.handle).call("Esys_TR_GetName")?;
             if name.value() != self.name {
                 return Err(another_key());
             }
-            live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
         }
+        if self.guarded && self.count.load(Ordering::Relaxed) != live.count {
+            live.check_tries()?;
+            self.count.store(live.count, Ordering::Relaxed);
+        }
+        // Of no consequence for the TPM: the value stays on this side.
+        live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
         let session = match &self.authorization {
             Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
             Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
@@ -137,14 +177,10 @@ impl Handle {
     /// The key in its place. After a loss it must be the same one.
     fn loaded(&self, live: &mut Live) -> Result<Loaded> {
         live.loaded(self.id, |live| {
-            let (handle, persistent) = load(live, &self.query, &self.auth)?;
+            let (handle, persistent) = load(live, &self.query)?;
             let name = live.context.tr_get_name(handle).call("Esys_TR_GetName")?;
             if name.value() != self.name {
-                let mut handle = handle;
-                let _ = match persistent {
-                    true => live.context.tr_close(&mut handle),
-                    false => live.context.flush_context(handle),
-                };
+                live.release(Loaded { handle, persistent });
                 return Err(another_key());
             }
             Ok((handle, persistent))
@@ -205,15 +241,23 @@ fn another_key() -> TpmError {
     TpmError::Key("the TPM has another key in this place now; open the key again".to_owned())
 }
 
+/// Whether it is worth to ask for a value that no source gives. A file of FAPI or of OpenSSL's provider says it; of
+/// a key at a handle nothing is known but that a wrong value would be counted.
+fn seems_to_have_value(query: &KeyQuery, guarded: bool) -> bool {
+    match query.source.file().and_then(|file| file.empty_auth) {
+        Some(empty) => !empty,
+        None => guarded,
+    }
+}
+
 /// Brings the key into the TPM: its handle, and whether it is persistent.
-fn load(live: &mut Live, query: &KeyQuery, auth: &Auth) -> Result<(ObjectHandle, bool)> {
-    let (handle, persistent) = match &query.source {
-        KeySource::Handle(number) => (live.persistent(*number)?, true),
-        KeySource::File(file) => (load_file(live, query, file)?, false),
-    };
-    // Of no consequence for the TPM: the value stays on this side.
-    live.context.tr_set_auth(handle, auth.clone()).call("Esys_TR_SetAuth")?;
-    Ok((handle, persistent))
+fn load(live: &mut Live, query: &KeyQuery) -> Result<(ObjectHandle, bool)> {
+    match &query.source {
+        KeySource::Handle(handle) | KeySource::Named { handle, .. } => {
+            Ok((live.persistent(*handle)?, true))
+        }
+        KeySource::File(file) => Ok((load_file(live, query, file)?, false)),
+    }
 }
 
 fn load_file(live: &mut Live, query: &KeyQuery, file: &KeyFile) -> Result<ObjectHandle> {
@@ -238,9 +282,10 @@ fn load_under(
     let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
     let private = Private::try_from(file.private.as_slice()).call("TPM2B_PRIVATE")?;
     let is_primary = !matches!(parent, Parent::Handle(_));
+    let (access, pin) = (&query.access, query.access.pin.as_ref());
     let parent =
-        live.parent(parent, template, || query.access.parent_auth(), || query.access.owner_auth())?;
-    let session = live.hmac_session(query.access.pin.as_ref())?;
+        live.parent(parent, template, pin, || access.parent_auth(), || access.owner_auth())?;
+    let session = live.hmac_session(pin)?;
     let private = match &file.secret {
         None => Ok(private),
         Some(secret) => {

@@ -45,15 +45,12 @@ fn wrong_values_and_lockout() {
     );
     tpm.run("tpm2_flushcontext -t");
     tpm.key_file("ec", "ecc256", " -p secret");
+    let plain = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda";
+    tpm.key_file("noda", "ecc256", &format!(" -a {plain}"));
     let wrong = || {
         let mut query = tpm.file("ec.pem");
         query.access.key_auth = auth("wrong");
         TpmKey::open(query).unwrap()
-    };
-    let tries = || {
-        let shown = tpm.run("tpm2_getcap properties-variable");
-        let line = shown.lines().find(|l| l.contains("LOCKOUT_COUNTER")).unwrap().to_owned();
-        line.rsplit("0x").next().unwrap().trim().to_owned()
     };
     {
         let key = wrong();
@@ -70,15 +67,36 @@ fn wrong_values_and_lockout() {
             assert!(error.contains("not tried again"), "{error}");
         }
     }
-    assert_eq!(tries(), "1");
-    for _ in 0..4 {
-        let _ = sign(&wrong(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
-    }
-    {
+    assert_eq!(tpm.failures(), 1);
+    let right = || {
         let mut query = tpm.file("ec.pem");
         query.access.key_auth = auth("secret");
-        let key = TpmKey::open(query).unwrap();
-        let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+        TpmKey::open(query)
+    };
+    let still_good = right().unwrap();
+    for _ in 0..3 {
+        let _ = sign(&wrong(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
+    }
+    // The next wrong value would lock the TPM, so none is tried: not a right one either, which nobody can
+    // tell before.
+    let error = right().unwrap_err().to_string();
+    assert!(error.contains("4 of 5"), "{error}");
+    assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+    let error = sign(&still_good, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+    assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+    // A key without this protection can be used, and is not counted.
+    check(&TpmKey::open(tpm.file("noda.pem")).unwrap(), Scheme::EcdsaP256Sha256);
+    drop(still_good);
+    assert_eq!(tpm.failures(), 4);
+    std::fs::write(tpm.path("m"), MESSAGE).unwrap();
+    tpm.run("tpm2_load -Q -C p.ctx -u ec.pub -r ec.priv -c ec.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    let _ = tpm.try_run("tpm2_sign -Q -c ec.ctx -p wrong -g sha256 -s ecdsa -o sig m").unwrap_err();
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_flushcontext -l");
+    {
+        let error =
+            sign(&right().unwrap(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
         assert!(error.contains("TPM_RC_LOCKOUT"), "{error}");
         assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
     }
@@ -157,19 +175,7 @@ fn pinned_names() {
     let tpm = Swtpm::new();
     tpm.primary();
     tpm.key_file("a", "ecc256", " -p secret");
-    tpm.run("tpm2_createek -Q -c ek.ctx -G rsa -u ek.pub");
-    tpm.run("tpm2_flushcontext -t");
-    tpm.run("tpm2_flushcontext -l");
-    let name = |context: &str| -> Vec<u8> {
-        let shown = tpm.run(&format!("tpm2_readpublic -c {context}"));
-        let line = shown.lines().find(|line| line.starts_with("name: ")).unwrap();
-        let hex = line.trim_start_matches("name: ").as_bytes();
-        let mut name = vec![0; hex.len() / 2];
-        cloudauth_core::encode::hex::decode(hex, &mut name).unwrap();
-        tpm.run("tpm2_flushcontext -t");
-        name
-    };
-    let ek = name("ek.ctx");
+    let ek = tpm.ek_name();
     let open = |pin: &Pin| {
         let mut query = tpm.file("a.pem");
         query.access.key_auth = auth("secret");
@@ -196,11 +202,8 @@ fn pinned_names() {
     refused(&Pin::Ek(other(&ek)));
     refused(&Pin::Srk(ek.clone()));
     for algorithm in ["rsa", "ecc"] {
-        tpm.run(&format!("tpm2_createprimary -Q -C o -G {algorithm} -c srk.ctx"));
-        tpm.run("tpm2_flushcontext -t");
-        tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
-        tpm.run("tpm2_flushcontext -t");
-        let srk = name("0x81000001");
+        tpm.storage_root_key(algorithm);
+        let srk = tpm.name("0x81000001");
         good(&Pin::Srk(srk.clone()));
         refused(&Pin::Srk(other(&srk)));
         tpm.run("tpm2_evictcontrol -Q -C o -c 0x81000001");
@@ -212,7 +215,7 @@ fn pinned_names() {
     tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
     tpm.run("tpm2_flushcontext -t");
     let mut query = tpm.handle(0x8100_0010);
-    query.access.pin = Some(Pin::Srk(name("0x81000001")));
+    query.access.pin = Some(Pin::Srk(tpm.name("0x81000001")));
     let error = match TpmKey::open(query) {
         Ok(key) => sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string(),
         Err(error) => error.to_string(),

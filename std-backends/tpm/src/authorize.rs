@@ -107,7 +107,10 @@ pub(crate) fn pcr_digest(
 ) -> Result<Vec<u8>> {
     let mut values: Vec<((u16, u8), Vec<u8>)> = Vec::new();
     let mut missing: Vec<_> = selection.each().collect();
-    while let Some(rest) = PcrSelection::from_pcrs(missing.iter().copied()) {
+    while !missing.is_empty() {
+        let rest = PcrSelection::from_pcrs(missing.iter().copied()).ok_or_else(|| {
+            TpmError::Policy("the key's policy names a PCR above 23, or too many banks".to_owned())
+        })?;
         let list = rest.list()?;
         let (_, read, digests) = live
             .context

@@ -1,6 +1,7 @@
 //! The key store of the Feature API (TCG TSS 2.0 FAPI), as tpm2-tss keeps it: one JSON file a key.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -45,7 +46,7 @@ impl FapiStore {
         };
         if let Some(path) = std::env::var_os(Self::CONFIG_VARIABLE).filter(|path| !path.is_empty())
         {
-            let config = read(Path::new(&path))?;
+            let config = read(Path::new(&path), false)?;
             let text = |name: &str| config.get(name).and_then(Value::as_str);
             if let Some(profile) = text("profile_name") {
                 store.profile = profile.to_owned();
@@ -78,7 +79,7 @@ impl FapiStore {
                 Self::CONFIG_VARIABLE
             )));
         }
-        let object = read(&file)?;
+        let object = read(&file, true)?;
         let bad = |help: &str| TpmError::Format(format!("FAPI key {file:?}: {help}"));
         let area = object.pointer("/public/publicArea").ok_or_else(|| bad("no public area"))?;
         let public = marshal(area).ok_or_else(|| bad("a public area that is not understood"))?;
@@ -95,7 +96,7 @@ impl FapiStore {
         let private = private.filter(|p| !p.is_empty()).ok_or_else(|| bad("no private area"))?;
         Ok(KeySource::File(Box::new(KeyFile {
             parent: self.srk(&path.profile)?,
-            empty_auth: Some(object.get("with_auth").and_then(Value::as_str) != Some("YES")),
+            empty_auth: Some(!yes(&object, "with_auth")),
             policy: None,
             public,
             private,
@@ -103,43 +104,70 @@ impl FapiStore {
         })))
     }
 
-    /// The paths of the user's keys under the storage root key.
+    /// The paths of the keys right under the storage root key, when `path` names it: `/HS/SRK`, or with the
+    /// profile in front of it. None when `path` names another place.
     ///
     /// # Errors
-    /// [`TpmError::Format`] when the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<String>> {
-        let dir = self.user_dir.join(&self.profile).join("HS/SRK");
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(TpmError::Format(format!("read {dir:?}: {}", error.kind())));
-            }
-        };
-        let mut found: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.path().join("object.json").exists())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .map(|name| format!("/{}/HS/SRK/{name}", self.profile))
-            .collect();
+    /// [`TpmError::Format`] when a directory cannot be read.
+    pub fn list(&self, path: &str) -> Result<Option<Vec<String>>> {
+        let (profile, parts) = self.split(path);
+        if !matches!(parts.as_slice(), ["HS", "SRK"] | ["SRK"]) || !plain(profile) {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        for dir in [&self.user_dir, &self.system_dir] {
+            let dir = dir.join(profile).join("HS/SRK");
+            let entries = match fs::read_dir(&dir) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(TpmError::Format(format!("read {dir:?}: {}", error.kind())));
+                }
+            };
+            let keys = entries
+                .flatten()
+                .filter(|entry| entry.path().join("object.json").exists())
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| plain(name));
+            found.extend(keys.map(|name| format!("/{profile}/HS/SRK/{name}")));
+        }
         found.sort();
-        Ok(found)
+        found.dedup();
+        Ok(Some(found))
     }
 
     /// Removes the file of a key that is not persistent.
     ///
     /// # Errors
-    /// As [`key`](Self::key); a key at a persistent handle is refused.
+    /// As [`key`](Self::key); a key at a persistent handle is refused, one that the store says must stay, and
+    /// one that others are under.
     pub fn delete(&self, path: &str) -> Result<()> {
         if let KeySource::Named { handle, .. } = self.key(path)? {
             return Err(TpmError::Key(format!(
                 "the FAPI key is at the persistent handle {handle:#x}; remove it with: tss2_delete"
             )));
         }
-        let file = self.parse(path)?.under(&self.user_dir);
+        let path = self.parse(path)?;
+        let file = path.under(&self.user_dir);
+        if yes(&read(&file, true)?, "delete_prohibited") {
+            return Err(TpmError::Key(format!(
+                "the FAPI key {} must not be deleted: delete_prohibited stands in {file:?}",
+                path.name
+            )));
+        }
+        // FAPI keeps a directory for each key, and in it those of the keys under it.
+        for dir in [&self.user_dir, &self.system_dir] {
+            let file = path.under(dir);
+            let Some(Ok(mut beside)) = file.parent().map(fs::read_dir) else { continue };
+            if beside.any(|entry| entry.map_or(true, |entry| entry.path().is_dir())) {
+                return Err(TpmError::Key(format!(
+                    "the FAPI key {} has keys under it, which nobody could load any more; delete those first",
+                    path.name
+                )));
+            }
+        }
         fs::remove_file(&file)
             .map_err(|error| TpmError::Format(format!("remove {file:?}: {}", error.kind())))?;
-        // FAPI keeps a directory for each key.
         if let Some(dir) = file.parent() {
             let _ = fs::remove_dir(dir);
         }
@@ -164,7 +192,7 @@ impl FapiStore {
                  make it with: tss2_provision"
             )));
         }
-        let object = read(&file)?;
+        let object = read(&file, true)?;
         if let Some(handle) = handle(&object) {
             return Ok(Parent::Handle(handle));
         }
@@ -175,17 +203,15 @@ impl FapiStore {
         }
     }
 
+    /// The profile, and the rest of the path.
+    fn split<'a>(&'a self, path: &'a str) -> (&'a str, Vec<&'a str>) {
+        let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+        let profile = parts.next_if(|first| first.starts_with("P_"));
+        (profile.unwrap_or(&self.profile), parts.collect())
+    }
+
     fn parse(&self, path: &str) -> Result<FapiPath> {
-        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let mut profile = self.profile.as_str();
-        if let Some(first) = parts.first().filter(|first| first.starts_with("P_")) {
-            profile = first;
-            parts.remove(0);
-        }
-        let plain = |part: &str| {
-            !part.starts_with('.')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        };
+        let (profile, parts) = self.split(path);
         match parts.as_slice() {
             ["HS", "SRK", name] | ["SRK", name] if plain(name) && plain(profile) => {
                 Ok(FapiPath { profile: profile.to_owned(), name: (*name).to_owned() })
@@ -197,6 +223,11 @@ impl FapiStore {
             )),
         }
     }
+}
+
+/// What names no other directory.
+fn plain(part: &str) -> bool {
+    !part.starts_with('.') && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 struct FapiPath {
@@ -243,14 +274,46 @@ fn home(path: &str) -> PathBuf {
     }
 }
 
-fn read(path: &Path) -> Result<Value> {
+/// A file of JSON, which only its owner can change; in a store the group can, too, because tpm2-tss makes its
+/// files so. Who can read it is of no consequence: a private area is encrypted.
+fn read(path: &Path, in_store: bool) -> Result<Value> {
     let failed = |help: &str| TpmError::Format(format!("read {path:?}: {help}"));
-    let size = fs::metadata(path).map_err(|error| failed(&error.kind().to_string()))?;
-    if size.len() > MAX_LEN {
+    let io = |error: std::io::Error| failed(&error.kind().to_string());
+    let check = |found: &fs::Metadata| {
+        if !found.is_file() {
+            return Err(failed("it is no regular file"));
+        }
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777;
+            if mode & if in_store { 0o002 } else { 0o022 } != 0 {
+                return Err(failed(&format!(
+                    "others can change it (mode {mode:04o}); run: chmod go-w"
+                )));
+            }
+        }
+        Ok(())
+    };
+    // Before it is opened, because that waits for the writer of a pipe; and what was opened.
+    check(&fs::metadata(path).map_err(io)?)?;
+    let file = fs::File::open(path).map_err(io)?;
+    check(&file.metadata().map_err(io)?)?;
+    let mut text = Vec::new();
+    file.take(MAX_LEN + 1).read_to_end(&mut text).map_err(io)?;
+    if u64::try_from(text.len()).map_or(true, |len| len > MAX_LEN) {
         return Err(failed("it is too large"));
     }
-    let text = fs::read(path).map_err(|error| failed(&error.kind().to_string()))?;
     serde_json::from_slice(&text).map_err(|_| failed("it is not JSON"))
+}
+
+/// TPMI_YES_NO, as a word or a number.
+fn yes(object: &Value, name: &str) -> bool {
+    match object.get(name) {
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("yes") || text == "TPM2_YES",
+        Some(Value::Bool(set)) => *set,
+        Some(number) => number.as_u64().is_some_and(|number| number != 0),
+        None => false,
+    }
 }
 
 fn handle(object: &Value) -> Option<u32> {
@@ -517,5 +580,162 @@ mod tests {
         assert_eq!(algorithm(&json!("TPM2_ALG_RSASSA")), Some(0x14));
         assert_eq!(algorithm(&json!(20)), Some(0x14));
         assert_eq!(algorithm(&json!("ROT13")), None);
+    }
+
+    /// A store in a directory of its own, with a key of the given JSON.
+    fn with_key(json: &Value) -> (tempfile::TempDir, FapiStore, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FapiStore {
+            user_dir: dir.path().join("user"),
+            system_dir: dir.path().join("system"),
+            ..store()
+        };
+        let srk = store.system_dir.join("P_RSA2048SHA256/HS/SRK/object.json");
+        fs::create_dir_all(srk.parent().unwrap()).unwrap();
+        fs::write(&srk, r#"{"persistent_handle": 2164260865}"#).unwrap();
+        let file = store.new_file("/HS/SRK/k").unwrap();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, json.to_string()).unwrap();
+        (dir, store, file)
+    }
+
+    fn a_key() -> Value {
+        let public = signing_template(KeyKind::EcP256, &[], false, None).unwrap();
+        serde_json::from_str(&object(&public, &[1, 2, 3], false).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn deleting() {
+        let mut key = a_key();
+        for prohibited in [json!("YES"), json!(1), json!("NO")] {
+            key["delete_prohibited"] = prohibited.clone();
+            let (_dir, store, file) = with_key(&key);
+            let child = file.parent().unwrap().join("child");
+            match store.delete("/HS/SRK/k") {
+                Ok(()) => assert_eq!(prohibited, "NO"),
+                Err(error) => {
+                    assert!(error.to_string().contains("delete_prohibited"), "{error}");
+                    assert!(prohibited != "NO" && file.exists());
+                    continue;
+                }
+            }
+            assert!(!file.exists());
+            // Another time, with a key under it.
+            fs::create_dir_all(&child).unwrap();
+            fs::write(&file, key.to_string()).unwrap();
+            let error = store.delete("/HS/SRK/k").unwrap_err().to_string();
+            assert!(error.contains("keys under it") && file.exists(), "{error}");
+            fs::remove_dir(&child).unwrap();
+            store.delete("/HS/SRK/k").unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_are_not_trusted() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_dir, store, file) = with_key(&a_key());
+        let srk = store.system_dir.join("P_RSA2048SHA256/HS/SRK/object.json");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |help: &str| {
+            let error = store.key("/HS/SRK/k").unwrap_err().to_string();
+            assert!(error.contains(help), "{error}");
+        };
+        for (path, bits, good) in [
+            (&file, 0o644, true),
+            // As tpm2-tss makes it.
+            (&file, 0o660, true),
+            (&file, 0o646, false),
+            (&file, 0o600, true),
+            (&srk, 0o664, true),
+            (&srk, 0o666, false),
+            (&srk, 0o644, true),
+        ] {
+            mode(path, bits);
+            match good {
+                true => assert!(store.key("/HS/SRK/k").is_ok(), "{path:?} {bits:o}"),
+                false => refused("chmod go-w"),
+            }
+        }
+        let config = store.user_dir.join("config.json");
+        fs::write(&config, "{}").unwrap();
+        for (bits, good) in [(0o644, true), (0o664, false), (0o646, false)] {
+            mode(&config, bits);
+            assert_eq!(read(&config, false).is_ok(), good, "{bits:o}");
+        }
+        fs::write(&file, vec![b' '; 64 * 1024 + 1]).unwrap();
+        refused("too large");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        refused("no regular file");
+        fs::remove_dir(&file).unwrap();
+        // Opening it would wait for a writer.
+        std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        refused("no regular file");
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        refused("no regular file");
+    }
+
+    #[test]
+    fn listing() {
+        let (_dir, store, _) = with_key(&a_key());
+        let listed = ["/P_RSA2048SHA256/HS/SRK/k".to_owned()];
+        for root in ["/HS/SRK", "HS/SRK/", "SRK", "/P_RSA2048SHA256/HS/SRK"] {
+            assert_eq!(store.list(root).unwrap().as_deref(), Some(&listed[..]), "{root}");
+        }
+        assert_eq!(store.list("/P_ECCP256SHA256/HS/SRK").unwrap(), Some(Vec::new()));
+        for other in ["/HS/SRK/k", "/HE/EK", "/HS", "", "/P_../HS/SRK/x"] {
+            assert_eq!(store.list(other).unwrap(), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        /// A store's file that somebody changed: an error, or a key whose Name is that of its public area.
+        #[test]
+        fn any_json(
+            at in proptest::collection::vec(proptest::prelude::any::<usize>(), 1..4),
+            values in proptest::collection::vec(0usize..9, 4),
+            text in "\\PC{0,12}",
+        ) {
+            let mut json = a_key();
+            for (at, value) in at.iter().zip(values) {
+                let mut place = &mut json;
+                let mut at = *at;
+                loop {
+                    let len = match place { Value::Object(map) => map.len(), _ => 0 };
+                    if len == 0 { break }
+                    let (Value::Object(map), which) = (place, at % len) else { unreachable!() };
+                    at = at.wrapping_mul(31).wrapping_add(7);
+                    place = map.values_mut().nth(which).unwrap();
+                }
+                *place = match value {
+                    0 => Value::Null,
+                    1 => json!(u64::MAX),
+                    2 => json!(-1),
+                    3 => json!("TPM2_ALG_KEYEDHASH"),
+                    4 => json!("f"),
+                    5 => json!("ff".repeat(70_000)),
+                    6 => json!([]),
+                    7 => json!({}),
+                    _ => json!(text.clone()),
+                };
+            }
+            if let Some(area) = json.pointer("/public/publicArea").and_then(marshal)
+                && let Ok(public) = Public::unmarshall(&area)
+            {
+                let _ = (public::name(&public), public::spki(&public), public::schemes(&public));
+            }
+            let (_dir, store, _) = with_key(&json);
+            if let Ok(KeySource::File(file)) = store.key("/HS/SRK/k") {
+                let source = KeySource::File(file);
+                let stored = json.get("name").and_then(Value::as_str).and_then(unhex);
+                proptest::prop_assert_eq!(source.name().unwrap(), stored);
+            }
+            let bytes: Vec<u8> = text.bytes().chain(at.iter().flat_map(|at| at.to_be_bytes())).collect();
+            let _ = unmarshal(&bytes);
+        }
     }
 }

@@ -8,6 +8,10 @@ use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use cloudauth_core::signer::ecdsa_raw_from_parts;
 use cloudauth_core::verifier::PublicKey;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
+use rsa::RsaPublicKey;
+use rsa::pkcs8::DecodePublicKey as _;
+use rsa::pss::VerifyingKey;
+use rsa::signature::Verifier as _;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
 use tss_esapi::handles::{KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
@@ -365,7 +369,11 @@ impl TpmKey {
         let mut signature = vec![0; len];
         let to_sign = ToSign::new(PROBE, &[0; 32]);
         match self.sign_with(Scheme::RsaPssSha256, name, &to_sign, &mut signature) {
-            Ok(()) => *self.pss.get_or_init(|| has_short_salt(&self.spki, PROBE, &signature)),
+            // A signature that is none says nothing of salts.
+            Ok(()) => match has_short_salt(&self.spki, PROBE, &signature) {
+                Some(short) => *self.pss.get_or_init(|| short),
+                None => true,
+            },
             Err(_) => true,
         }
     }
@@ -416,9 +424,17 @@ impl TpmKey {
 const LONG_SALT: &str = "this TPM makes PSS salts of the maximum length, which verifiers of PS256 refuse: the \
     key signs RS256 only";
 
-/// Whether a PSS signature over `message` has a salt of 32 octets: a verifier that takes no other one says so.
-fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).verify(message, signature).is_ok()
+/// Whether a PSS signature over `message` has a salt of 32 octets, the only one that verifiers take; none when
+/// it is no signature with any salt.
+fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+    let short = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki);
+    if short.verify(message, signature).is_ok() {
+        return Some(true);
+    }
+    let key = RsaPublicKey::from_public_key_der(spki).ok()?;
+    let any_salt = VerifyingKey::<sha2::Sha256>::new_with_auto_salt_len(key);
+    let signature = rsa::pss::Signature::try_from(signature).ok()?;
+    any_salt.verify(message, &signature).ok().map(|()| false)
 }
 
 /// The ticket of a digest that was not made by the TPM.
@@ -451,15 +467,21 @@ impl Signer for TpmKey {
         out: &mut [u8],
     ) -> core::result::Result<usize, SignError> {
         const LONG: SignError = SignError::new("Esys_Sign", LONG_SALT);
+        const INVALID: SignError = SignError::new(
+            "Esys_Sign",
+            "the TPM's signature does not verify with its public key; the TPM, or the way to it, is broken",
+        );
         let (name, len) = self.find(scheme).ok_or(SignError::UNSUPPORTED)?;
         let out = out.get_mut(..len).ok_or(SignError::TOO_SMALL)?;
         if scheme == Scheme::RsaPssSha256 && self.pss.get() == Some(&false) {
             return Err(LONG);
         }
         self.sign_with(scheme, name, to_sign, out)?;
-        let short = |out: &[u8]| has_short_salt(&self.spki, to_sign.message(), out);
-        if scheme == Scheme::RsaPssSha256 && !self.pss.get_or_init(|| short(out)) {
-            return Err(LONG);
+        if scheme == Scheme::RsaPssSha256 && self.pss.get().is_none() {
+            let short = has_short_salt(&self.spki, to_sign.message(), out).ok_or(INVALID)?;
+            if !*self.pss.get_or_init(|| short) {
+                return Err(LONG);
+            }
         }
         Ok(len)
     }
@@ -544,10 +566,15 @@ mod tests {
             let signer = SigningKey::<sha2::Sha256>::new_with_salt_len(key.clone(), salt);
             signer.try_sign_with_rng(&mut getrandom::SysRng, b"m").unwrap().to_vec()
         };
-        assert!(has_short_salt(spki, b"m", &signed(32)));
+        assert_eq!(has_short_salt(spki, b"m", &signed(32)), Some(true));
         for salt in [0, 20, 31, 33, 222] {
-            assert!(!has_short_salt(spki, b"m", &signed(salt)), "{salt}");
+            assert_eq!(has_short_salt(spki, b"m", &signed(salt)), Some(false), "{salt}");
+            assert_eq!(has_short_salt(spki, b"n", &signed(salt)), None, "{salt}");
         }
-        assert!(!has_short_salt(spki, b"n", &signed(32)));
+        assert_eq!(has_short_salt(spki, b"n", &signed(32)), None);
+        let mut changed = signed(32);
+        changed[100] ^= 1;
+        assert_eq!(has_short_salt(spki, b"m", &changed), None);
+        assert_eq!(has_short_salt(spki, b"m", &[0; 256]), None);
     }
 }

@@ -96,7 +96,7 @@ fn rsa_store() {
         let error = TpmKey::open(tpm.query(fapi.store.key("/HS/SRK/c").unwrap())).unwrap_err();
         assert!(error.to_string().contains("pcrs="), "{error}");
     }
-    let mut listed = fapi.store.list().unwrap();
+    let mut listed = fapi.store.list("/HS/SRK").unwrap().unwrap();
     listed.retain(|path| path.ends_with("SRK/a"));
     assert_eq!(listed, ["/P_RSA2048SHA256/HS/SRK/a"]);
 

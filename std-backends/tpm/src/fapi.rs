@@ -286,9 +286,10 @@ fn read(path: &Path, in_store: bool) -> Result<Value> {
         #[cfg(unix)]
         {
             let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777;
-            if mode & if in_store { 0o002 } else { 0o022 } != 0 {
+            let (bits, who) = if in_store { (0o002, "o") } else { (0o022, "go") };
+            if mode & bits != 0 {
                 return Err(failed(&format!(
-                    "others can change it (mode {mode:04o}); run: chmod go-w"
+                    "others can change it (mode {mode:04o}); run: chmod {who}-w"
                 )));
             }
         }
@@ -656,7 +657,7 @@ mod tests {
             mode(path, bits);
             match good {
                 true => assert!(store.key("/HS/SRK/k").is_ok(), "{path:?} {bits:o}"),
-                false => refused("chmod go-w"),
+                false => refused("chmod o-w"),
             }
         }
         let config = store.user_dir.join("config.json");

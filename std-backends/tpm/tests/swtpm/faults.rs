@@ -270,3 +270,45 @@ fn startup() {
     tpm.start_with("not-need-init");
     check(&TpmKey::open(tpm.handle(0x8100_0010)).unwrap(), Scheme::EcdsaP256Sha256);
 }
+
+/// The child of a fork: what was opened and used before says so, and can be opened again; the parent goes on.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn forks() {
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+    let tpm = Swtpm::new();
+    tpm.storage_root_key("ecc");
+    tpm.primary();
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    let open = || TpmKey::open(tpm.handle(0x8100_0010)).unwrap();
+    let key = open();
+    check(&key, Scheme::EcdsaP256Sha256);
+    for _ in 0..3 {
+        // SAFETY: no other thread of this process uses the TPM, and the child leaves by _exit.
+        let child = unsafe { fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            let child = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+                assert!(error.contains("fork") && error.contains("open the key again"), "{error}");
+                let again = open();
+                for _ in 0..5 {
+                    check(&again, Scheme::EcdsaP256Sha256);
+                }
+            }));
+            // SAFETY: it ends the child at once.
+            unsafe { _exit(i32::from(child.is_err())) };
+        }
+        let mut status = -1;
+        // SAFETY: the status is ours.
+        assert_eq!(unsafe { waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "the child failed");
+        check(&key, Scheme::EcdsaP256Sha256);
+    }
+    drop(key);
+    assert_eq!(tpm.leftovers(), "");
+}

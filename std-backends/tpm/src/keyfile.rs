@@ -379,7 +379,8 @@ mod tests {
                 if let Ok(read) = KeyFile::from_der(&good) {
                     // What is read can be written, and is the same again; its public area is one, or none.
                     if read.secret.is_none() && read.policy.as_ref().is_none_or(|steps| !steps.is_empty()) {
-                        proptest::prop_assert_eq!(KeyFile::from_der(&read.to_der().unwrap()).as_ref(), Ok(&read));
+                        let again = KeyFile::from_der(&read.to_der().unwrap());
+                        proptest::prop_assert_eq!(again.as_ref(), Ok(&read));
                     }
                     let _ = crate::source::KeySource::File(Box::new(read)).name();
                 }

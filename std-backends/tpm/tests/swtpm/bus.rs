@@ -222,7 +222,7 @@ fn answers_that_are_lost() {
         }
     };
     clean();
-    assert_eq!(list(&tpm.access()).unwrap()[1..], [made.clone()]);
+    assert_eq!(list(&tpm.access()).unwrap()[1..], *std::slice::from_ref(&made));
     // Another's key is not taken for it.
     let error = create(&access, KeyKind::EcP256, None, &at).unwrap_err().to_string();
     assert!(error.contains("occupied"), "{error}");

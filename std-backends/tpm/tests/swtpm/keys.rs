@@ -234,11 +234,12 @@ fn values_that_are_asked_for() {
 #[ignore = "needs swtpm: tests/run tpm"]
 fn long_values() {
     const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefg";
+    let long = |len: usize| LONG.get(..len).unwrap();
     let tpm = Swtpm::new();
     tpm.primary();
-    tpm.key_file("a", "ecc256", &format!(" -p {}", &LONG[..32]));
+    tpm.key_file("a", "ecc256", &format!(" -p {}", long(32)));
     // A Name by SHA-384.
-    tpm.key_file("b", "ecc256", &format!(" -g sha384 -p {}", &LONG[..48]));
+    tpm.key_file("b", "ecc256", &format!(" -g sha384 -p {}", long(48)));
     for (file, len, good) in [
         ("a.pem", 32, true),
         ("a.pem", 33, false),
@@ -248,7 +249,7 @@ fn long_values() {
         ("a.pem", 65, false),
     ] {
         let mut query = tpm.file(file);
-        query.access.key_auth = auth(&LONG[..len]);
+        query.access.key_auth = auth(long(len));
         match TpmKey::open(query) {
             Ok(key) => {
                 assert!(good, "{file} {len}");

@@ -1,7 +1,7 @@
 //! What can go wrong.
 
 use cloudauth_core::Scheme;
-use cloudauth_tpm::{Pin, Tcti, TpmKey};
+use cloudauth_tpm::{Destination, KeyKind, Parent, Pin, Tcti, TpmKey, create};
 
 use crate::support::{MESSAGE, Swtpm, auth, check, sign};
 
@@ -104,6 +104,42 @@ fn wrong_values_and_lockout() {
     let mut query = tpm.file("ec.pem");
     query.access.key_auth = auth("secret");
     check(&TpmKey::open(query).unwrap(), Scheme::EcdsaP256Sha256);
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// The value of a parent is counted like that of a key.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn the_final_try_of_a_parent() {
+    let tpm = Swtpm::new();
+    tpm.run("tpm2_dictionarylockout -s -n 3 -t 1000 -l 1000");
+    tpm.run("tpm2_createprimary -Q -C o -G ecc -p parent -c q.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_evictcontrol -Q -C o -c q.ctx 0x81000020");
+    tpm.run("tpm2_flushcontext -t");
+    let new = |name: &str, value| {
+        let mut access = tpm.access();
+        access.parent = Some(Parent::Handle(0x8100_0020));
+        access.parent_auth = auth(value);
+        create(&access, KeyKind::EcP256, None, &Destination::File(tpm.path(name))).map(drop)
+    };
+    let open = |value| {
+        let mut query = tpm.file("good.pem");
+        query.access.parent_auth = auth(value);
+        TpmKey::open(query).map(drop)
+    };
+    new("good.pem", "parent").unwrap();
+    assert!(open("wrong").unwrap_err().to_string().contains("TPM_RC_AUTH_FAIL"));
+    open("parent").unwrap();
+    assert!(new("bad.pem", "wrong").unwrap_err().to_string().contains("TPM_RC_AUTH_FAIL"));
+    assert_eq!(tpm.failures(), 2);
+    for error in [open("parent"), open("wrong"), new("bad.pem", "parent")] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("2 of 3") && error.contains("--clear-lockout"), "{error}");
+    }
+    assert_eq!(tpm.failures(), 2);
+    tpm.run("tpm2_dictionarylockout --clear-lockout");
+    open("parent").unwrap();
     assert_eq!(tpm.leftovers(), "");
 }
 

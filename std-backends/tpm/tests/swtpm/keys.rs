@@ -1,7 +1,7 @@
 //! Keys of others: persistent handles and key files.
 
 use cloudauth_core::{Mac as _, Scheme, SignError, Signer as _, ToSign};
-use cloudauth_tpm::{KeyFile, KeySource, Parent, TpmKey, TpmMac};
+use cloudauth_tpm::{Destination, KeyFile, KeyKind, KeySource, Parent, TpmKey, TpmMac, create};
 
 use crate::support::{MESSAGE, Swtpm, auth, check, sign, verify};
 
@@ -259,6 +259,16 @@ fn long_values() {
                 let error = error.to_string();
                 assert!(!good && error.contains("auth-source: the value is longer"), "{error}");
             }
+        }
+    }
+    // New keys have Names by SHA-256.
+    for (len, good) in [(33, false), (32, true)] {
+        let mut access = tpm.access();
+        access.key_auth = auth(long(len));
+        let to = Destination::File(tpm.path("new.pem"));
+        match create(&access, KeyKind::EcP256, None, &to) {
+            Ok(_) => assert!(good),
+            Err(error) => assert!(!good && error.to_string().contains("longer"), "{error}"),
         }
     }
     assert_eq!(tpm.failures(), 0);

@@ -5,10 +5,13 @@ The keys are put there by tpm2_import and tpm2-openssl. Faults in the middle of 
 std-backends/tpm/tests.
 """
 
+import hashlib
 import hmac
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 
 import jwt
@@ -19,6 +22,7 @@ import test_azure
 import test_roles_anywhere
 import test_sts
 from support import openssl
+from test_pkcs11_keys import typed
 
 # tpm2_import takes no RSA keys of 3072 bits.
 KINDS = ["rsa-2048", "p-256", "p-384"]
@@ -241,6 +245,146 @@ def test_refusals(cloudauth, device, tmp_path):
     failure(cloudauth, device.uri("rsa-2048", f"?auth={VALUE}"), "auth-source", env=device.env)
     name = "000b" + "00" * 32
     failure(cloudauth, device.uri("rsa-2048", f"?srk-name={name}"), "not the pinned", env=device.env)
+
+
+def descriptor(value):
+    """A pipe that gives the value once."""
+    reader, writer = os.pipe()
+    os.write(writer, value.encode())
+    os.close(writer)
+    return reader
+
+
+def test_a_descriptor_is_read_once(cloudauth, device, tmp_path):
+    """A new key and its certificate request: two openings, one value."""
+    reader = descriptor(VALUE)
+    uri = f"tpm:file={tmp_path}/new.pem?auth-source=fd:{reader}"
+    csr = cloudauth.text(
+        "key", "create", "--type", "ec-p256", "--csr", "--subject", "CN=robot", "--key", uri,
+        env=device.env, pass_fds=[reader],
+    )  # fmt: skip
+    os.close(reader)
+    (tmp_path / "csr.pem").write_text(csr)
+    openssl("req", "-in", tmp_path / "csr.pem", "-verify", "-noout")
+    args = ("key", "test", "--count", "1", "--key", f"tpm:file={tmp_path}/new.pem")
+    assert "signs and verifies" in cloudauth.text(*args, env={**device.env, "CLOUDAUTH_KEY_AUTH": VALUE})
+    # The value is that of the descriptor, not an empty one.
+    done = cloudauth.run(*args, env=device.env)
+    assert "TPM_RC_AUTH_FAIL" in done.stdout.decode() + done.stderr
+    device.call("tpm2_dictionarylockout", "--clear-lockout")
+
+
+def test_empty_sources(cloudauth, device, tmp_path):
+    """They are mistakes, not keys without a value."""
+    env = {**device.env, "CLOUDAUTH_KEY_AUTH": ""}
+    failure(cloudauth, device.uri("rsa-2048"), "CLOUDAUTH_KEY_AUTH", "empty", env=env)
+    file = support.private_file(tmp_path / "empty", "\n")
+    failure(cloudauth, device.uri("rsa-2048", f"?auth-source=file:{file}"), "empty", env=device.env)
+    reader = descriptor("")
+    done = cloudauth.run(*GCP, device.uri("rsa-2048", f"?auth-source=fd:{reader}"), env=device.env, pass_fds=[reader])
+    os.close(reader)
+    assert done.returncode == 3 and "empty" in done.stderr, done.stderr
+
+
+def test_a_value_is_typed(cloudauth, device, identities):
+    # A key in the form of tpm2-openssl says whether it has one.
+    expected = cloudauth.bytes(*GCP, identities("rsa-2048").key_uri)
+    device.call("tpm2_load", "-C", "p.ctx", "-u", "secret.pub", "-r", "secret.priv", "-c", "k.ctx")
+    device.call("tpm2_flushcontext", "-t")
+    device.call("tpm2_evictcontrol", "-C", "o", "-c", "k.ctx", "0x81000101")
+    device.flush()
+    env = {**os.environ, **device.env}
+    uri = "tpm:handle=0x81000101"
+    seen, out, code = typed(cloudauth.path, (*GCP, uri), env, VALUE)
+    assert (code, out) == (0, expected), seen
+    assert seen.startswith("Authorization value of tpm:handle=0x81000101") and VALUE not in seen
+    # Enter for a key that has none.
+    seen, out, code = typed(cloudauth.path, (*GCP, "tpm:handle=0x81000100"), env, "")
+    assert (code, out) == (0, expected), seen
+    seen, out, code = typed(cloudauth.path, (*GCP, uri), env, "wrong-value")
+    assert (code, out) == (3, b"") and "TPM_RC_AUTH_FAIL" in seen and seen.count("Authorization value of") == 1
+    device.call("tpm2_dictionarylockout", "--clear-lockout")
+    device.call("tpm2_evictcontrol", "-C", "o", "-c", "0x81000101")
+
+
+def test_a_key_store_is_listed(cloudauth, device, tmp_path):
+    root = tmp_path / "system" / "P_RSA2048SHA256" / "HS" / "SRK"
+    root.mkdir(parents=True)
+    device.call("tpm2_createprimary", "-C", "o", "-G", "rsa", "-c", "srk.ctx")
+    device.call("tpm2_flushcontext", "-t")
+    device.call("tpm2_evictcontrol", "-C", "o", "-c", "srk.ctx", "0x81000102")
+    device.flush()
+    (root / "object.json").write_text(json.dumps({"persistent_handle": 0x81000102}))
+    dirs = f"fapi-user-dir={tmp_path}/user&fapi-system-dir={tmp_path}/system"
+    for name in ["one", "two"]:
+        uri = f"tpm:fapi=/HS/SRK/{name}?{dirs}"
+        cloudauth.text("key", "create", "--type", "ec-p256", "--key", uri, env=device.env)
+    damaged = tmp_path / "user" / "P_RSA2048SHA256" / "HS" / "SRK" / "zero"
+    damaged.mkdir()
+    support.private_file(damaged / "object.json", "{}")
+    listed = cloudauth.json("key", "list", "--output", "json", "--key", f"tpm:fapi=/HS/SRK?{dirs}", env=device.env)
+    assert [key["uri"] for key in listed] == [
+        f"tpm:fapi=/P_RSA2048SHA256/HS/SRK/{name}?{dirs}" for name in ["one", "two", "zero"]
+    ]
+    assert "public area" in json.dumps(listed[2])
+    for key in listed[:2]:
+        args = ("key", "test", "--count", "1", "--key", key["uri"])
+        assert "signs and verifies" in cloudauth.text(*args, env=device.env)
+        cloudauth.text("key", "delete", "--yes", "--key", key["uri"], env=device.env)
+    listed = cloudauth.text("key", "list", "--key", f"tpm:fapi=/HS/SRK?{dirs}", env=device.env)
+    assert "zero" in listed and "one" not in listed
+    device.call("tpm2_evictcontrol", "-C", "o", "-c", "0x81000102")
+
+
+OLD = """
+import json, sys
+from cloud_auth_tpm.gcp import GCPCredentials
+from cloud_auth_tpm.aws.awshmaccredentials import AWSHMACCredentials
+tcti, rsa, secret, email, signed, kid = sys.argv[1:]
+gcp = GCPCredentials(tcti=tcti, keyfile=rsa, email=email)
+scope = "https://www.googleapis.com/auth/cloud-platform"
+aws = object.__new__(AWSHMACCredentials)  # its constructor would call AWS
+aws._tcti, aws._keyfile = tcti, open(secret).read()
+aws._ownerpassword = aws._password = aws._policy_impl = aws._enc_key_name = None
+aws._use_ek_cert = False
+print(json.dumps({
+    "signature": gcp.sign(data=signed.encode()).hex(),
+    "token": gcp.jwt_token(1795348800, 1795352400, kid, email, scope),
+    "aws": aws._getSignatureKey(None, "20261122", "eu-central-1", "sts").hex(),
+}))
+"""
+
+
+def test_the_old_package(cloudauth, device, identities, tmp_path):
+    """cloud-auth-tpm with the key files that this program made: the same signatures, and each accepts the
+    other's token."""
+    rsa, secret = tmp_path / "rsa.pem", tmp_path / "aws.pem"
+    key = ("key", "import", "--key")
+    cloudauth.text(*key, f"tpm:file={rsa}", "--from", identities("rsa-2048").folder / "key.pem", env=device.env)
+    cloudauth.text(
+        *key, f"tpm:file={secret}", "--aws-secret", "--from", "-", env=device.env, stdin=test_sts.SECRET.encode()
+    )
+    jwks = json.loads(cloudauth.text("key", "show", "--jwks", "--key", f"tpm:file={rsa}", env=device.env))
+    ours = cloudauth.text(*GCP, f"tpm:file={rsa}", env=device.env).strip()
+    assert ours == cloudauth.text(*GCP, identities("rsa-2048").key_uri).strip()
+    signed, _, signature = ours.rpartition(".")
+    kid = jwks["keys"][0]["kid"]
+    old = device.call(sys.executable, "-W", "ignore", "-c", OLD, device.tcti, rsa, secret, EMAIL, signed, kid)
+    device.flush()
+    old = json.loads(old)
+    assert bytes.fromhex(old["signature"]) == support.unpad(signature)
+    (tmp_path / "jwks.json").write_text(json.dumps(jwks))
+    verify = ("jwt", "verify", "--jwks", tmp_path / "jwks.json", "--algorithm", "RS256", "--issuer", EMAIL)
+    claims = cloudauth.json(*verify, "--time", support.TIME, "-", stdin=old["token"].encode())
+    assert claims["sub"] == EMAIL
+    args = ("aws", "sign", "--request", "-", "--region", "eu-central-1", "--service", "sts", "--explain")
+    explained = cloudauth.json(
+        *args, "--time", support.TIME, "--access-key-id", test_sts.ACCESS_KEY, "--key", f"tpm:file={secret}",
+        env=device.env,
+        stdin=b"GET /?Action=GetCallerIdentity HTTP/1.1\r\nHost: sts.eu-central-1.amazonaws.com\r\n\r\n",
+    )  # fmt: skip
+    expected = hmac.new(bytes.fromhex(old["aws"]), explained["string_to_sign"].encode(), hashlib.sha256)
+    assert explained["signature"] == expected.hexdigest()
 
 
 def test_secrets_do_not_cross_the_bus(cloudauth, device, tmp_path):

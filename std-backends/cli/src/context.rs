@@ -78,7 +78,11 @@ impl Context {
 
     /// Opens a signing key, and passes its warnings on to standard error.
     pub(crate) fn key(&self, uri: &str) -> Result<Key, CliError> {
-        let key = Key::open_with(&key_uri(uri)?, &self.prompt)?;
+        self.open(&key_uri(uri)?)
+    }
+
+    pub(crate) fn open(&self, uri: &KeyUri) -> Result<Key, CliError> {
+        let key = Key::open_with(uri, &self.prompt)?;
         warn(key.warnings());
         Ok(key)
     }

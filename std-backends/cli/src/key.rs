@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Put a key into a device: from PEM, a service-account JSON or an AWS secret access key
     Import(import::Args),
-    /// The keys of a token, each with a URI that names it alone
+    /// The keys of a token or a TPM, each with a URI that names it alone
     List(ListArgs),
     /// A key's algorithm, public key, thumbprints and uses; its key set (JWKS) or certificate request
     Show(Box<show::Args>),
@@ -34,14 +34,16 @@ pub(crate) enum Command {
 
 #[derive(clap::Args)]
 pub(crate) struct ListArgs {
-    /// The token, and what the keys have in common: pkcs11:token=LABEL?module-path=/path/to/module.so
+    /// The token, and what the keys have in common: pkcs11:token=LABEL?module-path=/path/to/module.so; tpm: for
+    /// the persistent keys of a TPM, tpm:fapi=/HS/SRK for those of a FAPI key store
     #[arg(long, value_name = "URI")]
     key: String,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct DeleteArgs {
-    /// The key. Nothing is deleted when several keys fit
+    /// The key: pkcs11:…, tpm:handle=0x81000005, tpm:file=PATH or tpm:fapi=/HS/SRK/NAME. Nothing is deleted when
+    /// several keys fit
     #[arg(long, value_name = "URI")]
     key: String,
     /// Do not ask. Without a terminal it must be given

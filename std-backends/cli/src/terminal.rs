@@ -31,7 +31,6 @@ pub(crate) fn ask(question: &str) -> Result<Option<Zeroizing<String>>, String> {
     }
     // It talks to /dev/tty: standard output and input are for data.
     match rpassword::prompt_password(format!("{question}: ")).map(Zeroizing::new) {
-        Ok(answer) if answer.is_empty() => Err(format!("{question}: nothing was entered")),
         Ok(answer) => Ok(Some(answer)),
         Err(e) if e.kind() == ErrorKind::NotFound || e.raw_os_error() == Some(NO_TERMINAL) => {
             Ok(None)

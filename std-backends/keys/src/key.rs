@@ -72,7 +72,7 @@ impl Key {
             #[cfg(feature = "tpm")]
             Target::Tpm(attributes) => {
                 let mut warnings = Vec::new();
-                let key = tpm::CheckedKey::open(attributes, &place, &mut warnings)?;
+                let key = tpm::CheckedKey::open(attributes, &place, prompt, &mut warnings)?;
                 let key = Inner::Tpm(Box::new(key));
                 return Ok(Self { key, name: place, google: None, warnings });
             }

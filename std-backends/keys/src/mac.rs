@@ -53,7 +53,7 @@ impl MacKey {
             #[cfg(feature = "tpm")]
             Target::Tpm(attributes) => {
                 let mut warnings = Vec::new();
-                let mac = crate::tpm::open_mac(attributes, &place, &mut warnings)?;
+                let mac = crate::tpm::open_mac(attributes, &place, prompt, &mut warnings)?;
                 return Ok(Self { keyed: Keyed::Tpm(Box::new(mac)), name: place, warnings });
             }
             _ => {}

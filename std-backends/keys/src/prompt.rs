@@ -20,7 +20,8 @@ impl Prompt {
     }
 
     /// `ask` gets the question, such as `PIN for pkcs11:token=t`, and gives the answer; `None` when there
-    /// is nobody to ask. An error is shown as it is, and must not hold the answer.
+    /// is nobody to ask. An error is shown as it is, and must not hold the answer. An empty answer is for
+    /// this crate to judge.
     #[must_use]
     pub fn new(
         ask: impl Fn(&str) -> Result<Option<Zeroizing<String>>, String> + Send + Sync + 'static,
@@ -29,6 +30,17 @@ impl Prompt {
     }
 
     pub(crate) fn ask(&self, question: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        match self.ask_optional(question)? {
+            Some(answer) if answer.is_empty() => Err(format!("{question}: nothing was entered")),
+            answer => Ok(answer),
+        }
+    }
+
+    /// As [`ask`](Self::ask), of what may be empty.
+    pub(crate) fn ask_optional(
+        &self,
+        question: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         let Some(ask) = &self.0 else { return Ok(None) };
         // The bytes of the text, without a copy.
         Ok(ask(question)?.map(|mut text| Zeroizing::new(core::mem::take(&mut *text).into_bytes())))

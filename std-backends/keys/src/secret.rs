@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -18,7 +19,40 @@ pub struct SecretRef(Source);
 enum Source {
     Env(String),
     File(PathBuf),
-    Fd(u32),
+    Fd(u32, Once),
+}
+
+/// What a descriptor gave: a pipe gives it once, and a key may be opened more than once. Clones share it.
+#[derive(Clone, Default)]
+struct Once(Arc<Mutex<Option<Zeroizing<Vec<u8>>>>>);
+
+impl Once {
+    fn read(&self, number: u32) -> Result<Zeroizing<Vec<u8>>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = known.as_ref() {
+            return Ok(secret.clone());
+        }
+        let secret = files::read_descriptor(number)?;
+        if !secret.is_empty() {
+            *known = Some(secret.clone());
+        }
+        Ok(secret)
+    }
+}
+
+/// Two references to one descriptor are the same, whether it was read or not.
+impl PartialEq for Once {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Once {}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
 }
 
 impl SecretRef {
@@ -42,9 +76,12 @@ impl SecretRef {
                 return Err(bad("a file: secret has no attributes; write ? in a path as %3F"));
             }
             "file" => Source::File(decode_path(rest).map_err(because)?),
-            "fd" => Source::Fd(descriptor(rest).ok_or_else(|| {
-                bad("fd: wants the number of an open file descriptor, such as fd:3")
-            })?),
+            "fd" => {
+                let number = descriptor(rest).ok_or_else(|| {
+                    bad("fd: wants the number of an open file descriptor, such as fd:3")
+                })?;
+                Source::Fd(number, Once::default())
+            }
             _ => return Err(bad(EXPECTED)),
         };
         Ok(Self(source))
@@ -60,11 +97,12 @@ impl SecretRef {
     pub fn env_variable(&self) -> Option<&str> {
         match &self.0 {
             Source::Env(name) => Some(name),
-            Source::File(_) | Source::Fd(_) => None,
+            Source::File(_) | Source::Fd(..) => None,
         }
     }
 
-    /// The secret, without one line end at its end. A descriptor that is a pipe gives it once.
+    /// The secret, without one line end at its end. A descriptor is read once, and its secret kept for this
+    /// reference and its clones.
     ///
     /// # Errors
     /// [`KeyError`] when it is not there, not readable, empty or larger than 64 KiB, or when it is a file
@@ -81,7 +119,7 @@ impl SecretRef {
         let mut secret = match &self.0 {
             Source::Env(name) => files::read_variable(name)?,
             Source::File(path) => files::read(path, true, warnings)?,
-            Source::Fd(number) => files::read_descriptor(*number)?,
+            Source::Fd(number, once) => once.read(*number)?,
         };
         files::drop_newline(&mut secret);
         if secret.is_empty() {
@@ -95,7 +133,7 @@ impl SecretRef {
         match &self.0 {
             Source::Env(name) => format!("env:{name}"),
             Source::File(path) => format!("file:{}", uri::encode_path(path)),
-            Source::Fd(number) => format!("fd:{number}"),
+            Source::Fd(number, _) => format!("fd:{number}"),
         }
     }
 
@@ -103,7 +141,7 @@ impl SecretRef {
         match &self.0 {
             Source::Env(name) => files::variable_place(name),
             Source::File(path) => files::place(path),
-            Source::Fd(number) => format!("file descriptor {number}"),
+            Source::Fd(number, _) => format!("file descriptor {number}"),
         }
     }
 }
@@ -144,7 +182,7 @@ mod tests {
         assert_eq!(file.0, Source::File("/run/a pin?".into()));
         assert_eq!(file.env_variable(), None);
         assert_eq!(SecretRef::parse("file:///run/pin").unwrap().0, Source::File("/run/pin".into()));
-        assert_eq!(SecretRef::parse("fd:0").unwrap().0, Source::Fd(0));
+        assert_eq!(SecretRef::parse("fd:0").unwrap().0, Source::Fd(0, Once::default()));
         assert_eq!(SecretRef::parse("fd:63").unwrap().to_string(), "file descriptor 63");
         for bad in [
             "",
@@ -204,7 +242,12 @@ mod tests {
         drop(writer);
         let fd = SecretRef::parse(&format!("fd:{}", reader.as_raw_fd())).unwrap();
         assert_eq!(fd.read().unwrap().as_slice(), b"from a pipe");
-        assert!(matches!(fd.read().unwrap_err(), KeyError::Empty { .. }), "a pipe gives it once");
+        // A pipe gives it once: what has the same reference has it still, and another one gets an error.
+        assert_eq!(fd.clone().read().unwrap().as_slice(), b"from a pipe");
+        assert!(!format!("{fd:?}").contains("102"), "{fd:?}");
+        let another = SecretRef::parse(&format!("fd:{}", reader.as_raw_fd())).unwrap();
+        assert_eq!(another, fd);
+        assert!(matches!(another.read().unwrap_err(), KeyError::Empty { .. }));
         let closed = SecretRef::parse("fd:2000000000").unwrap();
         assert!(matches!(closed.read().unwrap_err(), KeyError::Missing { .. }));
 

@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::manage::{Description, KeyKind, Material};
 use crate::{
-    KeyAlgorithm, KeyError, KeyUri, PublicVerifier, Result, SecretRef, TpmUri, Warning, files, pem,
+    KeyAlgorithm, KeyError, KeyUri, Prompt, PublicVerifier, Result, SecretRef, TpmUri, Warning,
+    files, pem,
 };
 use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
@@ -24,8 +25,14 @@ pub(crate) struct CheckedKey {
 }
 
 impl CheckedKey {
-    pub(crate) fn open(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<Self> {
-        let key = TpmKey::open(query(uri, place, warnings)?).map_err(|e| failed(place, e))?;
+    pub(crate) fn open(
+        uri: &TpmUri,
+        place: &str,
+        prompt: &Prompt,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self> {
+        let query = query(uri, place, prompt, warnings)?;
+        let key = TpmKey::open(query).map_err(|e| failed(place, e))?;
         let public = PublicKey::from_spki(key.public_key());
         let algorithm = match public.map(|key| key.algorithm()) {
             Ok(verifier::KeyAlgorithm::Rsa { bits }) => KeyAlgorithm::Rsa { bits },
@@ -84,18 +91,33 @@ impl Signer for CheckedKey {
     }
 }
 
-pub(crate) fn open_mac(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<TpmMac> {
-    TpmMac::open(query(uri, place, warnings)?).map_err(|e| failed(place, e))
+pub(crate) fn open_mac(
+    uri: &TpmUri,
+    place: &str,
+    prompt: &Prompt,
+    warnings: &mut Vec<Warning>,
+) -> Result<TpmMac> {
+    TpmMac::open(query(uri, place, prompt, warnings)?).map_err(|e| failed(place, e))
 }
 
 fn failed(place: &str, error: TpmError) -> KeyError {
     KeyError::Tpm { place: place.to_owned(), error }
 }
 
-fn query(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeyQuery> {
+fn query(
+    uri: &TpmUri,
+    place: &str,
+    prompt: &Prompt,
+    warnings: &mut Vec<Warning>,
+) -> Result<KeyQuery> {
     let source = source(uri, place, warnings)?;
-    Ok(KeyQuery { access: access(uri, place)?, source, pcrs: pcrs(uri, place)? })
+    let mut access = access(uri, place)?;
+    let (prompt, question) = (prompt.clone(), format!("{AUTH_QUESTION} {place} (Enter for none)"));
+    access.ask_key_auth = Box::new(move || prompt.ask_optional(&question));
+    Ok(KeyQuery { access, source, pcrs: pcrs(uri, place)? })
 }
+
+const AUTH_QUESTION: &str = "Authorization value of";
 
 fn source(uri: &TpmUri, place: &str, warnings: &mut Vec<Warning>) -> Result<KeySource> {
     let failed = |error| failed(place, error);
@@ -151,6 +173,7 @@ fn access(uri: &TpmUri, place: &str) -> Result<Access> {
         parent: uri.parent.as_deref().map(Parent::parse).transpose().map_err(failed)?,
         pin,
         key_auth,
+        ask_key_auth: Box::new(|| Ok(None)),
         parent_auth,
         owner_auth,
     })
@@ -248,8 +271,15 @@ pub(crate) fn delete(uri: &KeyUri, attributes: &TpmUri) -> Result<Description> {
     done.map(|()| description(uri.to_string(), found)).map_err(|error| failed(&place, error))
 }
 
-/// The keys at persistent handles of the TPM, each with its URI; one alone if `uri` names it.
+/// The keys at persistent handles of the TPM, each with its URI; those of a FAPI store if `uri` names its storage
+/// root key; one alone if `uri` names it.
 pub(crate) fn list(uri: &KeyUri, attributes: &TpmUri) -> Result<Vec<Description>> {
+    if let Some(root) = &attributes.fapi {
+        let paths = store(attributes).and_then(|store| store.list(root));
+        if let Some(paths) = paths.map_err(|error| failed(&uri.place(), error))? {
+            return paths.iter().map(|path| in_store(uri, path)).collect();
+        }
+    }
     let named = [attributes.handle.is_some(), attributes.file.is_some(), attributes.fapi.is_some()];
     if named.contains(&true) {
         return describe(uri, attributes).map(|one| vec![one]);
@@ -262,6 +292,29 @@ pub(crate) fn list(uri: &KeyUri, attributes: &TpmUri) -> Result<Vec<Description>
         description(format!("tpm:handle={:#010x}{suffix}", key.handle.unwrap_or_default()), key)
     };
     Ok(found.into_iter().map(with_uri).collect())
+}
+
+/// A key of the store that `uri` names, or why it is none: one that is damaged does not hide the others.
+fn in_store(uri: &KeyUri, path: &str) -> Result<Description> {
+    let text = uri.to_string();
+    let (before, query) = text.split_once('?').unwrap_or((&text, ""));
+    let parts: Vec<_> = before
+        .split(';')
+        .map(|part| match part.trim_start_matches("tpm:") {
+            attribute if attribute.starts_with("fapi=") => format!("fapi={path}"),
+            other => other.to_owned(),
+        })
+        .collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let one = format!("tpm:{}{mark}{query}", parts.join(";"));
+    let parsed = KeyUri::parse(&one)?;
+    let attributes = parsed.tpm().ok_or_else(|| KeyError::uri(NO_KEY))?;
+    Ok(describe(&parsed, attributes).unwrap_or_else(|error| Description {
+        uri: one.clone(),
+        kind: "unusable".to_owned(),
+        notes: vec![error.to_string()],
+        ..Description::default()
+    }))
 }
 
 fn description(uri: String, found: cloudauth_tpm::Description) -> Description {
@@ -295,7 +348,8 @@ fn provider(source: Option<&SecretRef>, variable: &'static str) -> Box<AuthProvi
         Some(secret) => secret.read().map(Some).map_err(|e| e.to_string()),
         None => match SecretRef::variable(variable).read() {
             Ok(value) => Ok(Some(value)),
-            Err(KeyError::NotSet { .. } | KeyError::Empty { .. }) => Ok(None),
+            Err(KeyError::NotSet { .. }) => Ok(None),
+            // A variable that is set and empty is a mistake: for no value it is not set at all.
             Err(e) => Err(e.to_string()),
         },
     })

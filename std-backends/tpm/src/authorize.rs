@@ -6,9 +6,9 @@ use tss_esapi::structures::Public;
 use crate::device::Live;
 use crate::error::{Call as _, Result, TpmError};
 use crate::key::KeyQuery;
+use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step, hash, policy_digest};
 use crate::public;
-use crate::source::KeySource;
 
 /// How the TPM is convinced to use the key.
 pub(crate) enum Authorization {
@@ -18,6 +18,16 @@ pub(crate) enum Authorization {
     Policy(HashingAlgorithm, Vec<Step>),
 }
 
+impl Authorization {
+    /// Whether the authorization value is part of it.
+    pub(crate) fn takes_value(&self) -> bool {
+        match self {
+            Self::Value => true,
+            Self::Policy(_, steps) => steps.contains(&Step::AuthValue),
+        }
+    }
+}
+
 /// How the key is authorized, with its policy digest computed here.
 pub(crate) fn authorization(
     live: &mut Live,
@@ -25,10 +35,8 @@ pub(crate) fn authorization(
     public: &Public,
 ) -> Result<Authorization> {
     let (attributes, algorithm, wanted) = public::common(public);
-    let from_file = match &query.source {
-        KeySource::File(file) => file.policy.clone().filter(|steps| !steps.is_empty()),
-        KeySource::Handle(_) => None,
-    };
+    let file = query.source.file();
+    let from_file = file.and_then(|file| file.policy.clone()).filter(|steps| !steps.is_empty());
     let bad = |help: &str| Err(TpmError::Policy(help.to_owned()));
     if wanted.is_empty() {
         return match (&query.pcrs, attributes.user_with_auth()) {
@@ -66,11 +74,7 @@ pub(crate) fn authorization(
             Some(_) => {}
         }
     }
-    let file_pcrs = match &query.source {
-        KeySource::File(file) => file.pcrs(),
-        KeySource::Handle(_) => None,
-    };
-    match query.pcrs.as_ref().or(file_pcrs) {
+    match query.pcrs.as_ref().or(file.and_then(KeyFile::pcrs)) {
         Some(pcrs) => Err(TpmError::Policy(format!(
             "a PCR changed, or the key's policy is another: the present values of {pcrs} do not make the policy \
              that the key wants. Look at them with: tpm2_pcrread {pcrs}; boot the state that the key was made \
@@ -103,7 +107,10 @@ pub(crate) fn pcr_digest(
 ) -> Result<Vec<u8>> {
     let mut values: Vec<((u16, u8), Vec<u8>)> = Vec::new();
     let mut missing: Vec<_> = selection.each().collect();
-    while let Some(rest) = PcrSelection::from_pcrs(missing.iter().copied()) {
+    while !missing.is_empty() {
+        let rest = PcrSelection::from_pcrs(missing.iter().copied()).ok_or_else(|| {
+            TpmError::Policy("the key's policy names a PCR above 23, or too many banks".to_owned())
+        })?;
         let list = rest.list()?;
         let (_, read, digests) = live
             .context

@@ -16,8 +16,9 @@ use tss_esapi::structures::{Auth, CapabilityData, Public, SymmetricDefinition};
 
 use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::public::{self, Template};
-use crate::source::{Hierarchy, Parent, Pin};
+use crate::source::{Hierarchy, Parent, Pin, check_len};
 use crate::tcti::Tcti;
+use crate::trust::next_count;
 
 /// How long a thread waits for the others, and the first answer of a TPM may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -161,11 +162,15 @@ struct Sessions {
 pub(crate) struct Live {
     pub(crate) context: Context,
     persistent: Vec<u32>,
+    /// How many use what ESYS keeps of a persistent key: it is the same for all of them.
+    users: Vec<(ObjectHandle, usize)>,
     primaries: Vec<(Parent, Template, KeyHandle)>,
     /// The key that sessions without a pin are salted to.
     salt: Option<KeyHandle>,
     sessions: Sessions,
     loaded: Vec<(u64, Loaded)>,
+    /// Another number whenever the TPM's count of wrong values may be another.
+    pub(crate) count: u64,
 }
 
 impl Live {
@@ -200,10 +205,12 @@ impl Live {
         Ok(Self {
             context,
             persistent,
+            users: Vec::new(),
             primaries: Vec::new(),
             salt: None,
             sessions: Sessions::default(),
             loaded: Vec::new(),
+            count: next_count(),
         })
     }
 
@@ -224,7 +231,24 @@ impl Live {
             )));
         }
         let handle = TpmHandle::try_from(handle).call("TPM_HANDLE")?;
-        self.context.tr_from_tpm_public(handle).call("Esys_TR_FromTPMPublic")
+        let handle = self.context.tr_from_tpm_public(handle).call("Esys_TR_FromTPMPublic")?;
+        match self.users.iter_mut().find(|(known, _)| *known == handle) {
+            Some((_, users)) => *users += 1,
+            None => self.users.push((handle, 1)),
+        }
+        Ok(handle)
+    }
+
+    /// One user less of a persistent key. The last one lets ESYS forget it.
+    pub(crate) fn close_persistent(&mut self, handle: ObjectHandle) {
+        let Some(at) = self.users.iter().position(|(known, _)| *known == handle) else { return };
+        if let Some((_, users)) = self.users.get_mut(at).filter(|(_, users)| *users > 1) {
+            *users -= 1;
+            return;
+        }
+        self.users.swap_remove(at);
+        // It fails only when the key was evicted, and is gone already.
+        let _ = self.context.tr_close(&mut { handle });
     }
 
     /// The persistent handles that the TPM has now.
@@ -265,12 +289,12 @@ impl Live {
     }
 
     /// Flushing fails only when the object is gone already.
-    fn release(&mut self, loaded: Loaded) {
-        let mut handle = loaded.handle;
-        let _ = match loaded.persistent {
-            true => self.context.tr_close(&mut handle),
-            false => self.context.flush_context(handle),
-        };
+    pub(crate) fn release(&mut self, loaded: Loaded) {
+        if loaded.persistent {
+            self.close_persistent(loaded.handle);
+        } else {
+            let _ = self.context.flush_context(loaded.handle);
+        }
     }
 
     /// Does `work` with a transient object, and flushes it.
@@ -289,29 +313,44 @@ impl Live {
         &mut self,
         parent: Parent,
         template: Template,
+        pin: Option<&Pin>,
         parent_auth: impl Fn() -> Result<Auth>,
         owner_auth: impl Fn() -> Result<Auth>,
     ) -> Result<KeyHandle> {
         let mut known = self.primaries.iter();
-        if let Some((.., handle)) = known.find(|(p, t, _)| *p == parent && *t == template) {
-            return Ok(*handle);
-        }
-        let handle = match parent {
-            Parent::Handle(number) => {
-                let handle = self.persistent(number)?;
-                self.context.tr_set_auth(handle, parent_auth()?).call("Esys_TR_SetAuth")?;
-                KeyHandle::from(handle)
+        let known = known.find(|(p, t, _)| *p == parent && *t == template).map(|(.., h)| *h);
+        let handle = match (parent, known) {
+            (Parent::Handle(number), known) => {
+                let handle = match known {
+                    Some(handle) => handle,
+                    None => KeyHandle::from(self.persistent(number)?),
+                };
+                // Each key has its own value for the parent, and all have the same parent.
+                let auth = parent_auth()?;
+                if !auth.is_empty() {
+                    let public = self.public(handle, pin)?;
+                    let (attributes, hash, _) = public::common(&public);
+                    check_len(&auth, "parent-auth-source", hash)?;
+                    if !attributes.no_da() {
+                        self.check_tries()?;
+                    }
+                }
+                self.context.tr_set_auth(handle.into(), auth).call("Esys_TR_SetAuth")?;
+                handle
             }
-            Parent::Ecc(hierarchy) => {
+            (_, Some(handle)) => handle,
+            (Parent::Ecc(hierarchy), None) => {
                 let public = public::storage_template(false, template)?;
-                self.create_primary(hierarchy, public, owner_auth)?
+                self.create_primary(hierarchy, public, pin, owner_auth)?
             }
-            Parent::Rsa(hierarchy) => {
+            (Parent::Rsa(hierarchy), None) => {
                 let public = public::storage_template(true, template)?;
-                self.create_primary(hierarchy, public, owner_auth)?
+                self.create_primary(hierarchy, public, pin, owner_auth)?
             }
         };
-        self.primaries.push((parent, template, handle));
+        if known.is_none() {
+            self.primaries.push((parent, template, handle));
+        }
         Ok(handle)
     }
 
@@ -329,6 +368,7 @@ impl Live {
         &mut self,
         hierarchy: Hierarchy,
         template: Public,
+        pin: Option<&Pin>,
         auth: impl Fn() -> Result<Auth>,
     ) -> Result<KeyHandle> {
         let auth = if hierarchy == Hierarchy::Null { Auth::default() } else { auth()? };
@@ -338,9 +378,9 @@ impl Live {
             Hierarchy::Platform => EsysHierarchy::Platform,
             Hierarchy::Null => EsysHierarchy::Null,
         };
-        // An empty value is no secret; another is proved in a session, and does not cross the bus.
-        let session =
-            if auth.is_empty() { AuthSession::Password } else { self.hmac_session(None)? };
+        // An empty value is no secret; another is proved in a session with the pinned TPM, and does not cross
+        // the bus.
+        let session = if auth.is_empty() { AuthSession::Password } else { self.hmac_session(pin)? };
         self.context.tr_set_auth(esys.into(), auth).call("Esys_TR_SetAuth")?;
         let made = self.context.execute_with_session(Some(session), |context| {
             context.create_primary(esys, template, None, None, None, None)
@@ -366,7 +406,7 @@ impl Live {
             None => {
                 let parent = Parent::Ecc(Hierarchy::Null);
                 let none = || Ok(Auth::default());
-                self.parent(parent, Template::Tcg, none, none)?
+                self.parent(parent, Template::Tcg, None, none, none)?
             }
         };
         self.salt = Some(salt);

@@ -30,6 +30,19 @@ pub enum TpmError {
     /// The authorization value is missing, cannot be read, or must not be tried.
     #[error("{0}")]
     Auth(String),
+    /// One more wrong value would lock every key that the TPM protects against guessing, so none is tried.
+    #[error(
+        "TPM: {failures} of {limit} wrong authorization values were counted, and the next one would lock the \
+         TPM, so no value is tried: a right one neither, which cannot be told before. Wait until the TPM \
+         forgets one, or clear the count with the lockout authorization: tpm2_dictionarylockout \
+         --clear-lockout"
+    )]
+    FinalTry {
+        /// TPM_PT_LOCKOUT_COUNTER.
+        failures: u32,
+        /// TPM_PT_MAX_AUTH_FAIL.
+        limit: u32,
+    },
     /// The key that salts the session is not the one that was pinned.
     #[error("{0}")]
     Pin(String),
@@ -95,6 +108,11 @@ impl From<TpmError> for SignError {
                 "TPM authorization",
                 "the TPM refused the authorization value, and it is not tried again, because repeated \
                  tries lock the TPM: correct it and open the key again",
+            ),
+            TpmError::FinalTry { .. } => Self::new(
+                "TPM_PT_LOCKOUT_COUNTER",
+                "one more wrong authorization value would lock the TPM, so none is tried; wait, or clear the \
+                 count: tpm2_dictionarylockout --clear-lockout",
             ),
             TpmError::Pin(_) => Self::new(
                 "check the pinned key",

@@ -1,9 +1,10 @@
 //! The key store of the Feature API (TCG TSS 2.0 FAPI), as tpm2-tss keeps it: one JSON file a key.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tss_esapi::structures::Public;
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 
@@ -11,6 +12,10 @@ use crate::error::{Call as _, Result, TpmError};
 use crate::keyfile::KeyFile;
 use crate::public::{self, KeyKind};
 use crate::source::{Hierarchy, KeySource, Parent, is_persistent};
+
+mod area;
+
+use area::{algorithm, hex, marshal, unhex, unmarshal};
 
 /// The most octets of a key's JSON.
 const MAX_LEN: u64 = 64 * 1024;
@@ -45,7 +50,7 @@ impl FapiStore {
         };
         if let Some(path) = std::env::var_os(Self::CONFIG_VARIABLE).filter(|path| !path.is_empty())
         {
-            let config = read(Path::new(&path))?;
+            let config = read(Path::new(&path), false)?;
             let text = |name: &str| config.get(name).and_then(Value::as_str);
             if let Some(profile) = text("profile_name") {
                 store.profile = profile.to_owned();
@@ -78,23 +83,24 @@ impl FapiStore {
                 Self::CONFIG_VARIABLE
             )));
         }
-        let object = read(&file)?;
+        let object = read(&file, true)?;
         let bad = |help: &str| TpmError::Format(format!("FAPI key {file:?}: {help}"));
         let area = object.pointer("/public/publicArea").ok_or_else(|| bad("no public area"))?;
         let public = marshal(area).ok_or_else(|| bad("a public area that is not understood"))?;
         let parsed = Public::unmarshall(&public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
         let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
-        if unhex(name).as_deref() != Some(public::name(&parsed)?.as_slice()) {
+        let computed = public::name(&parsed)?;
+        if unhex(name).as_ref() != Some(&computed) {
             return Err(bad("its name does not belong to its public area"));
         }
         if let Some(handle) = handle(&object) {
-            return Ok(KeySource::Handle(handle));
+            return Ok(KeySource::Named { handle, name: computed });
         }
         let private = object.get("private").and_then(Value::as_str).and_then(unhex);
         let private = private.filter(|p| !p.is_empty()).ok_or_else(|| bad("no private area"))?;
         Ok(KeySource::File(Box::new(KeyFile {
             parent: self.srk(&path.profile)?,
-            empty_auth: Some(object.get("with_auth").and_then(Value::as_str) != Some("YES")),
+            empty_auth: Some(!yes(&object, "with_auth")),
             policy: None,
             public,
             private,
@@ -102,43 +108,70 @@ impl FapiStore {
         })))
     }
 
-    /// The paths of the user's keys under the storage root key.
+    /// The paths of the keys right under the storage root key, when `path` names it: `/HS/SRK`, or with the
+    /// profile in front of it. None when `path` names another place.
     ///
     /// # Errors
-    /// [`TpmError::Format`] when the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<String>> {
-        let dir = self.user_dir.join(&self.profile).join("HS/SRK");
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(TpmError::Format(format!("read {dir:?}: {}", error.kind())));
-            }
-        };
-        let mut found: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.path().join("object.json").exists())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .map(|name| format!("/{}/HS/SRK/{name}", self.profile))
-            .collect();
+    /// [`TpmError::Format`] when a directory cannot be read.
+    pub fn list(&self, path: &str) -> Result<Option<Vec<String>>> {
+        let (profile, parts) = self.split(path);
+        if !matches!(parts.as_slice(), ["HS", "SRK"] | ["SRK"]) || !plain(profile) {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        for dir in [&self.user_dir, &self.system_dir] {
+            let dir = dir.join(profile).join("HS/SRK");
+            let entries = match fs::read_dir(&dir) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(TpmError::Format(format!("read {dir:?}: {}", error.kind())));
+                }
+            };
+            let keys = entries
+                .flatten()
+                .filter(|entry| entry.path().join("object.json").exists())
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| plain(name));
+            found.extend(keys.map(|name| format!("/{profile}/HS/SRK/{name}")));
+        }
         found.sort();
-        Ok(found)
+        found.dedup();
+        Ok(Some(found))
     }
 
     /// Removes the file of a key that is not persistent.
     ///
     /// # Errors
-    /// As [`key`](Self::key); a key at a persistent handle is refused.
+    /// As [`key`](Self::key); a key at a persistent handle is refused, one that the store says must stay, and
+    /// one that others are under.
     pub fn delete(&self, path: &str) -> Result<()> {
-        if let KeySource::Handle(handle) = self.key(path)? {
+        if let KeySource::Named { handle, .. } = self.key(path)? {
             return Err(TpmError::Key(format!(
                 "the FAPI key is at the persistent handle {handle:#x}; remove it with: tss2_delete"
             )));
         }
-        let file = self.parse(path)?.under(&self.user_dir);
+        let path = self.parse(path)?;
+        let file = path.under(&self.user_dir);
+        if yes(&read(&file, true)?, "delete_prohibited") {
+            return Err(TpmError::Key(format!(
+                "the FAPI key {} must not be deleted: delete_prohibited stands in {file:?}",
+                path.name
+            )));
+        }
+        // FAPI keeps a directory for each key, and in it those of the keys under it.
+        for dir in [&self.user_dir, &self.system_dir] {
+            let file = path.under(dir);
+            let Some(Ok(mut beside)) = file.parent().map(fs::read_dir) else { continue };
+            if beside.any(|entry| entry.map_or(true, |entry| entry.path().is_dir())) {
+                return Err(TpmError::Key(format!(
+                    "the FAPI key {} has keys under it, which nobody could load any more; delete those first",
+                    path.name
+                )));
+            }
+        }
         fs::remove_file(&file)
             .map_err(|error| TpmError::Format(format!("remove {file:?}: {}", error.kind())))?;
-        // FAPI keeps a directory for each key.
         if let Some(dir) = file.parent() {
             let _ = fs::remove_dir(dir);
         }
@@ -163,7 +196,7 @@ impl FapiStore {
                  make it with: tss2_provision"
             )));
         }
-        let object = read(&file)?;
+        let object = read(&file, true)?;
         if let Some(handle) = handle(&object) {
             return Ok(Parent::Handle(handle));
         }
@@ -174,17 +207,15 @@ impl FapiStore {
         }
     }
 
+    /// The profile, and the rest of the path.
+    fn split<'a>(&'a self, path: &'a str) -> (&'a str, Vec<&'a str>) {
+        let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+        let profile = parts.next_if(|first| first.starts_with("P_"));
+        (profile.unwrap_or(&self.profile), parts.collect())
+    }
+
     fn parse(&self, path: &str) -> Result<FapiPath> {
-        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let mut profile = self.profile.as_str();
-        if let Some(first) = parts.first().filter(|first| first.starts_with("P_")) {
-            profile = first;
-            parts.remove(0);
-        }
-        let plain = |part: &str| {
-            !part.starts_with('.')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        };
+        let (profile, parts) = self.split(path);
         match parts.as_slice() {
             ["HS", "SRK", name] | ["SRK", name] if plain(name) && plain(profile) => {
                 Ok(FapiPath { profile: profile.to_owned(), name: (*name).to_owned() })
@@ -196,6 +227,11 @@ impl FapiStore {
             )),
         }
     }
+}
+
+/// What names no other directory.
+fn plain(part: &str) -> bool {
+    !part.starts_with('.') && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 struct FapiPath {
@@ -242,217 +278,52 @@ fn home(path: &str) -> PathBuf {
     }
 }
 
-fn read(path: &Path) -> Result<Value> {
+/// A file of JSON, which only its owner can change; in a store the group can, too, because tpm2-tss makes its
+/// files so. Who can read it is of no consequence: a private area is encrypted.
+fn read(path: &Path, in_store: bool) -> Result<Value> {
     let failed = |help: &str| TpmError::Format(format!("read {path:?}: {help}"));
-    let size = fs::metadata(path).map_err(|error| failed(&error.kind().to_string()))?;
-    if size.len() > MAX_LEN {
+    let io = |error: std::io::Error| failed(&error.kind().to_string());
+    let check = |found: &fs::Metadata| {
+        if !found.is_file() {
+            return Err(failed("it is no regular file"));
+        }
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777;
+            let (bits, who) = if in_store { (0o002, "o") } else { (0o022, "go") };
+            if mode & bits != 0 {
+                return Err(failed(&format!(
+                    "others can change it (mode {mode:04o}); run: chmod {who}-w"
+                )));
+            }
+        }
+        Ok(())
+    };
+    // Before it is opened, because that waits for the writer of a pipe; and what was opened.
+    check(&fs::metadata(path).map_err(io)?)?;
+    let file = fs::File::open(path).map_err(io)?;
+    check(&file.metadata().map_err(io)?)?;
+    let mut text = Vec::new();
+    file.take(MAX_LEN + 1).read_to_end(&mut text).map_err(io)?;
+    if u64::try_from(text.len()).map_or(true, |len| len > MAX_LEN) {
         return Err(failed("it is too large"));
     }
-    let text = fs::read(path).map_err(|error| failed(&error.kind().to_string()))?;
     serde_json::from_slice(&text).map_err(|_| failed("it is not JSON"))
+}
+
+/// TPMI_YES_NO, as a word or a number.
+fn yes(object: &Value, name: &str) -> bool {
+    match object.get(name) {
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("yes") || text == "TPM2_YES",
+        Some(Value::Bool(set)) => *set,
+        Some(number) => number.as_u64().is_some_and(|number| number != 0),
+        None => false,
+    }
 }
 
 fn handle(object: &Value) -> Option<u32> {
     let handle = u32::try_from(object.get("persistent_handle")?.as_u64()?).ok()?;
     is_persistent(handle).then_some(handle)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let mut out = vec![0; text.len() / 2];
-    cloudauth_core::encode::hex::decode(text.as_bytes(), &mut out).ok()?;
-    Some(out)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Names and numbers of TPM_ALG_ID (TPM 2.0 Library, part 2, section 6.3).
-const ALGORITHMS: [(&str, u16); 15] = [
-    ("RSA", 0x0001),
-    ("SHA1", 0x0004),
-    ("HMAC", 0x0005),
-    ("AES", 0x0006),
-    ("KEYEDHASH", 0x0008),
-    ("SHA256", 0x000b),
-    ("SHA384", 0x000c),
-    ("SHA512", 0x000d),
-    ("NULL", 0x0010),
-    ("RSASSA", 0x0014),
-    ("RSAPSS", 0x0016),
-    ("ECDSA", 0x0018),
-    ("ECC", 0x0023),
-    ("CFB", 0x0043),
-    ("CBC", 0x0042),
-];
-
-const CURVES: [(&str, u16); 2] = [("NIST_P256", 0x0003), ("NIST_P384", 0x0004)];
-
-/// The attributes and their bits (part 2, section 8.3).
-const ATTRIBUTES: [(&str, u32); 11] = [
-    ("fixedTPM", 1),
-    ("stClear", 2),
-    ("fixedParent", 4),
-    ("sensitiveDataOrigin", 5),
-    ("userWithAuth", 6),
-    ("adminWithPolicy", 7),
-    ("noDA", 10),
-    ("encryptedDuplication", 11),
-    ("restricted", 16),
-    ("decrypt", 17),
-    ("sign", 18),
-];
-
-fn named(value: &Value, prefix: &str, names: &[(&str, u16)]) -> Option<u16> {
-    if let Some(number) = value.as_u64() {
-        return u16::try_from(number).ok();
-    }
-    let text = value.as_str()?;
-    let text = text.strip_prefix(prefix).unwrap_or(text);
-    names.iter().find(|(name, _)| *name == text).map(|(_, number)| *number)
-}
-
-fn algorithm(value: &Value) -> Option<u16> {
-    named(value, "TPM2_ALG_", &ALGORITHMS)
-}
-
-/// TPMT_PUBLIC out of FAPI's JSON; none for what no signing key has.
-fn marshal(area: &Value) -> Option<Vec<u8>> {
-    const NULL: u16 = 0x0010;
-    let kind = algorithm(area.get("type")?)?;
-    let attributes = area.get("objectAttributes")?;
-    let bits = ATTRIBUTES.iter().try_fold(0u32, |bits, (name, bit)| {
-        let set = match attributes.get(name)? {
-            Value::Bool(set) => u64::from(*set),
-            value => value.as_u64()?,
-        };
-        (set <= 1).then_some(if set == 1 { bits | 1 << bit } else { bits })
-    })?;
-    let mut out = kind.to_be_bytes().to_vec();
-    out.extend(algorithm(area.get("nameAlg")?)?.to_be_bytes());
-    out.extend(bits.to_be_bytes());
-    let two_b = |value: &Value| -> Option<Vec<u8>> {
-        let bytes = unhex(value.as_str()?)?;
-        Some([&u16::try_from(bytes.len()).ok()?.to_be_bytes()[..], &bytes].concat())
-    };
-    out.extend(two_b(area.get("authPolicy")?)?);
-    let parameters = area.get("parameters")?;
-    let scheme = |value: &Value| -> Option<Vec<u8>> {
-        let number = algorithm(value.get("scheme")?)?;
-        let mut out = number.to_be_bytes().to_vec();
-        if number != NULL {
-            out.extend(algorithm(value.pointer("/details/hashAlg")?)?.to_be_bytes());
-        }
-        Some(out)
-    };
-    let symmetric = |value: &Value| -> Option<Vec<u8>> {
-        let number = algorithm(value.get("algorithm")?)?;
-        let mut out = number.to_be_bytes().to_vec();
-        if number != NULL {
-            out.extend(u16::try_from(value.get("keyBits")?.as_u64()?).ok()?.to_be_bytes());
-            out.extend(algorithm(value.get("mode")?)?.to_be_bytes());
-        }
-        Some(out)
-    };
-    let unique = area.get("unique")?;
-    match kind {
-        0x0001 => {
-            out.extend(symmetric(parameters.get("symmetric")?)?);
-            out.extend(scheme(parameters.get("scheme")?)?);
-            out.extend(u16::try_from(parameters.get("keyBits")?.as_u64()?).ok()?.to_be_bytes());
-            out.extend(u32::try_from(parameters.get("exponent")?.as_u64()?).ok()?.to_be_bytes());
-            out.extend(two_b(unique)?);
-        }
-        0x0023 => {
-            out.extend(symmetric(parameters.get("symmetric")?)?);
-            out.extend(scheme(parameters.get("scheme")?)?);
-            out.extend(named(parameters.get("curveID")?, "TPM2_ECC_", &CURVES)?.to_be_bytes());
-            out.extend(scheme(parameters.get("kdf")?)?);
-            out.extend(two_b(unique.get("x")?)?);
-            out.extend(two_b(unique.get("y")?)?);
-        }
-        0x0008 => {
-            out.extend(scheme(parameters.get("scheme")?)?);
-            out.extend(two_b(unique)?);
-        }
-        _ => return None,
-    }
-    Some(out)
-}
-
-/// FAPI's JSON out of TPMT_PUBLIC.
-fn unmarshal(area: &[u8]) -> Option<Value> {
-    let mut reader = Bytes(area);
-    let name = |number: u16| {
-        ALGORITHMS.iter().find(|(_, known)| *known == number).map(|(name, _)| json!(name))
-    };
-    let kind = reader.two()?;
-    let mut out = Map::new();
-    let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
-    put("type", name(kind)?);
-    put("nameAlg", name(reader.two()?)?);
-    let bits = u32::from(reader.two()?) << 16 | u32::from(reader.two()?);
-    let attributes: Map<_, _> =
-        ATTRIBUTES.iter().map(|(name, bit)| ((*name).to_owned(), json!(bits >> bit & 1))).collect();
-    put("objectAttributes", Value::Object(attributes));
-    put("authPolicy", json!(reader.hex()?));
-    let scheme = |reader: &mut Bytes<'_>| -> Option<Value> {
-        let number = reader.two()?;
-        let scheme = name(number)?;
-        Some(match number {
-            0x0010 => json!({ "scheme": scheme }),
-            _ => json!({ "scheme": scheme, "details": { "hashAlg": name(reader.two()?)? } }),
-        })
-    };
-    match kind {
-        0x0001 | 0x0023 => {
-            // A signing key has no symmetric algorithm.
-            let symmetric = json!({ "algorithm": name(reader.two().filter(|n| *n == 0x0010)?)? });
-            let scheme_ = scheme(&mut reader)?;
-            if kind == 0x0001 {
-                let bits = reader.two()?;
-                let exponent = u32::from(reader.two()?) << 16 | u32::from(reader.two()?);
-                put(
-                    "parameters",
-                    json!({ "symmetric": symmetric, "scheme": scheme_, "keyBits": bits,
-                            "exponent": exponent }),
-                );
-                put("unique", json!(reader.hex()?));
-            } else {
-                let curve = reader.two()?;
-                let curve = CURVES.iter().find(|(_, known)| *known == curve).map(|(n, _)| n)?;
-                let kdf = scheme(&mut reader)?;
-                put(
-                    "parameters",
-                    json!({ "symmetric": symmetric, "scheme": scheme_, "curveID": curve, "kdf": kdf }),
-                );
-                put("unique", json!({ "x": reader.hex()?, "y": reader.hex()? }));
-            }
-        }
-        0x0008 => {
-            put("parameters", json!({ "scheme": scheme(&mut reader)? }));
-            put("unique", json!(reader.hex()?));
-        }
-        _ => return None,
-    }
-    reader.0.is_empty().then_some(Value::Object(out))
-}
-
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn two(&mut self) -> Option<u16> {
-        let (number, rest) = self.0.split_first_chunk::<2>()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*number))
-    }
-
-    fn hex(&mut self) -> Option<String> {
-        let len = usize::from(self.two()?);
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(hex(bytes))
-    }
 }
 
 #[cfg(test)]
@@ -493,28 +364,160 @@ mod tests {
         assert!(error.contains("no FAPI key k") && error.contains("fapi-user-dir"), "{error}");
     }
 
+    /// A store in a directory of its own, with a key of the given JSON.
+    fn with_key(json: &Value) -> (tempfile::TempDir, FapiStore, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FapiStore {
+            user_dir: dir.path().join("user"),
+            system_dir: dir.path().join("system"),
+            ..store()
+        };
+        let srk = store.system_dir.join("P_RSA2048SHA256/HS/SRK/object.json");
+        fs::create_dir_all(srk.parent().unwrap()).unwrap();
+        fs::write(&srk, r#"{"persistent_handle": 2164260865}"#).unwrap();
+        let file = store.new_file("/HS/SRK/k").unwrap();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, json.to_string()).unwrap();
+        (dir, store, file)
+    }
+
+    fn a_key() -> Value {
+        let public = signing_template(KeyKind::EcP256, &[], false, None).unwrap();
+        serde_json::from_str(&object(&public, &[1, 2, 3], false).unwrap()).unwrap()
+    }
+
     #[test]
-    fn areas() {
-        for kind in [
-            KeyKind::Rsa2048,
-            KeyKind::Rsa4096,
-            KeyKind::EcP256,
-            KeyKind::EcP384,
-            KeyKind::HmacSha256,
-        ] {
-            for policy in [&[][..], &[7; 32]] {
-                let public = signing_template(kind, policy, true, None).unwrap();
-                let area = public.marshall().unwrap();
-                let value = unmarshal(&area).unwrap();
-                assert_eq!(marshal(&value).unwrap(), area, "{value}");
-                for len in 0..area.len() {
-                    assert_eq!(unmarshal(&area[..len]), None);
+    fn deleting() {
+        let mut key = a_key();
+        for prohibited in [json!("YES"), json!(1), json!("NO")] {
+            key["delete_prohibited"] = prohibited.clone();
+            let (_dir, store, file) = with_key(&key);
+            let child = file.parent().unwrap().join("child");
+            match store.delete("/HS/SRK/k") {
+                Ok(()) => assert_eq!(prohibited, "NO"),
+                Err(error) => {
+                    assert!(error.to_string().contains("delete_prohibited"), "{error}");
+                    assert!(prohibited != "NO" && file.exists());
+                    continue;
                 }
             }
+            assert!(!file.exists());
+            // Another time, with a key under it.
+            fs::create_dir_all(&child).unwrap();
+            fs::write(&file, key.to_string()).unwrap();
+            let error = store.delete("/HS/SRK/k").unwrap_err().to_string();
+            assert!(error.contains("keys under it") && file.exists(), "{error}");
+            fs::remove_dir(&child).unwrap();
+            store.delete("/HS/SRK/k").unwrap();
         }
-        assert_eq!(marshal(&json!({})), None);
-        assert_eq!(algorithm(&json!("TPM2_ALG_RSASSA")), Some(0x14));
-        assert_eq!(algorithm(&json!(20)), Some(0x14));
-        assert_eq!(algorithm(&json!("ROT13")), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_are_not_trusted() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_dir, store, file) = with_key(&a_key());
+        let srk = store.system_dir.join("P_RSA2048SHA256/HS/SRK/object.json");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |help: &str| {
+            let error = store.key("/HS/SRK/k").unwrap_err().to_string();
+            assert!(error.contains(help), "{error}");
+        };
+        for (path, bits, good) in [
+            (&file, 0o644, true),
+            // As tpm2-tss makes it.
+            (&file, 0o660, true),
+            (&file, 0o646, false),
+            (&file, 0o600, true),
+            (&srk, 0o664, true),
+            (&srk, 0o666, false),
+            (&srk, 0o644, true),
+        ] {
+            mode(path, bits);
+            match good {
+                true => assert!(store.key("/HS/SRK/k").is_ok(), "{path:?} {bits:o}"),
+                false => refused("chmod o-w"),
+            }
+        }
+        let config = store.user_dir.join("config.json");
+        fs::write(&config, "{}").unwrap();
+        for (bits, good) in [(0o644, true), (0o664, false), (0o646, false)] {
+            mode(&config, bits);
+            assert_eq!(read(&config, false).is_ok(), good, "{bits:o}");
+        }
+        fs::write(&file, vec![b' '; 64 * 1024 + 1]).unwrap();
+        refused("too large");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        refused("no regular file");
+        fs::remove_dir(&file).unwrap();
+        // Opening it would wait for a writer.
+        std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        refused("no regular file");
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        refused("no regular file");
+    }
+
+    #[test]
+    fn listing() {
+        let (_dir, store, _) = with_key(&a_key());
+        let listed = ["/P_RSA2048SHA256/HS/SRK/k".to_owned()];
+        for root in ["/HS/SRK", "HS/SRK/", "SRK", "/P_RSA2048SHA256/HS/SRK"] {
+            assert_eq!(store.list(root).unwrap().as_deref(), Some(&listed[..]), "{root}");
+        }
+        assert_eq!(store.list("/P_ECCP256SHA256/HS/SRK").unwrap(), Some(Vec::new()));
+        for other in ["/HS/SRK/k", "/HE/EK", "/HS", "", "/P_../HS/SRK/x"] {
+            assert_eq!(store.list(other).unwrap(), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        /// A store's file that somebody changed: an error, or a key whose Name is that of its public area.
+        #[test]
+        fn any_json(
+            at in proptest::collection::vec(proptest::prelude::any::<usize>(), 1..4),
+            values in proptest::collection::vec(0usize..9, 4),
+            text in "\\PC{0,12}",
+        ) {
+            let mut json = a_key();
+            for (at, value) in at.iter().zip(values) {
+                let mut place = &mut json;
+                let mut at = *at;
+                loop {
+                    let len = match place { Value::Object(map) => map.len(), _ => 0 };
+                    if len == 0 { break }
+                    let (Value::Object(map), which) = (place, at % len) else { unreachable!() };
+                    at = at.wrapping_mul(31).wrapping_add(7);
+                    place = map.values_mut().nth(which).unwrap();
+                }
+                *place = match value {
+                    0 => Value::Null,
+                    1 => json!(u64::MAX),
+                    2 => json!(-1),
+                    3 => json!("TPM2_ALG_KEYEDHASH"),
+                    4 => json!("f"),
+                    5 => json!("ff".repeat(70_000)),
+                    6 => json!([]),
+                    7 => json!({}),
+                    _ => json!(text.clone()),
+                };
+            }
+            if let Some(area) = json.pointer("/public/publicArea").and_then(marshal)
+                && let Ok(public) = Public::unmarshall(&area)
+            {
+                let _ = (public::name(&public), public::spki(&public), public::schemes(&public));
+            }
+            let (_dir, store, _) = with_key(&json);
+            if let Ok(KeySource::File(file)) = store.key("/HS/SRK/k") {
+                let source = KeySource::File(file);
+                let stored = json.get("name").and_then(Value::as_str).and_then(unhex);
+                proptest::prop_assert_eq!(source.name().unwrap(), stored);
+            }
+            let bytes: Vec<u8> = text.bytes().chain(at.iter().flat_map(|at| at.to_be_bytes())).collect();
+            let _ = unmarshal(&bytes);
+        }
     }
 }

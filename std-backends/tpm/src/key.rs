@@ -8,6 +8,10 @@ use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use cloudauth_core::signer::ecdsa_raw_from_parts;
 use cloudauth_core::verifier::PublicKey;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
+use rsa::RsaPublicKey;
+use rsa::pkcs8::DecodePublicKey as _;
+use rsa::pss::VerifyingKey;
+use rsa::signature::Verifier as _;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
 use tss_esapi::handles::{KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
@@ -25,7 +29,8 @@ use crate::error::{Call as _, Rc, Result, TpmError};
 use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step};
 use crate::public::{self, Template};
-use crate::source::{Access, KeySource, Parent};
+use crate::source::{Access, KeySource, Parent, check_len};
+use crate::trust::next_count;
 
 /// Which key of which TPM.
 pub struct KeyQuery {
@@ -50,6 +55,10 @@ pub(crate) struct Handle {
     query: KeyQuery,
     auth: Auth,
     refused: AtomicBool,
+    /// Whether the TPM counts a wrong value, and locks itself after some.
+    guarded: bool,
+    /// The state of that count when there was room for a wrong value.
+    count: AtomicU64,
     pub(crate) public: Public,
     name: Vec<u8>,
     authorization: Authorization,
@@ -62,26 +71,56 @@ impl Handle {
         let device = Device::at(query.access.tcti.clone());
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         // Whatever a file says of an empty value: tpm2_encodeobject says the contrary of what is.
-        let auth = query.access.key_auth()?;
+        let given = query.access.key_auth()?;
+        let expected = query.source.name()?;
         let opened = device.run(|live| {
-            let loaded = live.loaded(id, |live| load(live, &query, &auth))?;
-            let (public, ..) = live
-                .context
-                .execute_without_session(|c| c.read_public(KeyHandle::from(loaded.handle)))
-                .call("Esys_ReadPublic")?;
+            let loaded = live.loaded(id, |live| load(live, &query))?;
+            let public = live.public(KeyHandle::from(loaded.handle), query.access.pin.as_ref())?;
             let name = public::name(&public)?;
+            if expected.as_ref().is_some_and(|expected| *expected != name) {
+                return Err(TpmError::Key(
+                    "what the TPM has in this place is not the key that the file or the key store names"
+                        .to_owned(),
+                ));
+            }
             let authorization = authorization(live, &query, &public)?;
-            Ok((public, name, authorization))
+            let guarded = authorization.takes_value() && !public::common(&public).0.no_da();
+            if guarded {
+                live.check_tries()?;
+            }
+            Ok((public, name, authorization, guarded, live.count))
         });
-        let (public, name, authorization) = match opened {
+        // Asked outside of the TPM's turn: people take their time.
+        let opened = opened.and_then(|(public, name, authorization, guarded, count)| {
+            let auth = match given {
+                Some(auth) => auth,
+                None if authorization.takes_value() && seems_to_have_value(&query, guarded) => {
+                    query.access.ask_key_auth()?.unwrap_or_default()
+                }
+                None => Auth::default(),
+            };
+            check_len(&auth, "auth-source", public::common(&public).1)?;
+            Ok((public, name, authorization, guarded, count, auth))
+        });
+        let (public, name, authorization, guarded, count, auth) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 device.unload(id);
                 return Err(error);
             }
         };
-        let refused = AtomicBool::new(false);
-        Ok(Self { device, id, query, auth, refused, public, name, authorization })
+        Ok(Self {
+            device,
+            id,
+            query,
+            auth,
+            refused: AtomicBool::new(false),
+            guarded,
+            count: AtomicU64::new(count),
+            public,
+            name,
+            authorization,
+        })
     }
 
     /// Does `work` with the key in the TPM and a session that authorizes its use.
@@ -101,6 +140,7 @@ impl Handle {
             let done = self.in_turn(live, &work);
             if done.as_ref().is_err_and(|e| e.is(Rc::AuthFail) || e.is(Rc::BadAuth)) {
                 self.refused.store(true, Ordering::Relaxed);
+                live.count = next_count();
             }
             done
         });
@@ -119,14 +159,18 @@ impl Handle {
     ) -> Result<T> {
         let loaded = self.loaded(live)?;
         if loaded.persistent {
-            // Keys at the same handle share what ESYS knows of it: the Name that was read last, and the
-            // authorization value.
+            // Keys at the same handle share what ESYS knows of it: the Name that was read last.
             let name = live.context.tr_get_name(loaded.handle).call("Esys_TR_GetName")?;
             if name.value() != self.name {
                 return Err(another_key());
             }
-            live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
         }
+        if self.guarded && self.count.load(Ordering::Relaxed) != live.count {
+            live.check_tries()?;
+            self.count.store(live.count, Ordering::Relaxed);
+        }
+        // Of no consequence for the TPM: the value stays on this side.
+        live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
         let session = match &self.authorization {
             Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
             Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,
@@ -137,14 +181,10 @@ impl Handle {
     /// The key in its place. After a loss it must be the same one.
     fn loaded(&self, live: &mut Live) -> Result<Loaded> {
         live.loaded(self.id, |live| {
-            let (handle, persistent) = load(live, &self.query, &self.auth)?;
+            let (handle, persistent) = load(live, &self.query)?;
             let name = live.context.tr_get_name(handle).call("Esys_TR_GetName")?;
             if name.value() != self.name {
-                let mut handle = handle;
-                let _ = match persistent {
-                    true => live.context.tr_close(&mut handle),
-                    false => live.context.flush_context(handle),
-                };
+                live.release(Loaded { handle, persistent });
                 return Err(another_key());
             }
             Ok((handle, persistent))
@@ -205,15 +245,23 @@ fn another_key() -> TpmError {
     TpmError::Key("the TPM has another key in this place now; open the key again".to_owned())
 }
 
+/// Whether it is worth to ask for a value that no source gives. A file of FAPI or of OpenSSL's provider says it; of
+/// a key at a handle nothing is known but that a wrong value would be counted.
+fn seems_to_have_value(query: &KeyQuery, guarded: bool) -> bool {
+    match query.source.file().and_then(|file| file.empty_auth) {
+        Some(empty) => !empty,
+        None => guarded,
+    }
+}
+
 /// Brings the key into the TPM: its handle, and whether it is persistent.
-fn load(live: &mut Live, query: &KeyQuery, auth: &Auth) -> Result<(ObjectHandle, bool)> {
-    let (handle, persistent) = match &query.source {
-        KeySource::Handle(number) => (live.persistent(*number)?, true),
-        KeySource::File(file) => (load_file(live, query, file)?, false),
-    };
-    // Of no consequence for the TPM: the value stays on this side.
-    live.context.tr_set_auth(handle, auth.clone()).call("Esys_TR_SetAuth")?;
-    Ok((handle, persistent))
+fn load(live: &mut Live, query: &KeyQuery) -> Result<(ObjectHandle, bool)> {
+    match &query.source {
+        KeySource::Handle(handle) | KeySource::Named { handle, .. } => {
+            Ok((live.persistent(*handle)?, true))
+        }
+        KeySource::File(file) => Ok((load_file(live, query, file)?, false)),
+    }
 }
 
 fn load_file(live: &mut Live, query: &KeyQuery, file: &KeyFile) -> Result<ObjectHandle> {
@@ -238,9 +286,10 @@ fn load_under(
     let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
     let private = Private::try_from(file.private.as_slice()).call("TPM2B_PRIVATE")?;
     let is_primary = !matches!(parent, Parent::Handle(_));
+    let (access, pin) = (&query.access, query.access.pin.as_ref());
     let parent =
-        live.parent(parent, template, || query.access.parent_auth(), || query.access.owner_auth())?;
-    let session = live.hmac_session(query.access.pin.as_ref())?;
+        live.parent(parent, template, pin, || access.parent_auth(), || access.owner_auth())?;
+    let session = live.hmac_session(pin)?;
     let private = match &file.secret {
         None => Ok(private),
         Some(secret) => {
@@ -320,7 +369,11 @@ impl TpmKey {
         let mut signature = vec![0; len];
         let to_sign = ToSign::new(PROBE, &[0; 32]);
         match self.sign_with(Scheme::RsaPssSha256, name, &to_sign, &mut signature) {
-            Ok(()) => *self.pss.get_or_init(|| has_short_salt(&self.spki, PROBE, &signature)),
+            // A signature that is none says nothing of salts.
+            Ok(()) => match has_short_salt(&self.spki, PROBE, &signature) {
+                Some(short) => *self.pss.get_or_init(|| short),
+                None => true,
+            },
             Err(_) => true,
         }
     }
@@ -371,9 +424,17 @@ impl TpmKey {
 const LONG_SALT: &str = "this TPM makes PSS salts of the maximum length, which verifiers of PS256 refuse: the \
     key signs RS256 only";
 
-/// Whether a PSS signature over `message` has a salt of 32 octets: a verifier that takes no other one says so.
-fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).verify(message, signature).is_ok()
+/// Whether a PSS signature over `message` has a salt of 32 octets, the only one that verifiers take; none when
+/// it is no signature with any salt.
+fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+    let short = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki);
+    if short.verify(message, signature).is_ok() {
+        return Some(true);
+    }
+    let key = RsaPublicKey::from_public_key_der(spki).ok()?;
+    let any_salt = VerifyingKey::<sha2::Sha256>::new_with_auto_salt_len(key);
+    let signature = rsa::pss::Signature::try_from(signature).ok()?;
+    any_salt.verify(message, &signature).ok().map(|()| false)
 }
 
 /// The ticket of a digest that was not made by the TPM.
@@ -406,15 +467,21 @@ impl Signer for TpmKey {
         out: &mut [u8],
     ) -> core::result::Result<usize, SignError> {
         const LONG: SignError = SignError::new("Esys_Sign", LONG_SALT);
+        const INVALID: SignError = SignError::new(
+            "Esys_Sign",
+            "the TPM's signature does not verify with its public key; the TPM, or the way to it, is broken",
+        );
         let (name, len) = self.find(scheme).ok_or(SignError::UNSUPPORTED)?;
         let out = out.get_mut(..len).ok_or(SignError::TOO_SMALL)?;
         if scheme == Scheme::RsaPssSha256 && self.pss.get() == Some(&false) {
             return Err(LONG);
         }
         self.sign_with(scheme, name, to_sign, out)?;
-        let short = |out: &[u8]| has_short_salt(&self.spki, to_sign.message(), out);
-        if scheme == Scheme::RsaPssSha256 && !self.pss.get_or_init(|| short(out)) {
-            return Err(LONG);
+        if scheme == Scheme::RsaPssSha256 && self.pss.get().is_none() {
+            let short = has_short_salt(&self.spki, to_sign.message(), out).ok_or(INVALID)?;
+            if !*self.pss.get_or_init(|| short) {
+                return Err(LONG);
+            }
         }
         Ok(len)
     }
@@ -499,10 +566,15 @@ mod tests {
             let signer = SigningKey::<sha2::Sha256>::new_with_salt_len(key.clone(), salt);
             signer.try_sign_with_rng(&mut getrandom::SysRng, b"m").unwrap().to_vec()
         };
-        assert!(has_short_salt(spki, b"m", &signed(32)));
+        assert_eq!(has_short_salt(spki, b"m", &signed(32)), Some(true));
         for salt in [0, 20, 31, 33, 222] {
-            assert!(!has_short_salt(spki, b"m", &signed(salt)), "{salt}");
+            assert_eq!(has_short_salt(spki, b"m", &signed(salt)), Some(false), "{salt}");
+            assert_eq!(has_short_salt(spki, b"n", &signed(salt)), None, "{salt}");
         }
-        assert!(!has_short_salt(spki, b"n", &signed(32)));
+        assert_eq!(has_short_salt(spki, b"n", &signed(32)), None);
+        let mut changed = signed(32);
+        changed[100] ^= 1;
+        assert_eq!(has_short_salt(spki, b"m", &changed), None);
+        assert_eq!(has_short_salt(spki, b"m", &[0; 256]), None);
     }
 }

@@ -359,12 +359,32 @@ mod tests {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), at: usize) {
             let _ = KeyFile::from_der(&bytes);
-            let mut good = file(3, &[tlv(0xa0, &tlv(0x01, &[1]))], &OWNER);
-            for (i, byte) in bytes.iter().take(3).enumerate() {
-                let at = at.wrapping_mul(i + 1) % good.len();
-                good[at] = *byte;
+            // Whole files, a few octets of which are others.
+            let selection = PcrSelection::parse("sha256:0,7+sha1:3").unwrap();
+            let public = crate::public::signing_template(crate::public::KeyKind::EcP256, &[5; 32], false, None);
+            let whole = KeyFile {
+                parent: Parent::parse("0x81000001").unwrap(),
+                empty_auth: Some(false),
+                policy: Some(vec![Step::Pcr { selection, digest: vec![3; 32] }, Step::AuthValue]),
+                public: tss_esapi::traits::Marshall::marshall(&public.unwrap()).unwrap(),
+                private: vec![2; 90],
+                secret: None,
+            };
+            let small = file(3, &[tlv(0xa0, &tlv(0x01, &[1]))], &OWNER);
+            for mut good in [small, whole.to_der().unwrap()] {
+                for (i, byte) in bytes.iter().take(3).enumerate() {
+                    let at = at.wrapping_mul(i + 1) % good.len();
+                    good[at] = *byte;
+                }
+                if let Ok(read) = KeyFile::from_der(&good) {
+                    // What is read can be written, and is the same again; its public area is one, or none.
+                    if read.secret.is_none() && read.policy.as_ref().is_none_or(|steps| !steps.is_empty()) {
+                        let again = KeyFile::from_der(&read.to_der().unwrap());
+                        proptest::prop_assert_eq!(again.as_ref(), Ok(&read));
+                    }
+                    let _ = crate::source::KeySource::File(Box::new(read)).name();
+                }
             }
-            let _ = KeyFile::from_der(&good);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Making, importing, listing and removing keys.
 
+use core::cell::{Cell, RefCell};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,9 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
 };
 use der::{AnyRef, Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+use tempfile::NamedTempFile;
 use tss_esapi::handles::{KeyHandle, ObjectHandle, PersistentTpmHandle};
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::resource_handles::{Hierarchy as EsysHierarchy, Provision};
 use tss_esapi::structures::{
@@ -24,7 +27,7 @@ use crate::fapi::{self, FapiStore};
 use crate::keyfile::KeyFile;
 use crate::policy::{PcrSelection, Step, policy_digest};
 use crate::public::{self, KeyKind, Template, Unique};
-use crate::source::{Access, Hierarchy, KeySource, Parent, is_persistent};
+use crate::source::{Access, Hierarchy, KeySource, Parent, check_len, is_persistent};
 use crate::wrap::{Sensitive, TYPE_ECC, TYPE_RSA, wrap};
 
 /// Where a new key goes.
@@ -70,8 +73,7 @@ pub fn list(access: &Access) -> Result<Vec<Description>> {
     Device::at(access.tcti.clone()).run(|live| {
         let mut found = Vec::new();
         for handle in live.persistent_handles()? {
-            let (public, _) = read(live, handle)?;
-            found.push(description(&public, Some(handle))?);
+            found.push(described(live, access, handle)?);
         }
         Ok(found)
     })
@@ -82,11 +84,18 @@ pub fn list(access: &Access) -> Result<Vec<Description>> {
 /// # Errors
 /// As [`list`].
 pub fn describe(access: &Access, source: &KeySource) -> Result<Description> {
+    let device = || Device::at(access.tcti.clone());
     match source {
-        KeySource::Handle(handle) => Device::at(access.tcti.clone()).run(|live| {
-            let (public, _) = read(live, *handle)?;
-            description(&public, Some(*handle))
-        }),
+        KeySource::Handle(handle) => device().run(|live| described(live, access, *handle)),
+        KeySource::Named { handle, name } => {
+            let found = device().run(|live| described(live, access, *handle))?;
+            if found.name != *name {
+                return Err(TpmError::Key(format!(
+                    "what is at the handle {handle:#x} is not the key that the key store names"
+                )));
+            }
+            Ok(found)
+        }
         KeySource::File(file) => {
             let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
             description(&public, None)
@@ -118,8 +127,8 @@ pub fn create(
 }
 
 /// Brings a key from outside into the TPM, as [`create`]. It is wrapped, or encrypted by the session, so
-/// that who listens does not see it. The parent's public key is taken as the TPM says it: do this where
-/// nobody can change what goes over the bus.
+/// that who listens does not see it. One who can change what goes over the bus can take the parent's place
+/// unless `access.pin` names the TPM.
 ///
 /// # Errors
 /// As [`create`]; the TPM may lack the key's size or curve.
@@ -155,32 +164,54 @@ pub fn import(
 /// # Errors
 /// As [`list`]; when another key is there, or a storage key, under which others were made.
 pub fn delete(access: &Access, handle: u32, name: &[u8]) -> Result<()> {
+    let sent = Cell::new(false);
     Device::at(access.tcti.clone()).run(|live| {
-        let (public, object) = read(live, handle)?;
-        if public::name(&public)? != name {
-            return Err(TpmError::Key(
-                "another key is at this handle now; nothing was deleted".to_owned(),
-            ));
+        // The connection broke behind the command, which the TPM has done.
+        if sent.get() && !live.persistent_handles()?.contains(&handle) {
+            return Ok(());
         }
-        if public::kind(&public).is_none() {
-            return Err(TpmError::Key(
-                "it is no key of this program but a storage or endorsement key, that others depend on; \
-                 tpm2_evictcontrol removes it"
-                    .to_owned(),
-            ));
-        }
-        evict(live, access, object, handle)?;
-        Ok(())
+        let (public, object) = read(live, access, handle)?;
+        let done = removable(&public, name).and_then(|()| {
+            sent.set(true);
+            evict(live, access, object, handle)
+        });
+        live.close_persistent(object);
+        done
     })
 }
 
-fn read(live: &mut Live, handle: u32) -> Result<(Public, ObjectHandle)> {
+fn removable(public: &Public, name: &[u8]) -> Result<()> {
+    if public::name(public)? != name {
+        return Err(TpmError::Key(
+            "another key is at this handle now; nothing was deleted".to_owned(),
+        ));
+    }
+    if public::kind(public).is_none() {
+        return Err(TpmError::Key(
+            "it is no key of this program but a storage or endorsement key, that others depend on; \
+             tpm2_evictcontrol removes it"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// The key at a handle, which the caller closes.
+fn read(live: &mut Live, access: &Access, handle: u32) -> Result<(Public, ObjectHandle)> {
     let object = live.persistent(handle)?;
-    let (public, ..) = live
-        .context
-        .execute_without_session(|context| context.read_public(KeyHandle::from(object)))
-        .call("Esys_ReadPublic")?;
-    Ok((public, object))
+    match live.public(KeyHandle::from(object), access.pin.as_ref()) {
+        Ok(public) => Ok((public, object)),
+        Err(error) => {
+            live.close_persistent(object);
+            Err(error)
+        }
+    }
+}
+
+fn described(live: &mut Live, access: &Access, handle: u32) -> Result<Description> {
+    let (public, object) = read(live, access, handle)?;
+    live.close_persistent(object);
+    description(&public, Some(handle))
 }
 
 fn description(public: &Public, handle: Option<u32>) -> Result<Description> {
@@ -212,6 +243,12 @@ fn description(public: &Public, handle: Option<u32>) -> Result<Description> {
     })
 }
 
+/// The parent, and its public area as it was checked.
+struct Above {
+    handle: KeyHandle,
+    public: Public,
+}
+
 /// A key that was made, still outside of the TPM.
 struct Made {
     public: Public,
@@ -223,7 +260,7 @@ fn place(
     access: &Access,
     destination: &Destination,
     pcrs: Option<&PcrSelection>,
-    make: impl Fn(&mut Live, KeyHandle, &Auth, &[u8]) -> Result<Made>,
+    make: impl Fn(&mut Live, &Above, &Auth, &[u8]) -> Result<Made>,
 ) -> Result<Description> {
     let mut parent = access.parent.unwrap_or(Parent::Ecc(Hierarchy::Owner));
     // What FAPI makes its primaries from has no attribute noDA.
@@ -251,24 +288,34 @@ fn place(
         }
         _ => {}
     }
-    let auth = access.key_auth()?;
+    let auth = access.key_auth()?.unwrap_or_default();
+    check_len(&auth, "auth-source", HashingAlgorithm::Sha256)?;
+    let sent: RefCell<Option<Description>> = RefCell::new(None);
     Device::at(access.tcti.clone()).run(|live| {
         if let Destination::Handle(handle) = destination
             && live.persistent_handles()?.contains(handle)
         {
+            // The connection broke behind the command, which the TPM has done.
+            if let Some(ours) = sent.take()
+                && described(live, access, *handle)?.name == ours.name
+            {
+                return Ok(ours);
+            }
             return Err(TpmError::Key(format!(
                 "the handle {handle:#x} is occupied; choose another, or remove the key there first"
             )));
         }
         let steps = steps(live, pcrs, &auth)?;
-        let hash = tss_esapi::interface_types::algorithm::HashingAlgorithm::Sha256;
+        let hash = HashingAlgorithm::Sha256;
         let policy = match steps.as_slice() {
             [] => Vec::new(),
             steps => policy_digest(hash, steps).unwrap_or_default(),
         };
-        let above =
-            live.parent(parent, template, || access.parent_auth(), || access.owner_auth())?;
-        let made = make(live, above, &auth, &policy)?;
+        let pin = access.pin.as_ref();
+        let handle =
+            live.parent(parent, template, pin, || access.parent_auth(), || access.owner_auth())?;
+        let above = Above { handle, public: live.check_parent(handle, pin)? };
+        let made = make(live, &above, &auth, &policy)?;
         match destination {
             Destination::File(path) => {
                 let file = KeyFile {
@@ -294,14 +341,16 @@ fn place(
                 description(&made.public, None)
             }
             Destination::Handle(handle) => {
-                let session = live.hmac_session(access.pin.as_ref())?;
-                let (public, private) = (made.public.clone(), made.private);
+                let made_here = description(&made.public, Some(*handle))?;
+                let session = live.hmac_session(pin)?;
+                let (public, private) = (made.public, made.private);
                 let key = live
                     .context
-                    .execute_with_session(Some(session), |c| c.load(above, private, public))
+                    .execute_with_session(Some(session), |c| c.load(above.handle, private, public))
                     .call("Esys_Load")?;
+                sent.replace(Some(made_here.clone()));
                 live.with_transient(key.into(), |live| evict(live, access, key.into(), *handle))?;
-                description(&made.public, Some(*handle))
+                Ok(made_here)
             }
         }
     })
@@ -309,7 +358,7 @@ fn place(
 
 fn steps(live: &mut Live, pcrs: Option<&PcrSelection>, auth: &Auth) -> Result<Vec<Step>> {
     let Some(selection) = pcrs else { return Ok(Vec::new()) };
-    let hash = tss_esapi::interface_types::algorithm::HashingAlgorithm::Sha256;
+    let hash = HashingAlgorithm::Sha256;
     let digest = pcr_digest(live, selection, hash)?;
     let mut steps = vec![Step::Pcr { selection: selection.clone(), digest }];
     if !auth.is_empty() {
@@ -340,7 +389,7 @@ fn evict(live: &mut Live, access: &Access, object: ObjectHandle, handle: u32) ->
 fn make(
     live: &mut Live,
     access: &Access,
-    parent: KeyHandle,
+    parent: &Above,
     template: Public,
     auth: &Auth,
     data: Option<SensitiveData>,
@@ -349,7 +398,7 @@ fn make(
     let made = live
         .context
         .execute_with_session(Some(session), |context| {
-            context.create(parent, template, Some(auth.clone()), data, None, None)
+            context.create(parent.handle, template, Some(auth.clone()), data, None, None)
         })
         .call("Esys_Create")?;
     Ok(Made { public: made.out_public, private: made.out_private })
@@ -359,24 +408,20 @@ fn make(
 fn bring(
     live: &mut Live,
     access: &Access,
-    parent: KeyHandle,
+    parent: &Above,
     key: &PrivateKey,
     auth: &Auth,
     policy: &[u8],
 ) -> Result<Made> {
     let public =
         public::signing_template(key.kind, policy, !auth.is_empty(), Some(key.unique.clone()))?;
-    let (above, ..) = live
-        .context
-        .execute_without_session(|context| context.read_public(parent))
-        .call("Esys_ReadPublic")?;
     let kind = if matches!(key.unique, Unique::Rsa(_)) { TYPE_RSA } else { TYPE_ECC };
     // The TPM wants its own form of the value: without zeros at its end.
     let value = auth.value();
     let end = value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let auth = value.get(..end).unwrap_or_default();
     let sensitive = Sensitive { kind, auth, seed: &[], value: &key.secret };
-    let wrapped = wrap(&above, &public, &sensitive)?;
+    let wrapped = wrap(&parent.public, &public, &sensitive)?;
     let duplicate = Private::try_from(wrapped.duplicate.as_slice()).call("TPM2B_PRIVATE")?;
     let secret =
         EncryptedSecret::try_from(wrapped.secret.as_slice()).call("TPM2B_ENCRYPTED_SECRET")?;
@@ -385,7 +430,7 @@ fn bring(
     let private = live
         .context
         .execute_with_session(Some(session), |context| {
-            context.import(parent.into(), None, public.clone(), duplicate, secret, null)
+            context.import(parent.handle.into(), None, public.clone(), duplicate, secret, null)
         })
         .call("Esys_Import")?;
     Ok(Made { public, private })
@@ -463,19 +508,9 @@ fn write(path: &Path, text: &[u8]) -> Result<()> {
         std::io::ErrorKind::AlreadyExists => exists(path),
         kind => TpmError::Format(format!("write {path:?}: {kind}")),
     };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside).map_err(failed)?;
-    let written = file
-        .write_all(text)
-        .and_then(|()| file.sync_all())
-        // Unlike a rename, a link fails when there is something.
-        .and_then(|()| fs::hard_link(&beside, path));
-    let _ = fs::remove_file(&beside);
-    written.map_err(failed)
+    // Beside its place, because files are not moved between file systems.
+    let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut file = NamedTempFile::new_in(beside.unwrap_or(Path::new("."))).map_err(failed)?;
+    file.write_all(text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist_noclobber(path).map(|_| ()).map_err(|error| failed(error.error))
 }

@@ -59,7 +59,21 @@ impl Live {
         let none = || Ok(Auth::default());
         let handle = match pin {
             Pin::Srk(_) if self.has_persistent(SRK) => KeyHandle::from(self.persistent(SRK)?),
-            Pin::Srk(_) => self.parent(Parent::Ecc(Hierarchy::Owner), Template::Tcg, none, none)?,
+            Pin::Srk(_) => {
+                let primary = Parent::Ecc(Hierarchy::Owner);
+                match self.parent(primary, Template::Tcg, None, none, none) {
+                    // The TPM would get the owner's value before it is proved.
+                    Err(error) if error.is(Rc::AuthFail) || error.is(Rc::BadAuth) => {
+                        return Err(TpmError::Pin(
+                            "the owner hierarchy has an authorization value, without which the pinned storage \
+                             root key cannot be made, and it is at no handle; keep it at 0x81000001, or pin the \
+                             endorsement key with ek-name"
+                                .to_owned(),
+                        ));
+                    }
+                    made => made?,
+                }
+            }
             Pin::Ek(_) => match EKS.into_iter().find(|handle| self.has_persistent(*handle)) {
                 Some(handle) => KeyHandle::from(self.persistent(handle)?),
                 None => self.endorsement_key()?,
@@ -88,7 +102,7 @@ impl Live {
             None,
         )
         .call("TPMT_PUBLIC")?;
-        self.create_primary(Hierarchy::Endorsement, template, || Ok(Auth::default()))
+        self.create_primary(Hierarchy::Endorsement, template, None, || Ok(Auth::default()))
     }
 
     fn import_proof(

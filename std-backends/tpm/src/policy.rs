@@ -15,6 +15,9 @@ const POLICY_AUTH_VALUE: u32 = 0x16b;
 /// The most banks in a selection: TPM2_NUM_PCR_BANKS of the TPM software stack.
 const MAX_BANKS: usize = 16;
 
+/// The highest PCR of the platforms' specifications (PC Client Platform TPM Profile, section 4.6).
+const LAST_PCR: u8 = 23;
+
 /// PCRs of one or more banks, as the tpm2 tools write them: `sha256:0,7` or `sha256:0,7+sha1:1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PcrSelection(Vec<Bank>);
@@ -184,6 +187,9 @@ impl Step {
                     Some((digest.to_vec(), PcrSelection::unmarshal(rest)?))
                 });
                 match parsed {
+                    Some((_, selection)) if selection.each().any(|(_, pcr)| pcr > LAST_PCR) => {
+                        bad(format!("its policy names a PCR above {LAST_PCR}, which no TPM has"))
+                    }
                     Some((digest, selection)) => Ok(Self::Pcr { selection, digest }),
                     None => bad("its PCR policy is damaged".to_owned()),
                 }
@@ -306,5 +312,12 @@ mod tests {
         assert!(Step::from_command(0x16c, &[]).unwrap_err().to_string().contains("0x16c"));
         assert!(Step::from_command(POLICY_AUTH_VALUE, &[1]).is_err());
         assert!(Step::from_command(POLICY_PCR, &[0, 32]).is_err());
+        // Four octets of PCRs: the last one must be empty.
+        let selected = |last| [0, 0, 0, 0, 0, 1, 0, 0x0b, 4, 1, 0, 0x80, last];
+        assert!(Step::from_command(POLICY_PCR, &selected(0)).is_ok());
+        for last in [1, 0x80] {
+            let error = Step::from_command(POLICY_PCR, &selected(last)).unwrap_err().to_string();
+            assert!(error.contains("PCR above 23"), "{error}");
+        }
     }
 }

@@ -2,11 +2,14 @@
 
 use core::fmt;
 
-use tss_esapi::structures::Auth;
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::structures::{Auth, Public};
+use tss_esapi::traits::UnMarshall as _;
 use zeroize::Zeroizing;
 
-use crate::error::{Result, TpmError};
+use crate::error::{Call as _, Result, TpmError};
 use crate::keyfile::KeyFile;
+use crate::public;
 use crate::tcti::Tcti;
 
 /// How a TPM is reached, and what authorizes the work there.
@@ -19,6 +22,9 @@ pub struct Access {
     pub pin: Option<Pin>,
     /// The key's authorization value.
     pub key_auth: Box<AuthProvider>,
+    /// What asks a person for it, where `key_auth` gives none and the key seems to have one. An empty
+    /// answer stands for none.
+    pub ask_key_auth: Box<AuthProvider>,
     /// The authorization value of a parent at a persistent handle.
     pub parent_auth: Box<AuthProvider>,
     /// The authorization value of the hierarchy under which a primary is made, or a handle is written.
@@ -31,16 +37,20 @@ pub type AuthProvider =
     dyn Fn() -> core::result::Result<Option<Zeroizing<Vec<u8>>>, String> + Send + Sync;
 
 impl Access {
-    pub(crate) fn key_auth(&self) -> Result<Auth> {
+    pub(crate) fn key_auth(&self) -> Result<Option<Auth>> {
         value(&self.key_auth, "auth-source")
     }
 
+    pub(crate) fn ask_key_auth(&self) -> Result<Option<Auth>> {
+        value(&self.ask_key_auth, "the answer")
+    }
+
     pub(crate) fn parent_auth(&self) -> Result<Auth> {
-        value(&self.parent_auth, "parent-auth-source")
+        value(&self.parent_auth, "parent-auth-source").map(Option::unwrap_or_default)
     }
 
     pub(crate) fn owner_auth(&self) -> Result<Auth> {
-        value(&self.owner_auth, "owner-auth-source")
+        value(&self.owner_auth, "owner-auth-source").map(Option::unwrap_or_default)
     }
 }
 
@@ -50,11 +60,34 @@ impl fmt::Debug for Access {
     }
 }
 
-fn value(provider: &AuthProvider, what: &str) -> Result<Auth> {
-    let value = provider().map_err(TpmError::Auth)?;
-    let value = value.as_ref().map_or(&[][..], |value| value.as_slice());
-    Auth::try_from(value)
-        .map_err(|_| TpmError::Auth(format!("{what}: longer than an authorization value can be")))
+fn value(provider: &AuthProvider, what: &str) -> Result<Option<Auth>> {
+    let Some(value) = provider().map_err(TpmError::Auth)? else { return Ok(None) };
+    match Auth::try_from(value.as_slice()) {
+        Ok(auth) => Ok(Some(auth)),
+        Err(_) => Err(too_long(what, 64)),
+    }
+}
+
+/// An authorization value is no longer than a digest of the hash that the object's Name is made with (TPM 2.0
+/// Library, part 1, section 19.6.4.2). Without this check a TPM takes a longer one for a wrong one, and counts it.
+pub(crate) fn check_len(auth: &Auth, what: &str, hash: HashingAlgorithm) -> Result<()> {
+    let most = match hash {
+        HashingAlgorithm::Sha1 => 20,
+        HashingAlgorithm::Sha384 => 48,
+        HashingAlgorithm::Sha512 => 64,
+        _ => 32,
+    };
+    // Zeros at the end are no part of it.
+    let value = auth.value();
+    let len = value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if len > most { Err(too_long(what, most)) } else { Ok(()) }
+}
+
+fn too_long(what: &str, most: usize) -> TpmError {
+    TpmError::Auth(format!(
+        "{what}: the value is longer than the {most} octets that the TPM takes here (the digest of the hash of \
+         the key's Name); use a shorter one"
+    ))
 }
 
 /// Which key.
@@ -63,8 +96,37 @@ fn value(provider: &AuthProvider, what: &str) -> Result<Auth> {
 pub enum KeySource {
     /// A persistent handle, 0x81000000 to 0x81ffffff.
     Handle(u32),
+    /// The key with this Name at a persistent handle, and no other.
+    Named {
+        /// The persistent handle.
+        handle: u32,
+        /// The TPM Name.
+        name: Vec<u8>,
+    },
     /// A `TSS2 PRIVATE KEY`.
     File(Box<KeyFile>),
+}
+
+impl KeySource {
+    /// The Name that the key must have, where that is known.
+    pub(crate) fn name(&self) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Handle(_) => Ok(None),
+            Self::Named { name, .. } => Ok(Some(name.clone())),
+            Self::File(file) => {
+                let public =
+                    Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
+                public::name(&public).map(Some)
+            }
+        }
+    }
+
+    pub(crate) fn file(&self) -> Option<&KeyFile> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Handle(_) | Self::Named { .. } => None,
+        }
+    }
 }
 
 /// A hierarchy of the TPM: the root under which primary keys are made.

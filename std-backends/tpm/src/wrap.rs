@@ -55,7 +55,7 @@ pub(crate) fn wrap(parent: &Public, object: &Public, sensitive: &Sensitive<'_>) 
         _ => return Err(failed("the parent does not use AES in CFB mode")),
     };
     let name = public::name(object)?;
-    let mut encrypted = two_b(&marshal(sensitive)?)?;
+    let mut encrypted = Zeroizing::new(two_b(&marshal(sensitive)?)?);
     let key = match bits {
         AesKeyBits::Aes128 => {
             let key = kdfa(&seed, b"STORAGE\0", &name, 128);
@@ -143,7 +143,7 @@ fn marshal(sensitive: &Sensitive<'_>) -> Result<Zeroizing<Vec<u8>>> {
     Ok(out)
 }
 
-/// Octets with their length before them. What comes back is encrypted in place, or public.
+/// Octets with their length before them, in one allocation.
 fn two_b(bytes: &[u8]) -> Result<Vec<u8>> {
     let len = u16::try_from(bytes.len()).map_err(|_| failed("the key is too large"))?;
     Ok([&len.to_be_bytes()[..], bytes].concat())

@@ -12,6 +12,7 @@ const AFTER: &str = "\
 Examples:
   cloudauth key create --type rsa-2048 --csr --subject CN=robot,O=Example \\
     --key 'pkcs11:token=LABEL;object=robot?module-path=/usr/lib/softhsm/libsofthsm2.so' >robot.csr
+  cloudauth key create --type rsa-2048 --key tpm:file=robot.pem
   cloudauth key create --type ec-p256 --key file:robot.pem
 
 A key in a device is sensitive, not extractable and for signatures alone. A file is PKCS#8 in PEM that its
@@ -20,7 +21,8 @@ owner alone can read, encrypted when its URI has a passphrase-source. Nothing is
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The new key: pkcs11:token=LABEL;object=NEW-LABEL?module-path=…, or file:PATH
+    /// The new key: pkcs11:token=LABEL;object=NEW-LABEL?module-path=…, tpm:file=NEW.pem, tpm:handle=0x81000005,
+    /// tpm:fapi=/HS/SRK/NEW, or file:PATH
     #[arg(long, value_name = "URI")]
     key: String,
     /// What kind of key
@@ -61,10 +63,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     if subject.is_some() && kind == KeyKind::HmacSha256 {
         return Err(CliError::Usage("--csr: a secret has no certificate".to_owned()));
     }
-    let made = manage::create(&key_uri(&args.key)?, kind, &context.prompt)?;
+    let uri = key_uri(&args.key)?;
+    let made = manage::create(&uri, kind, &context.prompt)?;
     match subject {
-        // By the URI as it was given, which may name a passphrase.
-        Some(subject) => csr::signed(subject, &context.key(&args.key)?, context),
+        // By the URI as it was given, which may name a passphrase: the same one, because a descriptor gives it
+        // once.
+        Some(subject) => csr::signed(subject, &context.open(&uri)?, context),
         None => show::output(&made, Vec::new(), context),
     }
 }

@@ -18,15 +18,17 @@ Examples:
     --key 'pkcs11:token=LABEL;object=robot?module-path=/usr/lib/softhsm/libsofthsm2.so'
   printf %s \"$AWS_SECRET_ACCESS_KEY\" | cloudauth key import --aws-secret --from - \\
     --key 'pkcs11:token=LABEL;object=aws?module-path=/usr/lib/softhsm/libsofthsm2.so'
+  cloudauth key import --from service-account.json --key tpm:handle=0x81000005
 
 The key becomes sensitive and not extractable. Then delete the file it came from: until then there is a copy.
-The secret of AWS is put into the token with AWS4 before it, as the signature wants it; AWS4 must not stand
+The secret of AWS is put into the device with AWS4 before it, as the signature wants it; AWS4 must not stand
 in the file.";
 
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The new key: pkcs11:token=LABEL;object=NEW-LABEL?module-path=…
+    /// The new key: pkcs11:token=LABEL;object=NEW-LABEL?module-path=…, tpm:file=NEW.pem, tpm:handle=0x81000005 or
+    /// tpm:fapi=/HS/SRK/NEW
     #[arg(long, value_name = "URI")]
     key: String,
     /// The file with the key, PEM or a service-account JSON; - is standard input. file:PATH and env:NAME too,

@@ -18,13 +18,13 @@ use crate::error::CliError;
 const AFTER: &str = "\
 Examples:
   cloudauth key show --key 'pkcs11:token=LABEL;object=robot?module-path=/usr/lib/softhsm/libsofthsm2.so'
-  cloudauth key show --jwks --key file:robot.pem >jwks.json
+  cloudauth key show --jwks --key tpm:file=robot.pem >jwks.json
   cloudauth key show --csr --subject CN=robot --key file:robot.pem >robot.csr";
 
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The key
+    /// The key: pkcs11:…, tpm:handle=0x81000005, tpm:file=PATH, tpm:fapi=/HS/SRK/NAME, file:PATH or env:NAME
     #[arg(long, value_name = "URI")]
     key: String,
     /// Its certificate, PEM or DER, for its thumbprint, if it is not in the token

@@ -14,7 +14,7 @@ use crate::error::CliError;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The key
+    /// The key: pkcs11:…, tpm:handle=0x81000005, tpm:file=PATH, tpm:fapi=/HS/SRK/NAME, file:PATH or env:NAME
     #[arg(long, value_name = "URI")]
     key: String,
     /// How many signatures of each scheme

@@ -14,11 +14,11 @@ use crate::{KeyError, Result, SecretRef};
 /// |---|---|
 /// | `handle` | the key is at this persistent handle |
 /// | `file` | the key is in this `TSS2 PRIVATE KEY` file |
-/// | `fapi` | the key has this path in the FAPI key store |
+/// | `fapi` | the key has this path in the FAPI key store; `/HS/SRK` alone names all of them, to be listed |
 /// | `parent` | the key's parent, when not the one that the file names: `0x81000001`, `owner`, `owner-rsa`, … |
 /// | `pcrs` | the PCRs of the key's policy, when its file does not name them: `sha256:0,7` |
 /// | `tcti` | the way to the TPM; else `TPM2TOOLS_TCTI`, `TCTI`, `device:/dev/tpmrm0` |
-/// | `auth-source` | where the key's authorization value is: `env:NAME`, `file:PATH` or `fd:N` |
+/// | `auth-source` | where the key's authorization value is: `env:NAME`, `file:PATH` or `fd:N`; else `CLOUDAUTH_KEY_AUTH`, else a person is asked where the key may have one |
 /// | `parent-auth-source`, `owner-auth-source` | the same of the parent and of the owner hierarchy |
 /// | `srk-name`, `ek-name` | the TPM Name, in hex, of the storage root or endorsement key that every session must be salted to |
 /// | `fapi-profile`, `fapi-user-dir`, `fapi-system-dir` | where the key store is |

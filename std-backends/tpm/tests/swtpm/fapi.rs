@@ -96,7 +96,7 @@ fn rsa_store() {
         let error = TpmKey::open(tpm.query(fapi.store.key("/HS/SRK/c").unwrap())).unwrap_err();
         assert!(error.to_string().contains("pcrs="), "{error}");
     }
-    let mut listed = fapi.store.list().unwrap();
+    let mut listed = fapi.store.list("/HS/SRK").unwrap().unwrap();
     listed.retain(|path| path.ends_with("SRK/a"));
     assert_eq!(listed, ["/P_RSA2048SHA256/HS/SRK/a"]);
 
@@ -128,6 +128,13 @@ fn rsa_store() {
     drop(mac);
     fapi.store.delete("/HS/SRK/aws").unwrap();
     assert!(fapi.store.key("/HS/SRK/aws").unwrap_err().to_string().contains("no FAPI key"));
+    // Another key at the handle of one in the store.
+    tpm.run("tpm2_evictcontrol -Q -C o -c 0x81000055");
+    tpm.run("tpm2_createprimary -Q -C o -G ecc -c p.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    tpm.key_at(0x8100_0055, "ecc256", "");
+    let error = TpmKey::open(tpm.query(fapi.store.key("/HS/SRK/p").unwrap())).unwrap_err();
+    assert!(error.to_string().contains("not the key"), "{error}");
     let error = fapi.store.delete("/HS/SRK/p").unwrap_err().to_string();
     assert!(error.contains("tss2_delete"), "{error}");
     assert_eq!(tpm.leftovers(), "");

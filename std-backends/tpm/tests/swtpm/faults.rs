@@ -1,7 +1,7 @@
 //! What can go wrong.
 
 use cloudauth_core::Scheme;
-use cloudauth_tpm::{Pin, Tcti, TpmKey};
+use cloudauth_tpm::{Destination, KeyKind, Parent, Pin, Tcti, TpmKey, create};
 
 use crate::support::{MESSAGE, Swtpm, auth, check, sign};
 
@@ -45,15 +45,12 @@ fn wrong_values_and_lockout() {
     );
     tpm.run("tpm2_flushcontext -t");
     tpm.key_file("ec", "ecc256", " -p secret");
+    let plain = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda";
+    tpm.key_file("noda", "ecc256", &format!(" -a {plain}"));
     let wrong = || {
         let mut query = tpm.file("ec.pem");
         query.access.key_auth = auth("wrong");
         TpmKey::open(query).unwrap()
-    };
-    let tries = || {
-        let shown = tpm.run("tpm2_getcap properties-variable");
-        let line = shown.lines().find(|l| l.contains("LOCKOUT_COUNTER")).unwrap().to_owned();
-        line.rsplit("0x").next().unwrap().trim().to_owned()
     };
     {
         let key = wrong();
@@ -70,15 +67,36 @@ fn wrong_values_and_lockout() {
             assert!(error.contains("not tried again"), "{error}");
         }
     }
-    assert_eq!(tries(), "1");
-    for _ in 0..4 {
-        let _ = sign(&wrong(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
-    }
-    {
+    assert_eq!(tpm.failures(), 1);
+    let right = || {
         let mut query = tpm.file("ec.pem");
         query.access.key_auth = auth("secret");
-        let key = TpmKey::open(query).unwrap();
-        let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+        TpmKey::open(query)
+    };
+    let still_good = right().unwrap();
+    for _ in 0..3 {
+        let _ = sign(&wrong(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err();
+    }
+    // The next wrong value would lock the TPM, so none is tried: not a right one either, which nobody can
+    // tell before.
+    let error = right().unwrap_err().to_string();
+    assert!(error.contains("4 of 5"), "{error}");
+    assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+    let error = sign(&still_good, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+    assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+    // A key without this protection can be used, and is not counted.
+    check(&TpmKey::open(tpm.file("noda.pem")).unwrap(), Scheme::EcdsaP256Sha256);
+    drop(still_good);
+    assert_eq!(tpm.failures(), 4);
+    std::fs::write(tpm.path("m"), MESSAGE).unwrap();
+    tpm.run("tpm2_load -Q -C p.ctx -u ec.pub -r ec.priv -c ec.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    let _ = tpm.try_run("tpm2_sign -Q -c ec.ctx -p wrong -g sha256 -s ecdsa -o sig m").unwrap_err();
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_flushcontext -l");
+    {
+        let error =
+            sign(&right().unwrap(), Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
         assert!(error.contains("TPM_RC_LOCKOUT"), "{error}");
         assert!(error.contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
     }
@@ -86,6 +104,42 @@ fn wrong_values_and_lockout() {
     let mut query = tpm.file("ec.pem");
     query.access.key_auth = auth("secret");
     check(&TpmKey::open(query).unwrap(), Scheme::EcdsaP256Sha256);
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// The value of a parent is counted like that of a key.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn the_final_try_of_a_parent() {
+    let tpm = Swtpm::new();
+    tpm.run("tpm2_dictionarylockout -s -n 3 -t 1000 -l 1000");
+    tpm.run("tpm2_createprimary -Q -C o -G ecc -p parent -c q.ctx");
+    tpm.run("tpm2_flushcontext -t");
+    tpm.run("tpm2_evictcontrol -Q -C o -c q.ctx 0x81000020");
+    tpm.run("tpm2_flushcontext -t");
+    let new = |name: &str, value| {
+        let mut access = tpm.access();
+        access.parent = Some(Parent::Handle(0x8100_0020));
+        access.parent_auth = auth(value);
+        create(&access, KeyKind::EcP256, None, &Destination::File(tpm.path(name))).map(drop)
+    };
+    let open = |value| {
+        let mut query = tpm.file("good.pem");
+        query.access.parent_auth = auth(value);
+        TpmKey::open(query).map(drop)
+    };
+    new("good.pem", "parent").unwrap();
+    assert!(open("wrong").unwrap_err().to_string().contains("TPM_RC_AUTH_FAIL"));
+    open("parent").unwrap();
+    assert!(new("bad.pem", "wrong").unwrap_err().to_string().contains("TPM_RC_AUTH_FAIL"));
+    assert_eq!(tpm.failures(), 2);
+    for error in [open("parent"), open("wrong"), new("bad.pem", "parent")] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("2 of 3") && error.contains("--clear-lockout"), "{error}");
+    }
+    assert_eq!(tpm.failures(), 2);
+    tpm.run("tpm2_dictionarylockout --clear-lockout");
+    open("parent").unwrap();
     assert_eq!(tpm.leftovers(), "");
 }
 
@@ -157,19 +211,7 @@ fn pinned_names() {
     let tpm = Swtpm::new();
     tpm.primary();
     tpm.key_file("a", "ecc256", " -p secret");
-    tpm.run("tpm2_createek -Q -c ek.ctx -G rsa -u ek.pub");
-    tpm.run("tpm2_flushcontext -t");
-    tpm.run("tpm2_flushcontext -l");
-    let name = |context: &str| -> Vec<u8> {
-        let shown = tpm.run(&format!("tpm2_readpublic -c {context}"));
-        let line = shown.lines().find(|line| line.starts_with("name: ")).unwrap();
-        let hex = line.trim_start_matches("name: ").as_bytes();
-        let mut name = vec![0; hex.len() / 2];
-        cloudauth_core::encode::hex::decode(hex, &mut name).unwrap();
-        tpm.run("tpm2_flushcontext -t");
-        name
-    };
-    let ek = name("ek.ctx");
+    let ek = tpm.ek_name();
     let open = |pin: &Pin| {
         let mut query = tpm.file("a.pem");
         query.access.key_auth = auth("secret");
@@ -196,11 +238,8 @@ fn pinned_names() {
     refused(&Pin::Ek(other(&ek)));
     refused(&Pin::Srk(ek.clone()));
     for algorithm in ["rsa", "ecc"] {
-        tpm.run(&format!("tpm2_createprimary -Q -C o -G {algorithm} -c srk.ctx"));
-        tpm.run("tpm2_flushcontext -t");
-        tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
-        tpm.run("tpm2_flushcontext -t");
-        let srk = name("0x81000001");
+        tpm.storage_root_key(algorithm);
+        let srk = tpm.name("0x81000001");
         good(&Pin::Srk(srk.clone()));
         refused(&Pin::Srk(other(&srk)));
         tpm.run("tpm2_evictcontrol -Q -C o -c 0x81000001");
@@ -212,7 +251,7 @@ fn pinned_names() {
     tpm.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
     tpm.run("tpm2_flushcontext -t");
     let mut query = tpm.handle(0x8100_0010);
-    query.access.pin = Some(Pin::Srk(name("0x81000001")));
+    query.access.pin = Some(Pin::Srk(tpm.name("0x81000001")));
     let error = match TpmKey::open(query) {
         Ok(key) => sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string(),
         Err(error) => error.to_string(),
@@ -266,4 +305,46 @@ fn startup() {
     tpm.kill();
     tpm.start_with("not-need-init");
     check(&TpmKey::open(tpm.handle(0x8100_0010)).unwrap(), Scheme::EcdsaP256Sha256);
+}
+
+/// The child of a fork: what was opened and used before says so, and can be opened again; the parent goes on.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn forks() {
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+    let tpm = Swtpm::new();
+    tpm.storage_root_key("ecc");
+    tpm.primary();
+    tpm.key_at(0x8100_0010, "ecc256", "");
+    let open = || TpmKey::open(tpm.handle(0x8100_0010)).unwrap();
+    let key = open();
+    check(&key, Scheme::EcdsaP256Sha256);
+    for _ in 0..3 {
+        // SAFETY: no other thread of this process uses the TPM, and the child leaves by _exit.
+        let child = unsafe { fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            let child = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let error = sign(&key, Scheme::EcdsaP256Sha256, MESSAGE).unwrap_err().to_string();
+                assert!(error.contains("fork") && error.contains("open the key again"), "{error}");
+                let again = open();
+                for _ in 0..5 {
+                    check(&again, Scheme::EcdsaP256Sha256);
+                }
+            }));
+            // SAFETY: it ends the child at once.
+            unsafe { _exit(i32::from(child.is_err())) };
+        }
+        let mut status = -1;
+        // SAFETY: the status is ours.
+        assert_eq!(unsafe { waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "the child failed");
+        check(&key, Scheme::EcdsaP256Sha256);
+    }
+    drop(key);
+    assert_eq!(tpm.leftovers(), "");
 }

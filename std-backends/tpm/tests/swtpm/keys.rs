@@ -1,7 +1,7 @@
 //! Keys of others: persistent handles and key files.
 
 use cloudauth_core::{Mac as _, Scheme, SignError, Signer as _, ToSign};
-use cloudauth_tpm::{KeyFile, KeySource, Parent, TpmKey, TpmMac};
+use cloudauth_tpm::{Destination, KeyFile, KeyKind, KeySource, Parent, TpmKey, TpmMac, create};
 
 use crate::support::{MESSAGE, Swtpm, auth, check, sign, verify};
 
@@ -181,5 +181,96 @@ fn importable_files() {
         let key = TpmKey::open(tpm.query(KeySource::File(Box::new(file)))).unwrap();
         check(&key, Scheme::EcdsaP256Sha256);
     }
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// Somebody is asked for a value that no source gives, where the key may have one; Enter stands for none.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn values_that_are_asked_for() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_at(0x8100_0010, "ecc256", " -p secret");
+    tpm.key_at(0x8100_0011, "ecc256", "");
+    let plain = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda";
+    tpm.key_at(0x8100_0012, "ecc256", &format!(" -a {plain}"));
+    let genpkey =
+        "openssl genpkey -provider tpm2 -provider default -algorithm EC -pkeyopt group:P-256";
+    tpm.run(&format!("{genpkey} -pkeyopt user-auth:pw -out auth.pem"));
+    tpm.run(&format!("{genpkey} -out none.pem"));
+    for (query, given, answer, questions) in [
+        (tpm.handle(0x8100_0010), None, "secret", 1),
+        (tpm.handle(0x8100_0010), Some("secret"), "", 0),
+        (tpm.handle(0x8100_0011), None, "", 1),
+        (tpm.handle(0x8100_0012), None, "", 0),
+        (tpm.file("auth.pem"), None, "pw", 1),
+        (tpm.file("none.pem"), None, "", 0),
+    ] {
+        let mut query = query;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        if let Some(value) = given {
+            query.access.key_auth = auth(value);
+        }
+        query.access.ask_key_auth = Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(zeroize::Zeroizing::new(answer.as_bytes().to_vec())))
+        });
+        let name = format!("{query:?} {given:?}");
+        let key = TpmKey::open(query).unwrap();
+        check(&key, Scheme::EcdsaP256Sha256);
+        check(&key, Scheme::EcdsaP256Sha256);
+        assert_eq!(asked.load(Ordering::Relaxed), questions, "{name}");
+    }
+    assert_eq!(tpm.failures(), 0);
+    assert_eq!(tpm.leftovers(), "");
+}
+
+/// As long as the digest of the hash of the key's Name, and no longer: a TPM would count it as a wrong one.
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn long_values() {
+    const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefg";
+    let long = |len: usize| LONG.get(..len).unwrap();
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_file("a", "ecc256", &format!(" -p {}", long(32)));
+    // A Name by SHA-384.
+    tpm.key_file("b", "ecc256", &format!(" -g sha384 -p {}", long(48)));
+    for (file, len, good) in [
+        ("a.pem", 32, true),
+        ("a.pem", 33, false),
+        ("b.pem", 48, true),
+        ("b.pem", 49, false),
+        ("a.pem", 64, false),
+        ("a.pem", 65, false),
+    ] {
+        let mut query = tpm.file(file);
+        query.access.key_auth = auth(long(len));
+        match TpmKey::open(query) {
+            Ok(key) => {
+                assert!(good, "{file} {len}");
+                check(&key, Scheme::EcdsaP256Sha256);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!good && error.contains("auth-source: the value is longer"), "{error}");
+            }
+        }
+    }
+    // New keys have Names by SHA-256.
+    for (len, good) in [(33, false), (32, true)] {
+        let mut access = tpm.access();
+        access.key_auth = auth(long(len));
+        let to = Destination::File(tpm.path("new.pem"));
+        match create(&access, KeyKind::EcP256, None, &to) {
+            Ok(_) => assert!(good),
+            Err(error) => assert!(!good && error.to_string().contains("longer"), "{error}"),
+        }
+    }
+    assert_eq!(tpm.failures(), 0);
     assert_eq!(tpm.leftovers(), "");
 }

@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod bus;
 mod fapi;
 mod faults;
 mod keys;
 mod manage;
+mod proxy;
 mod support;

@@ -52,7 +52,7 @@ fn created_files() {
     let mut entries: Vec<_> = std::fs::read_dir(tpm.path("."))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains(".new"))
+        .filter(|name| name.starts_with('.'))
         .collect();
     entries.sort();
     assert!(entries.is_empty(), "{entries:?}");

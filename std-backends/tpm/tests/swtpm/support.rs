@@ -59,6 +59,10 @@ impl Swtpm {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn conf(&self) -> String {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
@@ -133,6 +137,40 @@ impl Swtpm {
         self.run("tpm2_flushcontext -t");
     }
 
+    /// A storage root key at 0x81000001.
+    pub(crate) fn storage_root_key(&self, algorithm: &str) {
+        self.run(&format!("tpm2_createprimary -Q -C o -G {algorithm} -c srk.ctx"));
+        self.run("tpm2_flushcontext -t");
+        self.run("tpm2_evictcontrol -Q -C o -c srk.ctx 0x81000001");
+        self.run("tpm2_flushcontext -t");
+    }
+
+    /// The TPM Name that the tools show.
+    pub(crate) fn name(&self, context: &str) -> Vec<u8> {
+        let shown = self.run(&format!("tpm2_readpublic -c {context}"));
+        let line = shown.lines().find(|line| line.starts_with("name: ")).unwrap();
+        let hex = line.trim_start_matches("name: ").as_bytes();
+        let mut name = vec![0; hex.len() / 2];
+        cloudauth_core::encode::hex::decode(hex, &mut name).unwrap();
+        self.run("tpm2_flushcontext -t");
+        name
+    }
+
+    /// The Name of the RSA endorsement key of the TCG's template.
+    pub(crate) fn ek_name(&self) -> Vec<u8> {
+        self.run("tpm2_createek -Q -c ek.ctx -G rsa -u ek.pub");
+        self.run("tpm2_flushcontext -t");
+        self.run("tpm2_flushcontext -l");
+        self.name("ek.ctx")
+    }
+
+    /// How many wrong values the TPM has counted.
+    pub(crate) fn failures(&self) -> u32 {
+        let shown = self.run("tpm2_getcap properties-variable");
+        let line = shown.lines().find(|l| l.contains("LOCKOUT_COUNTER")).unwrap();
+        u32::from_str_radix(line.rsplit("0x").next().unwrap().trim(), 16).unwrap()
+    }
+
     pub(crate) fn file(&self, name: &str) -> KeyQuery {
         let file = KeyFile::from_der(&der(&self.path(name))).unwrap();
         self.query(KeySource::File(Box::new(file)))
@@ -152,6 +190,7 @@ impl Swtpm {
             parent: None,
             pin: None,
             key_auth: none(),
+            ask_key_auth: none(),
             parent_auth: none(),
             owner_auth: none(),
         }
@@ -165,7 +204,7 @@ impl Drop for Swtpm {
 }
 
 /// A port whose successor is free too.
-fn free_ports() -> u16 {
+pub(crate) fn free_ports() -> u16 {
     loop {
         let one = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = one.local_addr().unwrap().port();

@@ -17,6 +17,7 @@ import jwt
 import pytest
 from google.auth import _helpers, identity_pool
 from google.oauth2 import service_account
+from joserfc import jwk
 
 import support
 from test_bad_input import INPUT, KEY, USAGE, refused  # noqa: F401 (a fixture)
@@ -237,7 +238,8 @@ def test_a_subject_token_that_the_key_signs(cloudauth, identities, kind, algorit
     token = ours[1]["subject_token"]
     assert ours == google_exchange(token, scopes=scopes)
     header, _, _, _ = support.jws_parts(token)
-    assert header == {"alg": algorithm, "typ": "JWT"}
+    kid = jwk.import_key(support.public_pem(who.key), "RSA" if kind == "rsa-2048" else "EC").thumbprint()
+    assert header == {"alg": algorithm, "typ": "JWT", "kid": kid}
     claims = jwt.decode(
         token, support.public_pem(who.key), [algorithm], audience=f"https:{PROVIDER}", issuer=ISSUER,
         options={"require": ["iss", "sub", "aud", "iat", "exp"]},

@@ -58,7 +58,7 @@ struct Source {
     /// The subject token's audience (aud) [default: https: and the provider]
     #[arg(long, requires = "key", conflicts_with = "token_file")]
     audience: Option<String>,
-    /// The key's id in the provider's JWKS (kid)
+    /// The key's id in the provider's JWKS (kid) [default: its JWK thumbprint, as key show --jwks prints it]
     #[arg(long, value_name = "ID", requires = "key", conflicts_with = "token_file")]
     key_id: Option<String>,
     /// The subject token's life in seconds (1 to 86400) [default: 600]

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cloudauth_core::encode::base64;
 use cloudauth_core::gcp::{
     DEFAULT_UNIVERSE, Subject, SubjectToken, SubjectTokenType, TokenExchange,
 };
+use cloudauth_core::verifier::PublicKey;
 use cloudauth_core::{
-    Assertion as _, Attempt, Exchange as _, Failure, ResponseHead, Secret, Signer,
+    Assertion as _, Attempt, Exchange as _, Failure, Out, ResponseHead, Secret, Signer,
 };
 use cloudauth_keys::{Key, KeyUri};
 use cloudauth_tls::Endpoint;
@@ -39,7 +41,8 @@ pub struct GcpFederated {
     pub subject: Option<String>,
     /// With [`key`](Self::key): the subject token's audience (`aud`); else `https:` and the provider.
     pub audience: Option<String>,
-    /// With [`key`](Self::key): the key's id in the provider's JWKS (`kid`).
+    /// With [`key`](Self::key): the key's id in the provider's JWKS (`kid`); else its JWK thumbprint (RFC 7638),
+    /// as `cloudauth key show --jwks` prints it.
     pub key_id: Option<String>,
     /// With [`key`](Self::key): the subject token's life in seconds, 1 to 86400; else ten minutes.
     pub lifetime: Option<u32>,
@@ -86,7 +89,14 @@ impl GcpFederated {
     pub(crate) fn open(&self, inputs: &Inputs) -> Result<FederatedFlow> {
         let via = self.endpoint_url.as_deref().map(|url| endpoint(url, "endpoint URL"));
         let subject = match (&self.key, &self.token_file) {
-            (Some(uri), None) => Opened::Key(inputs.key(uri)?),
+            (Some(uri), None) => {
+                let key = inputs.key(uri)?;
+                let thumbprint = PublicKey::from_spki(key.public_key())?.jwk_thumbprint();
+                let mut buf = [0; 64];
+                let mut out = Out::new(&mut buf);
+                base64::url_encode(&thumbprint, &mut out);
+                Opened::Key(key, String::from_utf8_lossy(out.finish()?).into_owned())
+            }
             (None, Some(file)) => Opened::Given(inputs.token(file, "subject token")?),
             _ => {
                 return Err(Error::config(
@@ -104,11 +114,11 @@ impl GcpFederated {
     /// As a provider's, but for the network; and without a key.
     pub fn subject_token(&self, inputs: &Inputs, at: &Attempt) -> Result<BearerToken> {
         let flow = self.open(inputs)?;
-        let Opened::Key(key) = &flow.subject else {
+        let Opened::Key(key, kid) = &flow.subject else {
             let help = "a token in a file is nobody's to sign: give it".to_owned();
             return Err(Error::Missing { field: "key", help });
         };
-        let token = flow.subject_token(key)?;
+        let token = flow.subject_token(key, kid)?;
         let size = token.needed(at, key.max_signature_len(token.scheme))?;
         let mut buf = Zeroizing::new(vec![0; size]);
         Ok(BearerToken {
@@ -126,12 +136,17 @@ pub(crate) struct FederatedFlow {
 }
 
 enum Opened {
-    Key(Arc<Key>),
+    /// With its JWK thumbprint.
+    Key(Arc<Key>, String),
     Given(Zeroizing<String>),
 }
 
 impl FederatedFlow {
-    fn subject_token(&self, key: &Key) -> cloudauth_core::Result<SubjectToken<'_>> {
+    fn subject_token<'a>(
+        &'a self,
+        key: &Key,
+        kid: &'a str,
+    ) -> cloudauth_core::Result<SubjectToken<'a>> {
         let config = &self.config;
         let (issuer, subject) = (config.issuer.as_deref(), config.subject.as_deref());
         let default = SubjectToken::new(
@@ -141,7 +156,7 @@ impl FederatedFlow {
         );
         Ok(SubjectToken {
             audience: config.audience.as_deref(),
-            key_id: config.key_id.as_deref(),
+            key_id: Some(config.key_id.as_deref().unwrap_or(kid)),
             lifetime: config.lifetime.unwrap_or(default.lifetime),
             scheme: scheme(key)?,
             ..default
@@ -154,7 +169,7 @@ impl FederatedFlow {
     ) -> cloudauth_core::Result<T> {
         let config = &self.config;
         let subject = match &self.subject {
-            Opened::Key(key) => Subject::Signed(self.subject_token(key)?),
+            Opened::Key(key, kid) => Subject::Signed(self.subject_token(key, kid)?),
             Opened::Given(token) => Subject::Given {
                 provider: &config.provider,
                 token: Secret::new(token),
@@ -181,14 +196,14 @@ impl Flow for FederatedFlow {
     fn identity(&self, key: CacheKey) -> Result<CacheKey> {
         let key = identity(key, &self.config, self.endpoint())?;
         Ok(match &self.subject {
-            Opened::Key(signer) => key.field("key", signer.public_key()),
+            Opened::Key(signer, _) => key.field("key", signer.public_key()),
             Opened::Given(token) => key.field("token", token.as_bytes()),
         })
     }
 
     fn request(&self, at: &Attempt, then: Then<'_>) -> Result<()> {
         let signer: Option<&dyn Signer> = match &self.subject {
-            Opened::Key(key) => Some(&**key),
+            Opened::Key(key, _) => Some(&**key),
             Opened::Given(_) => None,
         };
         self.with(|exchange| Ok(build(exchange, signer, at, then)))?

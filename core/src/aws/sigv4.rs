@@ -206,11 +206,11 @@ impl<'a> SigV4<'a> {
         self.in_headers(request, headers, time, |canonical, order, date| {
             self.key.check_day(date)?;
             // A processor that fetches ahead does better to read nothing back that was just written in pieces.
-            let early = (!SMALL).then(|| {
-                self.tag(date, || {
-                    hash_of(canonical, order, |hash| canonical.write_signed_headers(order, hash))
-                })
-            });
+            let mut tag = [0; 32];
+            if !SMALL {
+                let names = |hash: &mut Sha256| canonical.write_signed_headers(order, hash);
+                self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
+            }
             for (name, value) in ADDED.iter().zip(canonical.added) {
                 if !value.is_empty() {
                     put_line(name, value, out);
@@ -232,12 +232,15 @@ impl<'a> SigV4<'a> {
             canonical.write_signed_headers(order, out);
             let to = out.len();
             out.text(", Signature=");
-            let tag = match (early, out.written(from, to)) {
-                (Some(tag), _) => tag,
+            match out.written(from, to) {
+                _ if !SMALL => {}
                 // They did not fit, so that nothing but the size is asked for.
-                (_, []) => [0; 32],
-                (_, names) => self.tag(date, || hash_of(canonical, order, |hash| hash.put(names))),
-            };
+                [] => {}
+                names => {
+                    let names = |hash: &mut Sha256| hash.put(names);
+                    self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
+                }
+            }
             hex::put_digest(&tag, out);
             Ok(start)
         })
@@ -273,9 +276,9 @@ impl<'a> SigV4<'a> {
     ) -> Result<&'b str> {
         self.in_query(request, headers, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
-            let tag = self.tag(date, || {
-                hash_of(canonical, order, |hash| canonical.write_signed_headers(order, hash))
-            });
+            let mut tag = [0; 32];
+            let names = |hash: &mut Sha256| canonical.write_signed_headers(order, hash);
+            self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -337,27 +340,26 @@ impl<'a> SigV4<'a> {
         self.with_canonical(request, time, form, |canonical, order, date| {
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            write_string_to_sign(date, self.key, || hash.finish(), out);
+            write_string_to_sign(date, self.key, |digest| hash.end(digest), out);
             Ok(())
         })
     }
 
     /// The tag over the string to sign, in which the canonical request has the hash that `hash` gives.
-    fn tag(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+    fn tag(&self, date: &[u8; 16], hash: impl FnOnce(&mut [u8; 32]), tag: &mut [u8; 32]) {
         if SMALL {
             // The MAC does not lie on the stack meanwhile.
-            let hash = hash();
-            return self.tag_over(date, || hash);
+            let mut made = [0; 32];
+            hash(&mut made);
+            return self.tag_over(date, |to| to.clone_from(&made), tag);
         }
         // The other way about, what was written in pieces would be read as a block at once.
-        self.tag_over(date, hash)
+        self.tag_over(date, hash, tag);
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
-    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
-        let mut mac = self.key.mac();
-        write_string_to_sign(date, self.key, hash, &mut mac);
-        mac.end()
+    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce(&mut [u8; 32]), tag: &mut [u8; 32]) {
+        self.key.tag_of(|mac| write_string_to_sign(date, self.key, hash, mac), tag);
     }
 
     fn with_canonical<T>(
@@ -572,19 +574,20 @@ fn hash_of(
     canonical: &Canonical<'_>,
     order: &HeaderOrder,
     names: impl FnOnce(&mut Sha256),
-) -> [u8; 32] {
+    digest: &mut [u8; 32],
+) {
     let mut hash = Sha256::new();
     canonical.write_headers(order, &mut hash);
     names(&mut hash);
     canonical.write_payload(&mut hash);
-    hash.finish()
+    hash.end(digest);
 }
 
 /// Writes the string to sign.
 fn write_string_to_sign(
     date: &[u8; 16],
     key: &SigningKey,
-    canonical_hash: impl FnOnce() -> [u8; 32],
+    canonical_hash: impl FnOnce(&mut [u8; 32]),
     out: &mut impl Sink,
 ) {
     out.text(ALGORITHM);
@@ -593,7 +596,9 @@ fn write_string_to_sign(
     out.put(b"\n");
     out.put(key.scope_octets());
     out.put(b"\n");
-    hex::put_digest(&canonical_hash(), out);
+    let mut digest = [0; 32];
+    canonical_hash(&mut digest);
+    hex::put_digest(&digest, out);
 }
 
 /// Writes a header line.

@@ -8,6 +8,12 @@ pub trait Sink {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
+    /// Appends one octet.
+    #[inline]
+    fn octet(&mut self, c: u8) {
+        self.put(&[c]);
+    }
+
     /// Appends the text `s`.
     #[inline]
     fn text(&mut self, s: &str) {
@@ -18,6 +24,10 @@ pub trait Sink {
 impl<S: Sink + ?Sized> Sink for &mut S {
     fn put(&mut self, bytes: &[u8]) {
         (**self).put(bytes);
+    }
+
+    fn octet(&mut self, c: u8) {
+        (**self).octet(c);
     }
 }
 
@@ -85,6 +95,13 @@ impl Sink for Out<'_> {
             copy(bytes, to);
         }
         self.len = end;
+    }
+
+    // A call with a number is half as long as one with a slice.
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
+    fn octet(&mut self, c: u8) {
+        self.put(&[c]);
     }
 }
 

@@ -105,13 +105,10 @@ impl SigningKey {
         service: &str,
     ) -> Result<()> {
         *self = Self::unset();
-        let filled = self.fill(secret, time, region, service);
-        if filled.is_err() {
-            *self = Self::unset();
-        }
-        filled
+        self.fill(secret, time, region, service)
     }
 
+    /// Nothing is written before all that can fail.
     fn fill(
         &mut self,
         secret: &dyn Mac,
@@ -127,16 +124,12 @@ impl SigningKey {
         {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
-        let mut out = Out::new(&mut self.scope);
         let date = time.date();
-        out.put(&date);
-        for part in [region, service, END] {
-            out.put(b"/");
-            out.text(part);
-        }
-        let scope_len = out.len();
+        let parts = [region, service, END];
+        let scope_len =
+            parts.iter().fold(date.len(), |len, part| len.saturating_add(1 + part.len()));
         let mut chain = Chain::default();
-        let fits = chain.load([region, service, END].map(str::as_bytes));
+        let fits = chain.load(parts.map(str::as_bytes));
         if !fits || scope_len > MAX_SCOPE_LEN {
             return Err(Error::new(
                 ErrorKind::Capacity,
@@ -153,6 +146,12 @@ impl SigningKey {
         self.key.set(link);
         answer = Ok([0; 32]);
         optimization_barrier(&answer);
+        let mut out = Out::new(&mut self.scope);
+        out.put(&date);
+        for part in parts {
+            out.octet(b'/');
+            out.text(part);
+        }
         (self.scope_len, self.region_len) = (scope_len, region.len());
         Ok(())
     }

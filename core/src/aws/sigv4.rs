@@ -27,7 +27,7 @@
 use core::fmt;
 
 pub use super::canonical::HeaderList;
-use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has, same};
+use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has};
 use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
@@ -225,7 +225,7 @@ impl<'a> SigV4<'a> {
             let start = out.len();
             out.text("AWS4-HMAC-SHA256 Credential=");
             out.text(self.access_key_id);
-            out.put(b"/");
+            out.octet(b'/');
             out.put(self.key.scope_octets());
             out.text(", SignedHeaders=");
             let from = out.len();
@@ -340,7 +340,8 @@ impl<'a> SigV4<'a> {
         self.with_canonical(request, time, form, |canonical, order, date| {
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            write_string_to_sign(date, self.key, |digest| hash.end(digest), out);
+            write_scope_to_sign(date, self.key, out);
+            hex::put_digest(&hash.finish(), out);
             Ok(())
         })
     }
@@ -349,17 +350,26 @@ impl<'a> SigV4<'a> {
     fn tag(&self, date: &[u8; 16], hash: impl FnOnce(&mut [u8; 32]), tag: &mut [u8; 32]) {
         if SMALL {
             // The MAC does not lie on the stack meanwhile.
-            let mut made = [0; 32];
-            hash(&mut made);
-            return self.tag_over(date, |to| to.clone_from(&made), tag);
+            let mut digest = [0; 32];
+            hash(&mut digest);
+            return self.tag_over(date, |mac| hex::put_digest(&digest, mac), tag);
         }
         // The other way about, what was written in pieces would be read as a block at once.
-        self.tag_over(date, hash, tag);
+        let put = |mac: &mut Sha256| {
+            let mut digest = [0; 32];
+            hash(&mut digest);
+            hex::put_digest(&digest, mac);
+        };
+        self.tag_over(date, put, tag);
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
-    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce(&mut [u8; 32]), tag: &mut [u8; 32]) {
-        self.key.tag_of(|mac| write_string_to_sign(date, self.key, hash, mac), tag);
+    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {
+        let write = |mac: &mut Sha256| {
+            write_scope_to_sign(date, self.key, mac);
+            hash(mac);
+        };
+        self.key.tag_of(write, tag);
     }
 
     fn with_canonical<T>(
@@ -392,8 +402,6 @@ impl<'a> SigV4<'a> {
         if self.settings.content_sha256_header {
             let [.., content] = &mut canonical.added;
             *content = canonical.payload;
-        } else {
-            check_stated(&canonical)?;
         }
         if self.settings.session_token_after_signing {
             canonical.unsigned = &["x-amz-security-token"];
@@ -415,7 +423,6 @@ impl<'a> SigV4<'a> {
         let (date, mut hash) = (time.basic(), [0; 64]);
         let mut canonical = self.canonical(request, headers);
         canonical.payload = payload(&request.payload, &mut hash);
-        check_stated(&canonical)?;
         if !(1..=604_800).contains(&expires) {
             return Err(Error::invalid("expires", "must be 1 to 604800 seconds"));
         }
@@ -497,20 +504,6 @@ fn payload<'p>(payload: &Payload<'_>, hash: &'p mut [u8; 64]) -> &'p [u8] {
     text.as_bytes()
 }
 
-/// The service takes the payload's hash from this header where there is one.
-fn check_stated(canonical: &Canonical<'_>) -> Result<()> {
-    let wrong = |(name, value): (&[u8], &[u8])| {
-        same(name, b"x-amz-content-sha256") && value.trim_ascii() != canonical.payload
-    };
-    if canonical.headers.iter().any(wrong) {
-        return Err(Error::mismatch(
-            "X-Amz-Content-Sha256",
-            "the request's own header is not the payload's; leave it out, or give that payload",
-        ));
-    }
-    Ok(())
-}
-
 /// What a presigned URL says in its query.
 struct Presigned<'a> {
     by: &'a SigV4<'a>,
@@ -583,22 +576,14 @@ fn hash_of(
     hash.end(digest);
 }
 
-/// Writes the string to sign.
-fn write_string_to_sign(
-    date: &[u8; 16],
-    key: &SigningKey,
-    canonical_hash: impl FnOnce(&mut [u8; 32]),
-    out: &mut impl Sink,
-) {
+/// Writes the string to sign up to the hash of the canonical request, which is its end.
+fn write_scope_to_sign(date: &[u8; 16], key: &SigningKey, out: &mut impl Sink) {
     out.text(ALGORITHM);
-    out.put(b"\n");
+    out.octet(b'\n');
     out.put(date);
-    out.put(b"\n");
+    out.octet(b'\n');
     out.put(key.scope_octets());
-    out.put(b"\n");
-    let mut digest = [0; 32];
-    canonical_hash(&mut digest);
-    hex::put_digest(&digest, out);
+    out.octet(b'\n');
 }
 
 /// Writes a header line.

@@ -136,7 +136,7 @@ impl Sha256 {
     fn pad(&mut self) {
         // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
         let bits = self.len.wrapping_mul(8);
-        self.update(&[0x80]);
+        self.octet(0x80);
         loop {
             let at = self.held();
             self.block.iter_mut().skip(at).for_each(|octet| *octet = 0);
@@ -156,6 +156,19 @@ impl Sha256 {
 impl Sink for Sha256 {
     fn put(&mut self, bytes: &[u8]) {
         self.update(bytes);
+    }
+
+    // A call with a number is half as long as one with a slice.
+    #[inline(never)]
+    fn octet(&mut self, c: u8) {
+        let at = self.held();
+        if let Some(to) = self.block.get_mut(at) {
+            *to = c;
+        }
+        self.len = self.len.wrapping_add(1);
+        if at == 63 {
+            compress(&mut self.state, &self.block);
+        }
     }
 }
 

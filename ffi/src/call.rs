@@ -327,6 +327,7 @@ impl Cx {
         self.write_from(ptr.cast(), (&raw const *value).cast(), size_of::<T>());
     }
 
+    #[inline(never)]
     fn write_from(&self, to: *mut u8, from: *const u8, len: usize) {
         let rest = size_of::<usize>();
         let size = self.element(to.cast::<usize>(), 0);

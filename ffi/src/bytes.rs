@@ -85,37 +85,29 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
 mod utf8 {
     /// Whether `bytes` are UTF-8 (RFC 3629, section 4).
     pub(super) fn is(bytes: &[u8]) -> bool {
-        // How many octets of a character are to come, and between what the next one lies.
-        let (mut more, mut low, mut high) = (0, 0x80, 0xbf);
-        for c in bytes {
-            if more == 0 && c.is_ascii() {
+        let mut rest = bytes.iter();
+        while let Some(first) = rest.next() {
+            if first.is_ascii() {
                 continue;
             }
-            if more > 0 {
-                if !(low..=high).contains(c) {
-                    return false;
+            // As many as the first has leading ones make one character.
+            let len = first.leading_ones();
+            let mut character = u32::from(first & 0x7f >> (len & 7));
+            for _ in 1..len {
+                match rest.next() {
+                    Some(next) if next & 0xc0 == 0x80 => {
+                        character = character << 6 | u32::from(next & 0x3f);
+                    }
+                    _ => return false,
                 }
-                more -= 1;
-                (low, high) = (0x80, 0xbf);
-                continue;
             }
-            more = match c {
-                0xc2..=0xdf => 1,
-                0xe0..=0xef => 2,
-                0xf0..=0xf4 => 3,
-                _ => return false,
-            };
-            match c {
-                // Overlong forms.
-                0xe0 => low = 0xa0,
-                0xf0 => low = 0x90,
-                // Surrogates, and what lies above U+10FFFF.
-                0xed => high = 0x9f,
-                0xf4 => high = 0x8f,
-                _ => {}
+            // No surrogate, not above U+10FFFF, and without a shorter form. None begins with a single one.
+            let whole = char::from_u32(character).is_some_and(|c| c.len_utf8() == len as usize);
+            if !whole || len == 1 {
+                return false;
             }
         }
-        more == 0
+        true
     }
 
     #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Out, Result, SignError, Sink, UnixTime};
 /// A secret access key in memory, as the [`Mac`] that starts the chain: the key is `"AWS4"` and the
 /// secret, as it would be inside a device.
 #[derive(Clone)]
-pub struct SecretAccessKey(KeyStates);
+pub struct SecretAccessKey(pub(crate) KeyStates);
 
 impl SecretAccessKey {
     /// The secret as AWS gives it (`wJalr…`, without the `AWS4` prefix).

@@ -254,8 +254,9 @@ impl KeyStates {
         tag
     }
 
+    /// The same, in its place.
     #[inline(never)]
-    fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
+    pub(crate) fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
         self.tag_of(|hash| hash.update(message), tag);
     }
 

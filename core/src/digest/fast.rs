@@ -260,6 +260,13 @@ impl KeyStates {
         self.close(&last(self.inner, 64, message))
     }
 
+    /// The same, in its place.
+    #[cfg(feature = "hmac")]
+    #[inline]
+    pub(crate) fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
+        *tag = self.tag(message);
+    }
+
     /// The tag over what `write` writes.
     #[inline]
     pub(crate) fn tag_of(&self, write: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {

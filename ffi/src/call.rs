@@ -179,11 +179,18 @@ impl Cx {
         bytes: cloudauth_bytes,
         field: &'static str,
     ) -> Outcome<&'a str> {
-        crate::bytes::text(self.bytes(bytes, field)?).ok_or(Fault::new(
-            CLOUDAUTH_ERR_UTF8,
-            field,
-            "expected UTF-8",
-        ))
+        self.check_text(bytes, field)?;
+        // SAFETY: it is UTF-8.
+        Ok(unsafe { core::str::from_utf8_unchecked(self.seen(bytes)) })
+    }
+
+    // A failure fits registers, a failure or a text does not.
+    #[inline(never)]
+    fn check_text(&self, bytes: cloudauth_bytes, field: &'static str) -> Outcome {
+        match crate::bytes::is_utf8(self.bytes(bytes, field)?) {
+            true => Ok(()),
+            false => Err(Fault::new(CLOUDAUTH_ERR_UTF8, field, "expected UTF-8")),
+        }
     }
 
     /// What `bytes` or `text` has looked at.

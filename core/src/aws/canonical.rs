@@ -278,23 +278,17 @@ impl<'a> Canonical<'a> {
         if i as usize >= self.headers.count() {
             return !value.is_empty();
         }
-        let mut added = ADDED.iter().zip(&self.added);
-        let replaced = added.any(|(n, value)| same(n.as_bytes(), name) && !value.is_empty());
-        !replaced && !among(&NEVER_SIGNED, name) && !among(self.unsigned, name)
+        let replaced = among(&ADDED, name).and_then(|i| self.added.get(i));
+        replaced.is_none_or(|value| value.is_empty())
+            && among(&NEVER_SIGNED, name).is_none()
+            && among(self.unsigned, name).is_none()
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn by_name(&self, a: u32, b: u32) -> Ordering {
         let ((x, _), (y, _)) = (self.header(a), self.header(b));
-        let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
-        for (x, y) in both {
-            if x != y {
-                return x.cmp(&y);
-            }
-        }
-        // A name that begins another is the lesser.
-        (x.len(), a).cmp(&(y.len(), b))
+        in_any_case(x, y).then(a.cmp(&b))
     }
 
     fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut((&'a [u8], &'a [u8]))) {
@@ -426,12 +420,29 @@ pub(crate) fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
 /// Whether two names are the same, in any case.
 #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if SMALL {
+        return a.len() == b.len() && in_any_case(a, b).is_eq();
+    }
     a.eq_ignore_ascii_case(b)
 }
 
+/// The order of two names, in any case.
 #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
-fn among(names: &[&str], name: &[u8]) -> bool {
-    names.iter().any(|n| same(n.as_bytes(), name))
+#[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
+fn in_any_case(x: &[u8], y: &[u8]) -> Ordering {
+    let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
+    for (x, y) in both {
+        if x != y {
+            return x.cmp(&y);
+        }
+    }
+    // A name that begins another is the lesser.
+    x.len().cmp(&y.len())
+}
+
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+fn among(names: &[&str], name: &[u8]) -> Option<usize> {
+    names.iter().position(|n| same(n.as_bytes(), name))
 }
 
 /// Whether the caller's query already has a pair of this name.

@@ -125,11 +125,11 @@ impl SigningKey {
             return Err(Error::invalid("service", "expected a signing name such as s3 or sts"));
         }
         let date = time.date();
-        let parts = [region, service, END];
+        let parts = [region.as_bytes(), service.as_bytes(), END.as_bytes()];
         let scope_len =
             parts.iter().fold(date.len(), |len, part| len.saturating_add(1 + part.len()));
         let mut chain = Chain::default();
-        let fits = chain.load(parts.map(str::as_bytes));
+        let fits = chain.load(parts);
         if !fits || scope_len > MAX_SCOPE_LEN {
             return Err(Error::new(
                 ErrorKind::Capacity,
@@ -148,9 +148,9 @@ impl SigningKey {
         optimization_barrier(&answer);
         let mut out = Out::new(&mut self.scope);
         out.put(&date);
-        for part in parts {
+        for part in &parts {
             out.octet(b'/');
-            out.text(part);
+            out.put(part);
         }
         (self.scope_len, self.region_len) = (scope_len, region.len());
         Ok(())

@@ -32,6 +32,7 @@ use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
 use crate::encode::{hex, percent};
+use crate::http::header_lines;
 use crate::out::decimal;
 use crate::{Error, Out, Result, SMALL, Sink, UnixTime};
 
@@ -143,7 +144,7 @@ impl<'b> Signed<'b> {
     /// Name and value of each header to add, `Authorization` last. They replace the request's headers of
     /// the same names.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.head.split("\r\n").filter_map(|line| line.split_once(": "))
+        header_lines(self.head)
     }
 
     /// The value of `Authorization`.

@@ -107,12 +107,15 @@ const fn url_values(shift: u32) -> [u32; 256] {
 /// The 24 bits of four characters.
 #[inline]
 fn group(characters: [u8; 4]) -> u32 {
-    let [a, b, c, d] = characters.map(usize::from);
+    let [a, b, c, d] = characters;
     let [first, second, third, fourth] = &URL_VALUES;
     // An octet is always within such a table.
     #[allow(clippy::indexing_slicing)]
     {
-        first[a] | second[b] | third[c] | fourth[d]
+        first[usize::from(a)]
+            | second[usize::from(b)]
+            | third[usize::from(c)]
+            | fourth[usize::from(d)]
     }
 }
 

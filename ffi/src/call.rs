@@ -285,8 +285,18 @@ impl Cx {
     /// zero, and what we do not have must be.
     pub(crate) fn read<T: Struct>(&self, ptr: *const T, field: &'static str) -> Outcome<T> {
         let mut value = zeroed::<T>();
-        self.copy(ptr.cast(), (&raw mut value).cast(), T::FIRST, size_of::<T>(), field)?;
+        self.read_to(ptr, &mut value, field)?;
         Ok(value)
+    }
+
+    /// The same in its place, which is shorter.
+    pub(crate) fn read_to<T: Struct>(
+        &self,
+        ptr: *const T,
+        value: &mut T,
+        field: &'static str,
+    ) -> Outcome {
+        self.copy(ptr.cast(), (&raw mut *value).cast(), T::FIRST, size_of::<T>(), field)
     }
 
     fn copy(
@@ -365,7 +375,9 @@ impl Cx {
     }
 
     pub(crate) fn attempt(&self, at: *const cloudauth_attempt) -> Outcome<Attempt> {
-        let mut at = self.read(at, "attempt")?;
+        let mut copy = zeroed::<cloudauth_attempt>();
+        self.read_to(at, &mut copy, "attempt")?;
+        let at = &mut copy;
         let attempt = match self.time(at.time) {
             Ok(_) if at.random.iter().fold(0, |any, octet| any | octet) == 0 => {
                 let help = "are all zeros; fill them from the system's random source";

@@ -488,21 +488,21 @@ impl<'a> SigV4<'a> {
 }
 
 /// The payload's hash in hexadecimal, or what stands for it.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn payload<'p>(payload: &Payload<'_>, hash: &'p mut [u8; 64]) -> &'p [u8] {
-    let text = match payload {
-        Payload::Bytes([]) => EMPTY_SHA256,
+    let made;
+    let digest = match payload {
+        Payload::Bytes([]) => return EMPTY_SHA256.as_bytes(),
         Payload::Bytes(bytes) => {
-            hex::write(&sha256(bytes), hash);
-            return hash;
+            made = sha256(bytes);
+            &made
         }
-        Payload::Sha256(digest) => {
-            hex::write(digest, hash);
-            return hash;
-        }
-        Payload::Unsigned => "UNSIGNED-PAYLOAD",
-        Payload::StreamingUnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        Payload::Sha256(digest) => digest,
+        Payload::Unsigned => return b"UNSIGNED-PAYLOAD",
+        Payload::StreamingUnsignedTrailer => return b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
     };
-    text.as_bytes()
+    hex::write(digest, hash);
+    hash
 }
 
 /// What a presigned URL says in its query.

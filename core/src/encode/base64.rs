@@ -10,7 +10,8 @@ use crate::{Error, Result, SMALL};
 /// Length of the base64url form without padding of `n` octets.
 #[must_use]
 pub const fn url_encoded_len(n: usize) -> usize {
-    n / 3 * 4 + (n % 3 * 4).div_ceil(3)
+    // One more for each three begun.
+    n + n.div_ceil(3)
 }
 
 /// Length of the padded base64 form of `n` octets.

@@ -214,7 +214,7 @@ impl<'t> Reader<'t> {
         let slot = self.here.slot;
         if let Some(to) = self.text.get_mut(slot..slot.saturating_add(2)) {
             let distance = u16::try_from(self.at.saturating_sub(slot)).unwrap_or(0);
-            to.copy_from_slice(&distance.to_le_bytes());
+            copy(&distance.to_le_bytes(), to);
         }
     }
 

@@ -9,7 +9,7 @@ use sha2::block_api::compress256;
 use zeroize::optimization_barrier;
 
 use super::INITIAL;
-use crate::out::Sink;
+use crate::out::{Sink, copy};
 
 /// Blocks held back, so that a request's many short pieces make few calls of the compression.
 const HELD: usize = 2;
@@ -72,7 +72,7 @@ impl Sha256 {
             let held = self.len;
             let to = self.room().get_mut(held..).unwrap_or_default();
             let (now, later) = bytes.split_at_checked(to.len()).unwrap_or_default();
-            to.copy_from_slice(now);
+            copy(now, to);
             compress256(&mut self.state, self.held.get(..HELD).unwrap_or_default());
             self.done = self.done.wrapping_add(64 * HELD as u64);
             rest = later;

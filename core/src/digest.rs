@@ -30,14 +30,6 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-fn octets(state: &[u32; 8]) -> [u8; 32] {
-    let mut digest = [0u8; 32];
-    for (to, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *to = word.to_be_bytes();
-    }
-    digest
-}
-
 /// SHA-384 of `bytes`.
 #[must_use]
 pub fn sha384(bytes: &[u8]) -> [u8; 48] {

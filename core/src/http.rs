@@ -81,7 +81,7 @@ impl<'b> HttpRequest<'b> {
 
     /// Name and value of each further header, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.head.split("\r\n").filter_map(|line| line.split_once(": "))
+        header_lines(self.head)
     }
 
     /// The value of the header `name`, of either case.
@@ -162,21 +162,21 @@ impl<'a> ResponseHead<'a> {
 /// Refuses a host that would end the header it stands in, or point somewhere else: a name, an IPv4
 /// address or an IPv6 address in brackets, with an optional port, and nothing besides.
 pub(crate) fn check_host(text: &str, field: &'static str) -> Result<()> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.ends_with(']') => (host, port),
-        _ => (text, "443"),
+    // Octet by octet: the library's searches and its reader of addresses can panic, for all a linker knows.
+    let colon = text.bytes().rposition(|c| c == b':').filter(|_| !text.ends_with(']'));
+    let (host, port) = match colon {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (text, "443"),
     };
-    let label = |label: &str| {
+    let label = |label: &[u8]| {
         (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+            && label.first() != Some(&b'-')
+            && label.last() != Some(&b'-')
+            && label.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
     };
-    let good_host = match host.strip_prefix('[') {
-        Some(rest) => {
-            rest.strip_suffix(']').is_some_and(|ip| ip.parse::<core::net::Ipv6Addr>().is_ok())
-        }
-        None => host.len() <= 253 && host.split('.').all(label),
+    let good_host = match host.as_bytes() {
+        [b'[', address @ .., b']'] => is_ipv6(address),
+        name => name.len() <= 253 && name.split(|c| *c == b'.').all(label),
     };
     let good_port =
         port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p != 0);
@@ -187,8 +187,71 @@ pub(crate) fn check_host(text: &str, field: &'static str) -> Result<()> {
     }
 }
 
+/// Whether `text` is an IPv6 address (RFC 4291, section 2.2).
+fn is_ipv6(text: &[u8]) -> bool {
+    let (mut groups, mut gap, mut rest) = (0, false, text);
+    if let [b':', b':', after @ ..] = rest {
+        (gap, rest) = (true, after);
+    }
+    while !(rest.is_empty() && gap) {
+        let end = rest.iter().position(|c| *c == b':');
+        let (group, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or_default();
+        let hex = (1..=4).contains(&group.len()) && group.iter().all(u8::is_ascii_hexdigit);
+        // The last two may be an IPv4 address.
+        if !hex && (end.is_some() || !is_ipv4(group)) {
+            return false;
+        }
+        groups += if hex { 1 } else { 2 };
+        rest = match after {
+            [] => break,
+            [b':', b':', ..] if gap => return false,
+            [b':', b':', after @ ..] => {
+                gap = true;
+                after
+            }
+            [_, after @ ..] if !after.is_empty() => after,
+            _ => return false,
+        };
+    }
+    if gap { groups <= 7 } else { groups == 8 }
+}
+
+/// Whether `text` is an IPv4 address in four decimal numbers.
+fn is_ipv4(text: &[u8]) -> bool {
+    let number = |digits: &[u8]| {
+        (1..=3).contains(&digits.len())
+            && digits.iter().all(u8::is_ascii_digit)
+            && (digits.len() == 1 || digits.first() != Some(&b'0'))
+            && digits.iter().fold(0, |n, c| n * 10 + u32::from(c - b'0')) <= 255
+    };
+    text.split(|c| *c == b'.').count() == 4 && text.split(|c| *c == b'.').all(number)
+}
+
+/// Name and value of each line `Name: value`, with CR LF between them.
+pub(crate) fn header_lines(head: &str) -> impl Iterator<Item = (&str, &str)> {
+    // The library's search for a text is long, and can panic, for all a linker knows.
+    fn cut<'t>(text: &'t str, at: &[u8; 2]) -> (&'t str, Option<&'t str>) {
+        match text.as_bytes().windows(2).position(|two| two == at) {
+            Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 2..)),
+            None => (text, None),
+        }
+    }
+    let mut rest = Some(head);
+    let lines = core::iter::from_fn(move || {
+        let line;
+        (line, rest) = cut(rest?, b"\r\n");
+        Some(line)
+    });
+    lines.filter_map(|line| match cut(line, b": ") {
+        (name, Some(value)) => Some((name, value)),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -214,6 +277,41 @@ mod tests {
             ["\r\n", "A: b\r\n", "\r\nA: b", "A\r\n\r\nB", "A\nB", "A\rB", "A\r", "A\n", "A\r\n\nB"]
         {
             assert!(make("GET", "a", "/", head).is_err(), "{head:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_are_what_the_library_reads(
+            text in "([0-9a-fA-F]{0,5}[:.]{1,2}){0,9}[0-9a-f]{0,5}",
+            groups in proptest::collection::vec("[0-9a-f]{1,4}", 0..9),
+            (gap, four) in (0..10usize, any::<bool>()),
+            numbers in any::<[u8; 4]>(),
+        ) {
+            let is = |text: &str| text.parse::<core::net::Ipv6Addr>().is_ok();
+            prop_assert_eq!(is_ipv6(text.as_bytes()), is(&text), "{}", text);
+            // Most of these are addresses.
+            let mut made = groups;
+            if four {
+                made.push(core::net::Ipv4Addr::from(numbers).to_string());
+            }
+            if gap < made.len() {
+                made[gap] = String::new();
+            }
+            for text in [made.join(":"), format!(":{}", made.join(":")), format!("{}:", made.join(":"))] {
+                prop_assert_eq!(is_ipv6(text.as_bytes()), is(&text), "{}", text);
+            }
+        }
+
+        #[test]
+        fn four_numbers_are_what_the_library_reads(text in "([0-9]{1,4}\\.){2,4}[0-9]{0,3}") {
+            prop_assert_eq!(is_ipv4(text.as_bytes()), text.parse::<core::net::Ipv4Addr>().is_ok());
+        }
+
+        #[test]
+        fn lines_are_what_the_library_splits(head in "[a:\r\n ]{0,30}") {
+            let theirs = head.split("\r\n").filter_map(|line| line.split_once(": "));
+            prop_assert!(header_lines(&head).eq(theirs), "{:?}", head);
         }
     }
 

@@ -8,6 +8,12 @@ pub trait Sink {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
+    /// Appends one octet.
+    #[inline]
+    fn octet(&mut self, c: u8) {
+        self.put(&[c]);
+    }
+
     /// Appends the text `s`.
     #[inline]
     fn text(&mut self, s: &str) {
@@ -18,6 +24,10 @@ pub trait Sink {
 impl<S: Sink + ?Sized> Sink for &mut S {
     fn put(&mut self, bytes: &[u8]) {
         (**self).put(bytes);
+    }
+
+    fn octet(&mut self, c: u8) {
+        (**self).octet(c);
     }
 }
 
@@ -86,6 +96,13 @@ impl Sink for Out<'_> {
         }
         self.len = end;
     }
+
+    // A call with a number is half as long as one with a slice.
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
+    fn octet(&mut self, c: u8) {
+        self.put(&[c]);
+    }
 }
 
 /// Copies as many octets as both have. The library's own way panics where they differ, and the compiler
@@ -101,37 +118,48 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
 }
 
 /// Appends `n` in decimal.
+// What is cut off of a digit is zero.
+#[allow(clippy::cast_possible_truncation)]
 pub(crate) fn decimal(out: &mut (impl Sink + ?Sized), n: u64) {
     let mut digits = [0u8; 20];
-    let mut rest = n;
+    let (mut rest, mut quarters) = (n, quarters(n));
     let mut used = 0;
     for slot in digits.iter_mut().rev() {
-        let digit;
-        (rest, digit) = by_ten(rest);
-        *slot = b'0' + digit;
+        let done;
+        if SMALL {
+            *slot = b'0' + by_ten(&mut quarters);
+            done = quarters == [0; 4];
+        } else {
+            *slot = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            done = rest == 0;
+        }
         used += 1;
-        if rest == 0 {
+        if done {
             break;
         }
     }
     out.put(digits.get(digits.len().wrapping_sub(used)..).unwrap_or_default());
 }
 
-/// A tenth and the remainder.
-// What is cut off is zero: a remainder is below ten, and a mask keeps 16 bits.
+/// 16 bits at a time, the highest first.
 #[allow(clippy::cast_possible_truncation)]
-fn by_ten(n: u64) -> (u64, u8) {
-    if !SMALL {
-        return (n / 10, (n % 10) as u8);
+fn quarters(n: u64) -> [u16; 4] {
+    [48, 32, 16, 0].map(|shift| (n >> shift) as u16)
+}
+
+/// Divides by ten, and gives the remainder, as a microcontroller can: it divides 32 bits, which are the
+/// remainder of what stands higher and the next 16.
+// What is cut off is zero: a remainder is below ten, and a tenth of it and 16 bits has 16 bits.
+#[allow(clippy::cast_possible_truncation)]
+fn by_ten(quarters: &mut [u16; 4]) -> u8 {
+    let mut rest = 0;
+    for quarter in quarters {
+        let whole = rest << 16 | u32::from(*quarter);
+        *quarter = (whole / 10) as u16;
+        rest = whole % 10;
     }
-    // A microcontroller divides 32 bits: 16 more of them at a time.
-    let (mut tenth, mut rest) = (0, 0);
-    for shift in [48, 32, 16, 0] {
-        let part = rest << 16 | (n >> shift) as u32 & 0xffff;
-        tenth = tenth << 16 | u64::from(part / 10);
-        rest = part % 10;
-    }
-    (tenth, rest as u8)
+    rest as u8
 }
 
 #[cfg(test)]
@@ -152,6 +180,15 @@ mod tests {
         out.text("abc");
         out.text("defg");
         assert_eq!(out.finish().unwrap(), b"abcdefg");
+    }
+
+    #[test]
+    fn a_microcontroller_divides_as_a_host_does() {
+        for n in [0, 9, 10, 655_360, 1_700_000_000, 253_402_300_799, u64::MAX - 5, u64::MAX] {
+            let mut parts = quarters(n);
+            assert_eq!(u64::from(by_ten(&mut parts)), n % 10);
+            assert_eq!(parts, quarters(n / 10));
+        }
     }
 
     #[test]

@@ -99,6 +99,12 @@ impl<'a> ToSign<'a> {
         digest
     }
 
+    /// The digest of every scheme with SHA-256, for whoever has no other: nothing of SHA-384 is linked.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        sha256(self.message)
+    }
+
     /// 32 octets for a PSS salt, RSA blinding or hedged ECDSA: secret, and unrelated to any other value
     /// made from the same attempt.
     #[must_use]

@@ -215,18 +215,18 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468
 }
 
-/// The date of a day since 1970-01-01: year, month, day.
-fn civil(day: u32) -> (u32, u32, u32) {
-    // Within an era of 400 years every count is exact.
-    let since = day + 719_468;
-    let (era, doe) = divide(since, 146_097);
-    let whole = |n, by| divide(n, by).0;
-    let yoe = whole(doe - whole(doe, 1460) + whole(doe, 36_524) - whole(doe, 146_096), 365);
-    let doy = doe - (365 * yoe + whole(yoe, 4) - whole(yoe, 100));
-    let m = whole(5 * doy + 2, 153);
-    let d = doy - whole(153 * m + 2, 5) + 1;
-    let (month, carry) = if m < 10 { (m + 3, 0) } else { (m - 9, 1) };
-    (era * 400 + yoe + carry, month, d)
+/// The date of a day since 1970-01-01: year, month, day. C. Neri and L. Schneider, "Euclidean affine functions
+/// and their application to calendar algorithms" (2022), figure 12: quarters of days in centuries, then in
+/// years, both counted from March.
+const fn civil(day: u32) -> (u32, u32, u32) {
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let (century, rest) = divide(4 * (day + 719_468) + 3, 146_097);
+    let (year, rest) = divide(rest | 3, 1461);
+    let day = rest >> 2;
+    // Months of 2141 / 65536 of a day each come to the days at which they begin.
+    let months = 2141 * day + 197_913;
+    let (month, carry) = if day < 306 { (months >> 16, 0) } else { ((months >> 16) - 12, 1) };
+    (100 * century + year + carry, month, divide(months & 0xffff, 2141).0 + 1)
 }
 
 #[cfg(test)]
@@ -236,6 +236,20 @@ mod tests {
 
     fn parse(s: &str) -> Option<u64> {
         UnixTime::parse(s).ok().map(UnixTime::as_secs)
+    }
+
+    // Against the formula the other way about.
+    #[test]
+    fn every_day_has_its_date() {
+        let last = u32::try_from(UnixTime::MAX.as_secs() / DAY).unwrap();
+        for day in 0..=last {
+            let (year, month, of_month) = civil(day);
+            assert_eq!(days(year.into(), month.into(), of_month.into()), u64::from(day));
+            assert!(
+                of_month >= 1 && u64::from(of_month) <= days_in_month(year.into(), month.into())
+            );
+            assert!((1..=12).contains(&month));
+        }
     }
 
     // Values by `date -u +%s -d …`.

@@ -73,16 +73,16 @@ impl Cx {
         self.early
     }
 
-    /// Looks at `count` times `size` octets, whatever is in them, and gives their number.
+    /// Looks at `count` times `size` octets, whatever is in them.
     #[inline(never)]
-    fn area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome<usize> {
+    fn area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
         let len = count.checked_mul(size).filter(|len| isize::try_from(*len).is_ok());
         let len = len.ok_or(Fault::length(field))?;
         if from == 0 && len != 0 {
             return Err(Fault::null(field));
         }
         let mut apart = true;
-        for output in self.outputs.iter().take(self.claimed.get()) {
+        for output in self.claims() {
             let Claim { ptr, len: other, .. } = output.get();
             let start = ptr.addr();
             // One begins within the other.
@@ -93,7 +93,11 @@ impl Cx {
                 apart = false;
             }
         }
-        if apart { Ok(len) } else { Err(Fault::overlap(field)) }
+        if apart { Ok(()) } else { Err(Fault::overlap(field)) }
+    }
+
+    fn claims(&self) -> impl Iterator<Item = &Cell<Claim>> {
+        self.outputs.iter().take(self.claimed.get())
     }
 
     /// Looks at memory that this call will write to, and keeps everything else out of it from here
@@ -106,7 +110,9 @@ impl Cx {
         zero_from: usize,
         field: &'static str,
     ) -> Outcome {
-        let len = self.area(ptr.addr(), count, size, field)?;
+        self.area(ptr.addr(), count, size, field)?;
+        // It does not overflow: `area` has looked.
+        let len = count.wrapping_mul(size);
         let index = self.claimed.get();
         let zero_from = zero_from.min(len);
         self.outputs.get(index).ok_or(Fault::internal())?.set(Claim { ptr, len, zero_from });
@@ -126,18 +132,12 @@ impl Cx {
 
     /// What is claimed there is written, and stays on failure.
     fn keep(&self, ptr: *mut u8) {
-        for output in &self.outputs {
+        for output in self.claims() {
             let claim = output.get();
             if claim.ptr == ptr {
                 output.set(Claim { zero_from: claim.len, ..claim });
             }
         }
-    }
-
-    /// Gives up all but the first `count` claims.
-    fn release(&self, count: usize) {
-        self.outputs.iter().skip(count).for_each(|output| output.set(Claim::NONE));
-        self.claimed.set(count);
     }
 
     /// Looks at memory for `count` of `T` that is read.
@@ -148,7 +148,7 @@ impl Cx {
     #[inline(never)]
     fn check_area(&self, from: usize, count: usize, size: usize, field: &'static str) -> Outcome {
         self.ready()?;
-        self.area(from, count, size, field).map(|_| ())
+        self.area(from, count, size, field)
     }
 
     pub(crate) fn bytes<'a>(
@@ -179,11 +179,18 @@ impl Cx {
         bytes: cloudauth_bytes,
         field: &'static str,
     ) -> Outcome<&'a str> {
-        crate::bytes::text(self.bytes(bytes, field)?).ok_or(Fault::new(
-            CLOUDAUTH_ERR_UTF8,
-            field,
-            "expected UTF-8",
-        ))
+        self.check_text(bytes, field)?;
+        // SAFETY: it is UTF-8.
+        Ok(unsafe { core::str::from_utf8_unchecked(self.seen(bytes)) })
+    }
+
+    // A failure fits registers, a failure or a text does not.
+    #[inline(never)]
+    fn check_text(&self, bytes: cloudauth_bytes, field: &'static str) -> Outcome {
+        match crate::bytes::is_utf8(self.bytes(bytes, field)?) {
+            true => Ok(()),
+            false => Err(Fault::new(CLOUDAUTH_ERR_UTF8, field, "expected UTF-8")),
+        }
     }
 
     /// What `bytes` or `text` has looked at.
@@ -278,8 +285,18 @@ impl Cx {
     /// zero, and what we do not have must be.
     pub(crate) fn read<T: Struct>(&self, ptr: *const T, field: &'static str) -> Outcome<T> {
         let mut value = zeroed::<T>();
-        self.copy(ptr.cast(), (&raw mut value).cast(), T::FIRST, size_of::<T>(), field)?;
+        self.read_to(ptr, &mut value, field)?;
         Ok(value)
+    }
+
+    /// The same in its place, which is shorter.
+    pub(crate) fn read_to<T: Struct>(
+        &self,
+        ptr: *const T,
+        value: &mut T,
+        field: &'static str,
+    ) -> Outcome {
+        self.copy(ptr.cast(), (&raw mut *value).cast(), T::FIRST, size_of::<T>(), field)
     }
 
     fn copy(
@@ -327,6 +344,7 @@ impl Cx {
         self.write_from(ptr.cast(), (&raw const *value).cast(), size_of::<T>());
     }
 
+    #[inline(never)]
     fn write_from(&self, to: *mut u8, from: *const u8, len: usize) {
         let rest = size_of::<usize>();
         let size = self.element(to.cast::<usize>(), 0);
@@ -357,15 +375,19 @@ impl Cx {
     }
 
     pub(crate) fn attempt(&self, at: *const cloudauth_attempt) -> Outcome<Attempt> {
-        let mut at = self.read(at, "attempt")?;
-        let zeros = at.random == [0; 32];
-        let attempt = Attempt::new(self.time(at.time)?, at.random);
+        let mut copy = zeroed::<cloudauth_attempt>();
+        self.read_to(at, &mut copy, "attempt")?;
+        let at = &mut copy;
+        let attempt = match self.time(at.time) {
+            Ok(_) if at.random.iter().fold(0, |any, octet| any | octet) == 0 => {
+                let help = "are all zeros; fill them from the system's random source";
+                Err(Fault::new(crate::result::CLOUDAUTH_ERR_INVALID, "random octets", help))
+            }
+            Ok(time) => Ok(Attempt::new(time, at.random)),
+            Err(fault) => Err(fault),
+        };
         at.random.zeroize();
-        if zeros {
-            let help = "are all zeros; fill them from the system's random source";
-            return Err(Fault::new(crate::result::CLOUDAUTH_ERR_INVALID, "random octets", help));
-        }
-        Ok(attempt)
+        attempt
     }
 }
 
@@ -380,27 +402,25 @@ impl Cx {
     /// Ends a call: fills in the `cloudauth_error`, if `begin` found it to be one; zeroes outputs on
     /// failure.
     fn end(&self, outcome: Outcome, tell: bool, error: *mut cloudauth_error) -> cloudauth_result {
-        let (result, told) = match outcome.and(self.early) {
-            Ok(()) => (CLOUDAUTH_OK, zeroed()),
-            Err(fault) => {
-                for output in &self.outputs {
-                    let Claim { ptr, len, zero_from } = output.get();
-                    if zero_from < len {
-                        // SAFETY: `area` has looked at it.
-                        unsafe { ptr.add(zero_from).write_bytes(0, len - zero_from) };
-                    }
+        let mut told = zeroed::<cloudauth_error>();
+        if let Err(fault) = outcome.and(self.early) {
+            for output in self.claims() {
+                let Claim { ptr, len, zero_from } = output.get();
+                if zero_from < len {
+                    // SAFETY: `area` has looked at it.
+                    unsafe { ptr.add(zero_from).write_bytes(0, len - zero_from) };
                 }
-                (fault.result(), fault.describe())
             }
-        };
+            fault.describe(&mut told);
+        }
         let overlaps = |output: &Cell<Claim>| {
             let Claim { ptr, len, zero_from } = output.get();
             ptr == error.cast() && zero_from == len
         };
-        if tell && !self.outputs.iter().any(overlaps) {
+        if tell && !self.claims().any(overlaps) {
             self.write(error, &told);
         }
-        result
+        told.result
     }
 }
 
@@ -507,7 +527,8 @@ fn fill_claimed(
             need => need,
         },
     };
-    cx.release(claimed);
+    // The second run claims its outputs itself.
+    cx.claimed.set(claimed);
     // It may never have been written to, which a slice must have been.
     // SAFETY: not null, and as long as the caller says; nothing else overlaps it.
     let buf = unsafe {

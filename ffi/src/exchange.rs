@@ -138,7 +138,9 @@ unsafe fn measure<P: Parameters>(
             if signature_len > 1 << 20 {
                 return Err(Fault::length("signature_len"));
             }
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let at = cx.attempt(at)?;
             params.with(cx, &mut |flow| {
                 cx.update(len, size(flow, &at, signature_len)?);
@@ -189,7 +191,9 @@ where
     unsafe {
         fill(output, error, &mut |cx, buf| {
             cx.clear(request, "request")?;
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let at = cx.attempt(at)?;
             let signer = match signer {
                 None => None,
@@ -266,7 +270,9 @@ where
     unsafe {
         fill(output, error, &mut |cx, buf| {
             handle::clear(cx, prepared, "prepared")?;
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let at = cx.attempt(at)?;
             let len = buf.len();
             let mut buf = Some(buf);
@@ -298,7 +304,9 @@ where
     unsafe {
         fill(output, error, &mut |cx, buf| {
             handle::clear(cx, prepared, "prepared")?;
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let at = cx.attempt(at)?;
             let len = buf.len();
             let mut buf = Some(buf);
@@ -329,7 +337,9 @@ where
     // SAFETY: the caller's promise is passed on.
     unsafe {
         fill(output, error, &mut |cx, buf| {
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let at = cx.attempt(at)?;
             let signer = External::new(cx, signer)?;
             let mut len = 0;
@@ -367,7 +377,9 @@ where
                 cx.clear(refusal, "refusal")?;
             }
             claimed?;
-            let params = cx.read(params, "params")?;
+            let mut copy = zeroed::<P>();
+            cx.read_to(params, &mut copy, "params")?;
+            let params = &copy;
             let mut body = Some(body);
             with_head(cx, head, &mut |head: &ResponseHead<'_>| {
                 params.with(cx, &mut |flow| {

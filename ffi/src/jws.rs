@@ -227,7 +227,8 @@ fn tell(
             Checked::Passed => CLOUDAUTH_JWS_PASSED,
             Checked::NotAsked => CLOUDAUTH_JWS_NOT_ASKED,
             Checked::Failed(error) => {
-                let described = Fault::from(error).describe();
+                let mut described = zeroed::<cloudauth_error>();
+                Fault::from(error).describe(&mut described);
                 slot.result = described.result;
                 slot.field = described.field;
                 slot.help = described.help;

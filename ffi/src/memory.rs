@@ -1,4 +1,4 @@
-//! What the compiler calls to copy and to fill memory (Arm's run-time ABI, section 4.3.4), for Armv7-M. The
+//! What the compiler calls to copy, fill and compare memory (Arm's run-time ABI, section 4.3.4), for Armv7-M. The
 //! versions that come with Rust are ten times as long, and those of C libraries are not always there.
 //!
 //! They are weak: a definition of the firmware's goes first. C's own memcpy and memset are left alone.
@@ -52,6 +52,19 @@ global_asm!(
     "subs r1, #1",
     "bne 3b",
     "4: bx lr",
+    // This has no name of the run-time ABI's.
+    ".section .text.memcmp, \"ax\", %progbits",
+    "weak_function memcmp",
+    "1: subs r2, #1",
+    "blo 2f",
+    "ldrb r3, [r0], #1",
+    "ldrb r12, [r1], #1",
+    "subs r3, r3, r12",
+    "beq 1b",
+    "mov r0, r3",
+    "bx lr",
+    "2: movs r0, #0",
+    "bx lr",
     ".text",
     ".purgem weak_function",
 );

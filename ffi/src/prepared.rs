@@ -12,7 +12,7 @@ use crate::http::cloudauth_request;
 use crate::result::{
     CLOUDAUTH_ERR_NOT_FOUND, CLOUDAUTH_ERR_STATE, Fault, cloudauth_error, cloudauth_result,
 };
-use crate::signer::cloudauth_scheme;
+use crate::signer::{cloudauth_scheme, hashed_with_sha256};
 
 /// A request or token that only its signature is missing from, as a `…_prepare` function leaves it.
 /// The buffer that was given to that function belongs to it: do not write there until it is
@@ -121,13 +121,15 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
                 "signature",
                 "this request needs none; finish it with an empty one",
             ))?;
-            let digest = what.digest(scheme);
+            if !hashed_with_sha256(scheme) {
+                return Err(Fault::internal());
+            }
             let mut value: cloudauth_to_sign = crate::call::zeroed();
             value.scheme = scheme as u32;
             value.message = cloudauth_bytes::of(what.message());
-            value.digest_len = if digest.as_ref().len() == 48 { 48 } else { 32 };
-            for (to, from) in value.digest.iter_mut().zip(digest.as_ref()) {
-                *to = *from;
+            value.digest_len = 32;
+            if let Some(to) = value.digest.first_chunk_mut() {
+                *to = what.sha256();
             }
             value.entropy = what.entropy();
             cx.write(to_sign, &value);
@@ -142,8 +144,8 @@ fn signature(
     cx: &Cx,
     prepared: *mut cloudauth_prepared,
     signature: cloudauth_bytes,
-) -> Outcome<(State, &[u8])> {
-    let state = handle::get(cx, prepared, "prepared")?.clone();
+) -> Outcome<(&State, &[u8])> {
+    let state = handle::get(cx, prepared, "prepared")?;
     cx.claim(prepared, 1, "prepared")?;
     cx.claim(state.buf, state.len, "prepared buffer")?;
     Ok((state, cx.bytes(signature, "signature")?))
@@ -171,7 +173,7 @@ pub unsafe extern "C" fn cloudauth_prepared_finish(
             let Kind::Request(detached) = &state.kind else {
                 return Err(OTHER_KIND);
             };
-            let made = detached.clone().attach(state.buffer()).finish(signature)?;
+            let made = detached.finish(state.buffer(), signature)?;
             cx.write(request, &cloudauth_request::of(&made));
             handle::wipe(prepared);
             Ok(())
@@ -201,8 +203,8 @@ pub unsafe extern "C" fn cloudauth_prepared_jws_finish(
             let Kind::Jws(detached) = &state.kind else {
                 return Err(OTHER_KIND);
             };
-            let made = detached.clone().attach(state.buffer()).finish(signature)?;
-            cx.update(token, cloudauth_bytes::text(made));
+            let made = detached.finish(state.buffer(), signature)?;
+            cx.update(token, cloudauth_bytes::of(made));
             handle::wipe(prepared);
             Ok(())
         })

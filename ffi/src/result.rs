@@ -161,19 +161,16 @@ impl Fault {
     }
 
     /// What goes into `cloudauth_error`.
-    pub(crate) fn describe(&self) -> cloudauth_error {
+    pub(crate) fn describe(&self, error: &mut cloudauth_error) {
         #[cfg(feature = "error-text")]
         let (field, help) = (self.text.field(), self.text.help());
         #[cfg(not(feature = "error-text"))]
         let (field, help) = ("", "");
-        cloudauth_error {
-            size: 0,
-            result: self.result(),
-            element: self.code.get() >> ELEMENT,
-            field: cloudauth_bytes::text(field),
-            help: cloudauth_bytes::text(help),
-            detail: self.detail,
-        }
+        error.result = self.result();
+        error.element = self.code.get() >> ELEMENT;
+        error.field = cloudauth_bytes::text(field);
+        error.help = cloudauth_bytes::text(help);
+        error.detail = self.detail;
     }
 }
 

@@ -141,6 +141,12 @@ fn is_signature(scheme: Scheme, written: Option<&[u8]>) -> bool {
     good_len && written.iter().any(|octet| *octet != 0)
 }
 
+/// Whether a signature is made over a SHA-256. All flows of this interface are (Google and Entra ID do not
+/// take ES384, Roles Anywhere hashes with SHA-256 whatever the curve), so that none links SHA-384.
+pub(crate) fn hashed_with_sha256(scheme: Scheme) -> bool {
+    scheme != Scheme::EcdsaP384Sha384
+}
+
 impl Signer for External<'_> {
     fn public_key(&self) -> &[u8] {
         self.public_key
@@ -163,7 +169,10 @@ impl Signer for External<'_> {
         out: &mut [u8],
     ) -> Result<usize, SignError> {
         let sign = self.signer.sign.ok_or(SignError::UNSUPPORTED)?;
-        let digest = to_sign.digest(scheme);
+        if !hashed_with_sha256(scheme) {
+            return Err(SignError::UNSUPPORTED);
+        }
+        let digest = to_sign.sha256();
         let entropy = Zeroizing::new(to_sign.entropy());
         let mut len = 0;
         // SAFETY: the caller's function with the caller's ctx; all that it is given is there
@@ -173,7 +182,7 @@ impl Signer for External<'_> {
                 self.signer.ctx,
                 scheme as u32,
                 cloudauth_bytes::of(to_sign.message()),
-                cloudauth_bytes::of(digest.as_ref()),
+                cloudauth_bytes::of(&digest),
                 entropy.as_ptr(),
                 out.as_mut_ptr(),
                 out.len(),

@@ -8,23 +8,18 @@ use cloudauth_core::soft::HmacKey;
 #[cfg(feature = "p256")]
 use cloudauth_core::soft::P256Key;
 #[cfg(feature = "hmac")]
-use cloudauth_core::{Error, Mac, aws::SecretAccessKey};
+use cloudauth_core::{Error, aws::SecretAccessKey};
 #[cfg(feature = "p256")]
 use cloudauth_core::{Scheme, Signer as _};
-#[cfg(feature = "hmac")]
-use zeroize::Zeroize;
 
+#[cfg(feature = "hmac")]
+use crate::signer::cloudauth_mac;
 #[cfg(any(feature = "hmac", feature = "p256"))]
 use crate::{
     bytes::cloudauth_bytes,
     call::run,
     handle::{self, Handle},
     result::{cloudauth_error, cloudauth_result},
-};
-#[cfg(feature = "hmac")]
-use crate::{
-    call::{Cx, Outcome},
-    signer::cloudauth_mac,
 };
 #[cfg(feature = "p256")]
 use crate::{
@@ -186,33 +181,8 @@ unsafe impl Handle for cloudauth_hmac_key {
     const TAG: u64 = u64::from_le_bytes(*b"hmac key");
 }
 
-/// One that holds an AWS secret access key.
 #[cfg(feature = "hmac")]
-#[repr(transparent)]
-struct AwsKey(cloudauth_hmac_key);
-
-#[cfg(feature = "hmac")]
-// SAFETY: as above.
-unsafe impl Handle for AwsKey {
-    type Value = SecretAccessKey;
-    const TAG: u64 = u64::from_le_bytes(*b"aws4 key");
-}
-
-#[cfg(feature = "hmac")]
-const _: () = assert!(handle::fits::<cloudauth_hmac_key>() && handle::fits::<AwsKey>());
-
-/// Looks for a key of either kind.
-#[cfg(feature = "hmac")]
-fn with_hmac<T>(
-    cx: &Cx,
-    key: *const cloudauth_hmac_key,
-    then: impl FnOnce(&dyn Mac) -> T,
-) -> Outcome<T> {
-    match handle::get(cx, key, "key") {
-        Ok(key) => Ok(then(key)),
-        Err(_) => Ok(then(handle::get(cx, key.cast::<AwsKey>(), "key")?)),
-    }
-}
+const _: () = assert!(handle::fits::<cloudauth_hmac_key>());
 
 /// Makes a key of any length but 0.
 ///
@@ -257,8 +227,8 @@ pub unsafe extern "C" fn cloudauth_hmac_key_init_aws(
         run(error, &mut |cx| {
             handle::clear(cx, key, "key")?;
             let secret = cx.text(secret, "secret access key")?;
-            let mut made = ManuallyDrop::new(SecretAccessKey::new(secret));
-            handle::set(cx, key.cast::<AwsKey>(), &mut made)
+            let mut made = ManuallyDrop::new(SecretAccessKey::new(secret).map(HmacKey::from));
+            handle::set(cx, key, &mut made)
         })
     }
 }
@@ -278,7 +248,7 @@ pub unsafe extern "C" fn cloudauth_hmac_mac(
     unsafe {
         run(error, &mut |cx| {
             cx.clear(mac, "mac")?;
-            with_hmac(cx, key, |_| ())?;
+            handle::get(cx, key, "key")?;
             let value = cloudauth_mac {
                 size: 0,
                 ctx: key.cast_mut().cast(),
@@ -309,13 +279,9 @@ unsafe extern "C" fn hmac_sha256(
     unsafe {
         run(core::ptr::null_mut(), &mut |cx| {
             let message = cx.bytes(message, "message")?;
-            // The tag of a secret access key is a key: of everything on its day.
-            let mut made = with_hmac(cx, ctx.cast(), |key| key.hmac_sha256(message))?;
-            if let Ok(made) = &mut made {
-                tag.cast::<[u8; 32]>().write_unaligned(*made);
-                made.zeroize();
-            }
-            made.map_err(Error::from)?;
+            let key = handle::get(cx, ctx.cast::<cloudauth_hmac_key>(), "key")?;
+            tag.write_bytes(0, 32);
+            key.write_tag(message, &mut *tag.cast());
             Ok(())
         })
     }

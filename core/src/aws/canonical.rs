@@ -120,9 +120,10 @@ impl HeaderOrder {
     }
 }
 
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn write_lower_case(name: &[u8], out: &mut dyn Sink) {
     if SMALL {
-        return name.iter().for_each(|c| out.put(&[c.to_ascii_lowercase()]));
+        return name.iter().for_each(|c| out.octet(c.to_ascii_lowercase()));
     }
     for part in name.chunks(32) {
         let mut lower = [0u8; 32];
@@ -154,6 +155,15 @@ impl<'a> Canonical<'a> {
                 return Err(Error::invalid("header value", "holds a control character"));
             }
             host |= same(name, b"host");
+            // The service takes the payload's hash from this header where there is one.
+            let [.., content] = self.added;
+            let stated = content.is_empty() && same(name, b"x-amz-content-sha256");
+            if stated && trimmed(value) != self.payload {
+                return Err(Error::mismatch(
+                    "X-Amz-Content-Sha256",
+                    "the request's own header is not the payload's; leave it out, or give that payload",
+                ));
+            }
         }
         if !host {
             return Err(Error::invalid("Host header", "missing; it must be signed"));
@@ -187,18 +197,18 @@ impl<'a> Canonical<'a> {
     /// Writes the canonical request up to the names of the signed headers.
     pub(crate) fn write_headers(&self, order: &HeaderOrder, out: &mut impl Sink) {
         out.text(self.method);
-        out.put(b"\n");
+        out.octet(b'\n');
         self.write_path(out);
-        out.put(b"\n");
+        out.octet(b'\n');
         self.write_query(order, out);
         let mut previous: &[u8] = &[];
         self.for_each(order, |(name, value)| {
             if same(previous, name) {
-                out.put(b",");
+                out.octet(b',');
             } else {
-                out.put(b"\n");
+                out.octet(b'\n');
                 order.write_name(name, out);
-                out.put(b":");
+                out.octet(b':');
                 previous = name;
             }
             if SMALL || has::<SPACE>(value) {
@@ -212,7 +222,7 @@ impl<'a> Canonical<'a> {
 
     /// Writes the canonical request after the names of the signed headers.
     pub(crate) fn write_payload(&self, out: &mut impl Sink) {
-        out.put(b"\n");
+        out.octet(b'\n');
         out.put(self.payload);
     }
 
@@ -220,7 +230,7 @@ impl<'a> Canonical<'a> {
     pub(crate) fn write_signed_headers(&self, order: &HeaderOrder, out: &mut impl Sink) {
         self.signed_names(order, |name, first| {
             if !first {
-                out.put(b";");
+                out.octet(b';');
             }
             order.write_name(name, out);
         });
@@ -268,24 +278,17 @@ impl<'a> Canonical<'a> {
         if i as usize >= self.headers.count() {
             return !value.is_empty();
         }
-        let among = |names: &[&str]| names.iter().any(|n| same(n.as_bytes(), name));
-        let mut added = ADDED.iter().zip(&self.added);
-        let replaced = added.any(|(n, value)| same(n.as_bytes(), name) && !value.is_empty());
-        !replaced && !among(&NEVER_SIGNED) && !among(self.unsigned)
+        let replaced = among(&ADDED, name).and_then(|i| self.added.get(i));
+        replaced.is_none_or(|value| value.is_empty())
+            && among(&NEVER_SIGNED, name).is_none()
+            && among(self.unsigned, name).is_none()
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn by_name(&self, a: u32, b: u32) -> Ordering {
         let ((x, _), (y, _)) = (self.header(a), self.header(b));
-        let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
-        for (x, y) in both {
-            if x != y {
-                return x.cmp(&y);
-            }
-        }
-        // A name that begins another is the lesser.
-        (x.len(), a).cmp(&(y.len(), b))
+        in_any_case(x, y).then(a.cmp(&b))
     }
 
     fn for_each(&self, order: &HeaderOrder, mut visit: impl FnMut((&'a [u8], &'a [u8]))) {
@@ -304,7 +307,7 @@ impl<'a> Canonical<'a> {
         let encode = if self.double_encode { RESERVED } else { NO_GRAPHIC };
         if !self.normalize_path {
             if path.first() != Some(&b'/') {
-                out.put(b"/");
+                out.octet(b'/');
             }
             write_encoded(path, encode, out);
             return;
@@ -334,12 +337,12 @@ impl<'a> Canonical<'a> {
                 last = Segment::Up;
                 continue;
             }
-            out.put(b"/");
+            out.octet(b'/');
             write_encoded(segment, encode, out);
             empty = false;
         }
         if empty || last != Segment::Name || path.ends_with(b"/") {
-            out.put(b"/");
+            out.octet(b'/');
         }
     }
 
@@ -353,12 +356,12 @@ impl<'a> Canonical<'a> {
             |last| first_after(last, self.pairs(), by_encoded),
             |Pair { text, place }| {
                 if !first {
-                    out.put(b"&");
+                    out.octet(b'&');
                 }
                 first = false;
                 let (name, value) = cut(text, b'=');
                 write_recoded(name, out);
-                out.put(b"=");
+                out.octet(b'=');
                 match place.checked_sub(ADDED_PAIR) {
                     Some(number) => self.pairs.write_value(number, self, order, out),
                     None => write_recoded(value, out),
@@ -403,9 +406,7 @@ const ADDED_PAIR: usize = usize::MAX / 2;
 /// their values never decide.
 #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn by_encoded(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {
-    let ((a_name, a_value), (b_name, b_value)) = (cut(a.text, b'='), cut(b.text, b'='));
-    let compare = |a, b| Encoded::new(a).cmp(Encoded::new(b));
-    compare(a_name, b_name).then_with(|| compare(a_value, b_value)).then(a.place.cmp(&b.place))
+    Encoded::pair(a.text).cmp(Encoded::pair(b.text)).then(a.place.cmp(&b.place))
 }
 
 /// What stands before the first `at`, or all; and what behind it.
@@ -419,7 +420,29 @@ pub(crate) fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
 /// Whether two names are the same, in any case.
 #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if SMALL {
+        return a.len() == b.len() && in_any_case(a, b).is_eq();
+    }
     a.eq_ignore_ascii_case(b)
+}
+
+/// The order of two names, in any case.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+#[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
+fn in_any_case(x: &[u8], y: &[u8]) -> Ordering {
+    let both = x.iter().zip(y).map(|(x, y)| (x.to_ascii_lowercase(), y.to_ascii_lowercase()));
+    for (x, y) in both {
+        if x != y {
+            return x.cmp(&y);
+        }
+    }
+    // A name that begins another is the lesser.
+    x.len().cmp(&y.len())
+}
+
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+fn among(names: &[&str], name: &[u8]) -> Option<usize> {
+    names.iter().position(|n| same(n.as_bytes(), name))
 }
 
 /// Whether the caller's query already has a pair of this name.
@@ -434,7 +457,7 @@ fn write_recoded(component: &[u8], out: &mut dyn Sink) {
     if !SMALL && component.iter().all(|c| percent::unreserved(*c)) {
         return out.put(component);
     }
-    Encoded::new(component).for_each(|c| out.put(&[c]));
+    Encoded::new(component).for_each(|c| out.octet(c));
 }
 
 /// Writes octets, as `%XX` those of a class of `reserved`; slashes stay.
@@ -446,39 +469,44 @@ fn write_encoded(bytes: &[u8], reserved: u8, out: &mut impl Sink) {
 /// The octets of a query component's encoded form, one at a time, to compare without a buffer.
 struct Encoded<'a> {
     decoder: percent::Decoder<'a>,
-    pending: [u8; 2],
-    left: usize,
+    /// Digits that are still to come, the next in the lowest octet.
+    pending: u32,
+    /// The next `=` ends a name.
+    name: bool,
 }
 
 impl<'a> Encoded<'a> {
     fn new(component: &'a [u8]) -> Self {
-        Self { decoder: percent::Decoder::new(component), pending: [0; 2], left: 0 }
+        Self { decoder: percent::Decoder::new(component), pending: 0, name: false }
+    }
+
+    /// Name and value, and between them what is less than all that either can hold.
+    fn pair(text: &'a [u8]) -> Self {
+        Self { name: true, ..Self::new(text) }
     }
 }
 
 impl Iterator for Encoded<'_> {
     type Item = u8;
 
+    // The lowest octet of a number is what is wanted of it.
+    #[allow(clippy::cast_possible_truncation)]
     fn next(&mut self) -> Option<u8> {
-        let [high, low] = self.pending;
-        match self.left {
-            2 => {
-                self.left = 1;
-                return Some(high);
-            }
-            1 => {
-                self.left = 0;
-                return Some(low);
-            }
-            _ => {}
+        if self.pending != 0 {
+            let c = self.pending as u8;
+            self.pending >>= 8;
+            return Some(c);
+        }
+        if self.name && self.decoder.eat(b'=') {
+            self.name = false;
+            return Some(0);
         }
         let c = self.decoder.next()?;
         if percent::unreserved(c) {
             return Some(c);
         }
         let [first, high, low] = percent::triplet(c);
-        self.pending = [high, low];
-        self.left = 2;
+        self.pending = u32::from(low) << 8 | u32::from(high);
         Some(first)
     }
 }
@@ -521,13 +549,18 @@ fn cancelled(rest: &[u8], ups: usize) -> Option<(&[u8], usize)> {
     None
 }
 
+/// A header value without spaces at its ends.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ', inner @ ..] | [inner @ .., b' '] = value {
+        value = inner;
+    }
+    value
+}
+
 /// Writes a header value without spaces at its ends, and with single spaces inside.
 fn write_squeezed(value: &[u8], out: &mut dyn Sink) {
     if !SMALL {
-        let mut value = value;
-        while let [b' ', inner @ ..] | [inner @ .., b' '] = value {
-            value = inner;
-        }
+        let value = trimmed(value);
         // Without an early end, so that it is vectorised: most have no two spaces in a row.
         let next = value.iter().skip(1);
         let double = |found, (a, b): (&u8, &u8)| found | (*a == b' ') & (*b == b' ');
@@ -544,7 +577,7 @@ fn write_squeezed(value: &[u8], out: &mut dyn Sink) {
             continue;
         }
         if !first {
-            out.put(b" ");
+            out.octet(b' ');
         }
         first = false;
         out.put(word);

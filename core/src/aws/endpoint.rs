@@ -56,10 +56,14 @@ impl<'a> Arn<'a> {
         resource: &str,
         owner: impl Fn(&str) -> bool,
     ) -> Option<Self> {
-        let mut parts = text.splitn(6, ':');
-        let mut next = || parts.next();
-        let (arn, partition, of, region, account, what) =
-            (next()?, next()?, next()?, next()?, next()?, next()?);
+        let mut what = text;
+        let mut next = || {
+            let end = what.bytes().position(|c| c == b':')?;
+            let part = what.get(..end)?;
+            what = what.get(end + 1..)?;
+            Some(part)
+        };
+        let (arn, partition, of, region, account) = (next()?, next()?, next()?, next()?, next()?);
         let name = what.strip_prefix(resource).unwrap_or_default();
         let good = arn == "arn"
             && (partition == "aws" || partition.starts_with("aws-"))

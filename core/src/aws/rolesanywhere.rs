@@ -11,7 +11,7 @@ use super::error::json_refusal;
 use crate::digest::sha256;
 use crate::encode::{base64, hex, percent};
 use crate::exchange::{Attempt, Draft, Exchange, Failure, Secret};
-use crate::http::{HttpRequest, ResponseHead, check_host};
+use crate::http::{HttpRequest, ResponseHead, check_host, header_lines};
 use crate::json::{self, Object, Value};
 use crate::verifier::{KeyAlgorithm, PublicKey};
 use crate::x509::Certificate;
@@ -337,7 +337,7 @@ impl Written<'_> {
         then: impl FnOnce(&Canonical<'_>, &super::canonical::HeaderOrder) -> Result<T>,
     ) -> Result<T> {
         let mut headers: [(&str, &str); 6] = [("Host", self.host); 6];
-        let lines = self.head.split("\r\n").filter_map(|line| line.split_once(": "));
+        let lines = header_lines(self.head);
         let mut count = 1;
         for (slot, line) in headers.iter_mut().skip(1).zip(lines) {
             *slot = line;

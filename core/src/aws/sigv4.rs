@@ -27,11 +27,12 @@
 use core::fmt;
 
 pub use super::canonical::HeaderList;
-use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has, same};
+use super::canonical::{ADDED, AddedPairs, Canonical, HeaderOrder, Headers, query_has};
 use super::class::{NO_GRAPHIC, has};
 use super::signing_key::SigningKey;
 use crate::digest::{Sha256, sha256};
 use crate::encode::{hex, percent};
+use crate::http::header_lines;
 use crate::out::decimal;
 use crate::{Error, Out, Result, SMALL, Sink, UnixTime};
 
@@ -143,7 +144,7 @@ impl<'b> Signed<'b> {
     /// Name and value of each header to add, `Authorization` last. They replace the request's headers of
     /// the same names.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.head.split("\r\n").filter_map(|line| line.split_once(": "))
+        header_lines(self.head)
     }
 
     /// The value of `Authorization`.
@@ -206,11 +207,11 @@ impl<'a> SigV4<'a> {
         self.in_headers(request, headers, time, |canonical, order, date| {
             self.key.check_day(date)?;
             // A processor that fetches ahead does better to read nothing back that was just written in pieces.
-            let early = (!SMALL).then(|| {
-                self.tag(date, || {
-                    hash_of(canonical, order, |hash| canonical.write_signed_headers(order, hash))
-                })
-            });
+            let mut tag = [0; 32];
+            if !SMALL {
+                let names = |hash: &mut Sha256| canonical.write_signed_headers(order, hash);
+                self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
+            }
             for (name, value) in ADDED.iter().zip(canonical.added) {
                 if !value.is_empty() {
                     put_line(name, value, out);
@@ -225,19 +226,22 @@ impl<'a> SigV4<'a> {
             let start = out.len();
             out.text("AWS4-HMAC-SHA256 Credential=");
             out.text(self.access_key_id);
-            out.put(b"/");
+            out.octet(b'/');
             out.put(self.key.scope_octets());
             out.text(", SignedHeaders=");
             let from = out.len();
             canonical.write_signed_headers(order, out);
             let to = out.len();
             out.text(", Signature=");
-            let tag = match (early, out.written(from, to)) {
-                (Some(tag), _) => tag,
+            match out.written(from, to) {
+                _ if !SMALL => {}
                 // They did not fit, so that nothing but the size is asked for.
-                (_, []) => [0; 32],
-                (_, names) => self.tag(date, || hash_of(canonical, order, |hash| hash.put(names))),
-            };
+                [] => {}
+                names => {
+                    let names = |hash: &mut Sha256| hash.put(names);
+                    self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
+                }
+            }
             hex::put_digest(&tag, out);
             Ok(start)
         })
@@ -273,9 +277,9 @@ impl<'a> SigV4<'a> {
     ) -> Result<&'b str> {
         self.in_query(request, headers, time, expires, |canonical, order, date| {
             self.key.check_day(date)?;
-            let tag = self.tag(date, || {
-                hash_of(canonical, order, |hash| canonical.write_signed_headers(order, hash))
-            });
+            let mut tag = [0; 32];
+            let names = |hash: &mut Sha256| canonical.write_signed_headers(order, hash);
+            self.tag(date, |hash| hash_of(canonical, order, names, hash), &mut tag);
             let mut out = Out::new(buf);
             out.text(if request.path.is_empty() { "/" } else { request.path });
             let mut separator = "?";
@@ -337,27 +341,36 @@ impl<'a> SigV4<'a> {
         self.with_canonical(request, time, form, |canonical, order, date| {
             let mut hash = Sha256::new();
             canonical.write(order, &mut hash);
-            write_string_to_sign(date, self.key, || hash.finish(), out);
+            write_scope_to_sign(date, self.key, out);
+            hex::put_digest(&hash.finish(), out);
             Ok(())
         })
     }
 
     /// The tag over the string to sign, in which the canonical request has the hash that `hash` gives.
-    fn tag(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+    fn tag(&self, date: &[u8; 16], hash: impl FnOnce(&mut [u8; 32]), tag: &mut [u8; 32]) {
         if SMALL {
             // The MAC does not lie on the stack meanwhile.
-            let hash = hash();
-            return self.tag_over(date, || hash);
+            let mut digest = [0; 32];
+            hash(&mut digest);
+            return self.tag_over(date, |mac| hex::put_digest(&digest, mac), tag);
         }
         // The other way about, what was written in pieces would be read as a block at once.
-        self.tag_over(date, hash)
+        let put = |mac: &mut Sha256| {
+            let mut digest = [0; 32];
+            hash(&mut digest);
+            hex::put_digest(&digest, mac);
+        };
+        self.tag_over(date, put, tag);
     }
 
     #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
-    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
-        let mut mac = self.key.mac();
-        write_string_to_sign(date, self.key, hash, &mut mac);
-        mac.end()
+    fn tag_over(&self, date: &[u8; 16], hash: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {
+        let write = |mac: &mut Sha256| {
+            write_scope_to_sign(date, self.key, mac);
+            hash(mac);
+        };
+        self.key.tag_of(write, tag);
     }
 
     fn with_canonical<T>(
@@ -390,8 +403,6 @@ impl<'a> SigV4<'a> {
         if self.settings.content_sha256_header {
             let [.., content] = &mut canonical.added;
             *content = canonical.payload;
-        } else {
-            check_stated(&canonical)?;
         }
         if self.settings.session_token_after_signing {
             canonical.unsigned = &["x-amz-security-token"];
@@ -413,7 +424,6 @@ impl<'a> SigV4<'a> {
         let (date, mut hash) = (time.basic(), [0; 64]);
         let mut canonical = self.canonical(request, headers);
         canonical.payload = payload(&request.payload, &mut hash);
-        check_stated(&canonical)?;
         if !(1..=604_800).contains(&expires) {
             return Err(Error::invalid("expires", "must be 1 to 604800 seconds"));
         }
@@ -478,35 +488,21 @@ impl<'a> SigV4<'a> {
 }
 
 /// The payload's hash in hexadecimal, or what stands for it.
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 fn payload<'p>(payload: &Payload<'_>, hash: &'p mut [u8; 64]) -> &'p [u8] {
-    let text = match payload {
-        Payload::Bytes([]) => EMPTY_SHA256,
+    let made;
+    let digest = match payload {
+        Payload::Bytes([]) => return EMPTY_SHA256.as_bytes(),
         Payload::Bytes(bytes) => {
-            hex::write(&sha256(bytes), hash);
-            return hash;
+            made = sha256(bytes);
+            &made
         }
-        Payload::Sha256(digest) => {
-            hex::write(digest, hash);
-            return hash;
-        }
-        Payload::Unsigned => "UNSIGNED-PAYLOAD",
-        Payload::StreamingUnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        Payload::Sha256(digest) => digest,
+        Payload::Unsigned => return b"UNSIGNED-PAYLOAD",
+        Payload::StreamingUnsignedTrailer => return b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
     };
-    text.as_bytes()
-}
-
-/// The service takes the payload's hash from this header where there is one.
-fn check_stated(canonical: &Canonical<'_>) -> Result<()> {
-    let wrong = |(name, value): (&[u8], &[u8])| {
-        same(name, b"x-amz-content-sha256") && value.trim_ascii() != canonical.payload
-    };
-    if canonical.headers.iter().any(wrong) {
-        return Err(Error::mismatch(
-            "X-Amz-Content-Sha256",
-            "the request's own header is not the payload's; leave it out, or give that payload",
-        ));
-    }
-    Ok(())
+    hex::write(digest, hash);
+    hash
 }
 
 /// What a presigned URL says in its query.
@@ -572,28 +568,23 @@ fn hash_of(
     canonical: &Canonical<'_>,
     order: &HeaderOrder,
     names: impl FnOnce(&mut Sha256),
-) -> [u8; 32] {
+    digest: &mut [u8; 32],
+) {
     let mut hash = Sha256::new();
     canonical.write_headers(order, &mut hash);
     names(&mut hash);
     canonical.write_payload(&mut hash);
-    hash.finish()
+    hash.end(digest);
 }
 
-/// Writes the string to sign.
-fn write_string_to_sign(
-    date: &[u8; 16],
-    key: &SigningKey,
-    canonical_hash: impl FnOnce() -> [u8; 32],
-    out: &mut impl Sink,
-) {
+/// Writes the string to sign up to the hash of the canonical request, which is its end.
+fn write_scope_to_sign(date: &[u8; 16], key: &SigningKey, out: &mut impl Sink) {
     out.text(ALGORITHM);
-    out.put(b"\n");
+    out.octet(b'\n');
     out.put(date);
-    out.put(b"\n");
+    out.octet(b'\n');
     out.put(key.scope_octets());
-    out.put(b"\n");
-    hex::put_digest(&canonical_hash(), out);
+    out.octet(b'\n');
 }
 
 /// Writes a header line.

@@ -214,8 +214,8 @@ pub(super) fn check_client_id(client_id: &str) -> Result<()> {
 
 /// A GUID or a domain: what stands in a path as it is, and is no `..`.
 fn name(text: &str) -> bool {
-    text.split('.').all(|label| {
-        !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    text.as_bytes().split(|c| *c == b'.').all(|label| {
+        !label.is_empty() && label.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-')
     })
 }
 

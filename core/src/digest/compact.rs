@@ -4,7 +4,7 @@
 
 use zeroize::optimization_barrier;
 
-use super::{INITIAL, octets};
+use super::INITIAL;
 use crate::out::{Sink, copy};
 
 /// The constants of the rounds (FIPS 180-4, section 4.2.2).
@@ -88,11 +88,6 @@ impl Sha256 {
         Self { state: INITIAL, block: [0; 64], len: 0 }
     }
 
-    /// A hash that has taken one block and come to `state`.
-    fn after_block(state: &[u32; 8]) -> Self {
-        Self { state: *state, block: [0; 64], len: 64 }
-    }
-
     /// How many octets are in `block`.
     #[allow(clippy::cast_possible_truncation)]
     const fn held(&self) -> usize {
@@ -119,15 +114,21 @@ impl Sha256 {
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
-        self.end()
+        let mut digest = [0; 32];
+        self.end(&mut digest);
+        digest
     }
 
-    /// The digest, leaving nothing behind: what is hashed may be a key.
-    fn end(&mut self) -> [u8; 32] {
+    /// Writes the digest, leaving nothing behind: what is hashed may be a key. The hash is of no use then.
+    #[inline(never)]
+    pub(crate) fn end(&mut self, digest: &mut [u8; 32]) {
         self.pad();
-        let digest = octets(&self.state);
-        self.wipe();
-        digest
+        for (to, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(&self.state) {
+            *to = word.to_be_bytes();
+        }
+        self.state = [0; 8];
+        self.block = [0; 64];
+        optimization_barrier(self);
     }
 
     /// Comes to the last state.
@@ -135,7 +136,7 @@ impl Sha256 {
     fn pad(&mut self) {
         // A one bit, zeros, and the length in bits in the last eight octets (section 5.1.1).
         let bits = self.len.wrapping_mul(8);
-        self.update(&[0x80]);
+        self.octet(0x80);
         loop {
             let at = self.held();
             self.block.iter_mut().skip(at).for_each(|octet| *octet = 0);
@@ -150,18 +151,24 @@ impl Sha256 {
         }
         compress(&mut self.state, &self.block);
     }
-
-    fn wipe(&mut self) {
-        self.state = INITIAL;
-        self.block = [0; 64];
-        self.len = 0;
-        optimization_barrier(self);
-    }
 }
 
 impl Sink for Sha256 {
     fn put(&mut self, bytes: &[u8]) {
         self.update(bytes);
+    }
+
+    // A call with a number is half as long as one with a slice.
+    #[inline(never)]
+    fn octet(&mut self, c: u8) {
+        let at = self.held();
+        if let Some(to) = self.block.get_mut(at) {
+            *to = c;
+        }
+        self.len = self.len.wrapping_add(1);
+        if at == 63 {
+            compress(&mut self.state, &self.block);
+        }
     }
 }
 
@@ -174,21 +181,28 @@ impl core::fmt::Debug for Sha256 {
 /// SHA-256 of `bytes`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    hash(bytes, &mut digest);
+    digest
+}
+
+#[inline(never)]
+fn hash(bytes: &[u8], digest: &mut [u8; 32]) {
     let mut hash = Sha256::new();
     hash.update(bytes);
-    hash.end()
+    hash.end(digest);
 }
 
 /// The outer hash of HMAC, behind its block of key, over the inner one's digest. It leaves nothing behind.
 #[inline(never)]
-fn close(inner: &mut Sha256, outer: &[u32; 8]) -> [u8; 32] {
+fn close(inner: &mut Sha256, outer: &[u32; 8], tag: &mut [u8; 32]) {
     inner.pad();
     for (to, word) in inner.block.as_chunks_mut::<4>().0.iter_mut().zip(&inner.state) {
         *to = word.to_be_bytes();
     }
     inner.state = *outer;
     inner.len = 64 + 32;
-    inner.end()
+    inner.end(tag);
 }
 
 /// What a key of HMAC-SHA256 comes to: the states of the inner and the outer hash behind their block of
@@ -206,42 +220,59 @@ impl KeyStates {
     }
 
     /// Of `key`, of any length.
-    #[inline(never)]
     pub(crate) fn new(key: &[u8]) -> Self {
-        // A key longer than the block is hashed first.
-        if key.len() > 64 {
-            let mut hashed = sha256(key);
-            let states = Self::new(&hashed);
-            hashed = [0; 32];
-            optimization_barrier(&hashed);
-            return states;
-        }
-        let mut states = Self { inner: INITIAL, outer: INITIAL };
+        let mut states = Self::unset();
+        states.set(key);
+        states
+    }
+
+    /// Takes another key, of any length.
+    #[inline(never)]
+    pub(crate) fn set(&mut self, key: &[u8]) {
         let mut block = [0; 64];
-        copy(key, &mut block);
+        match block.first_chunk_mut() {
+            // A key longer than the block is hashed first.
+            Some(digest) if key.len() > 64 => hash(key, digest),
+            _ => copy(key, &mut block),
+        }
         // The second pad, 0x5c, is laid over the first, 0x36.
-        for (state, pad) in [(&mut states.inner, 0x3636_3636), (&mut states.outer, 0x6a6a_6a6a)] {
+        for (state, pad) in [(&mut self.inner, 0x3636_3636), (&mut self.outer, 0x6a6a_6a6a)] {
             for word in block.as_chunks_mut::<4>().0 {
                 *word = (u32::from_ne_bytes(*word) ^ pad).to_ne_bytes();
             }
+            *state = INITIAL;
             compress(state, &block);
         }
         block = [0; 64];
         optimization_barrier(&block);
-        states
     }
 
     /// The tag over `message`.
-    #[inline(never)]
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
-        let mut inner = Sha256::after_block(&self.inner);
-        inner.update(message);
-        close(&mut inner, &self.outer)
+        let mut tag = [0; 32];
+        self.write_tag(message, &mut tag);
+        tag
+    }
+
+    /// The same, in its place.
+    #[inline(never)]
+    pub(crate) fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
+        self.tag_of(|hash| hash.update(message), tag);
+    }
+
+    /// The tag over what `write` writes. In its place from the start, since what is moved lies on the stack
+    /// twice.
+    #[inline(always)]
+    pub(crate) fn tag_of(&self, write: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {
+        let mut inner = Sha256 { state: self.inner, block: [0; 64], len: 64 };
+        write(&mut inner);
+        close(&mut inner, &self.outer, tag);
     }
 
     /// A MAC under the key.
-    pub(crate) fn mac(&self) -> HmacSha256 {
-        HmacSha256 { inner: Sha256::after_block(&self.inner), outer: self.outer }
+    fn mac(&self) -> HmacSha256 {
+        let inner = Sha256 { state: self.inner, block: [0; 64], len: 64 };
+        HmacSha256 { inner, outer: self.outer }
     }
 }
 
@@ -266,8 +297,10 @@ impl<'m> Chain<'m> {
 
     /// Puts the last tag in the place of the first key.
     pub(crate) fn run(&mut self, link: &mut [u8; 32]) {
+        let mut key = KeyStates::unset();
         for message in self.0 {
-            *link = KeyStates::new(link).tag(message);
+            key.set(link);
+            key.write_tag(message, link);
         }
     }
 }
@@ -295,12 +328,9 @@ impl HmacSha256 {
     /// The tag over all that was added.
     #[must_use]
     pub fn finish(mut self) -> [u8; 32] {
-        self.end()
-    }
-
-    /// The same where it stands, which is empty then.
-    pub(crate) fn end(&mut self) -> [u8; 32] {
-        close(&mut self.inner, &self.outer)
+        let mut tag = [0; 32];
+        close(&mut self.inner, &self.outer, &mut tag);
+        tag
     }
 }
 

@@ -8,8 +8,8 @@ use core::slice::from_ref;
 use sha2::block_api::compress256;
 use zeroize::optimization_barrier;
 
-use super::{INITIAL, octets};
-use crate::out::Sink;
+use super::INITIAL;
+use crate::out::{Sink, copy};
 
 /// Blocks held back, so that a request's many short pieces make few calls of the compression.
 const HELD: usize = 2;
@@ -72,7 +72,7 @@ impl Sha256 {
             let held = self.len;
             let to = self.room().get_mut(held..).unwrap_or_default();
             let (now, later) = bytes.split_at_checked(to.len()).unwrap_or_default();
-            to.copy_from_slice(now);
+            copy(now, to);
             compress256(&mut self.state, self.held.get(..HELD).unwrap_or_default());
             self.done = self.done.wrapping_add(64 * HELD as u64);
             rest = later;
@@ -90,12 +90,19 @@ impl Sha256 {
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> [u8; 32] {
-        self.end();
+        self.pad();
         octets(&self.state)
     }
 
+    /// Writes the digest. The hash is of no use then.
+    #[inline]
+    pub(crate) fn end(&mut self, digest: &mut [u8; 32]) {
+        self.pad();
+        *digest = octets(&self.state);
+    }
+
     /// Comes to the last state.
-    fn end(&mut self) {
+    fn pad(&mut self) {
         let len = self.done.wrapping_add(self.len as u64);
         compress256(&mut self.state, padded(&mut self.held, self.len, len));
     }
@@ -132,6 +139,15 @@ fn last(mut state: [u32; 8], done: u64, rest: &[u8]) -> [u32; 8] {
     }
     compress256(&mut state, end);
     state
+}
+
+/// The octets of a state.
+fn octets(state: &[u32; 8]) -> [u8; 32] {
+    let mut digest = [0u8; 32];
+    for (to, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *to = word.to_be_bytes();
+    }
+    digest
 }
 
 /// The octets of a state that is not left behind: a tag may be a key.
@@ -203,7 +219,7 @@ impl KeyStates {
         } else if let Some(to) = block.first_chunk_mut() {
             let mut hash = Sha256::new();
             hash.update(key);
-            hash.end();
+            hash.pad();
             *to = octets(&hash.state);
             hash = Sha256::new();
             optimization_barrier(&hash);
@@ -212,6 +228,12 @@ impl KeyStates {
         block = [0; 64];
         optimization_barrier(&block);
         states
+    }
+
+    /// Takes another key, of any length.
+    #[inline]
+    pub(crate) fn set(&mut self, key: &[u8]) {
+        *self = Self::new(key);
     }
 
     /// Of a key of up to 64 octets, filled up with zeros.
@@ -238,9 +260,25 @@ impl KeyStates {
         self.close(&last(self.inner, 64, message))
     }
 
+    /// The same, in its place.
+    #[cfg(feature = "hmac")]
+    #[inline]
+    pub(crate) fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
+        *tag = self.tag(message);
+    }
+
+    /// The tag over what `write` writes.
+    #[inline]
+    pub(crate) fn tag_of(&self, write: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {
+        let mut mac = self.mac();
+        write(&mut mac.inner);
+        mac.inner.pad();
+        *tag = mac.key.close(&mac.inner.state);
+    }
+
     /// A MAC under the key.
     #[inline]
-    pub(crate) fn mac(&self) -> HmacSha256 {
+    fn mac(&self) -> HmacSha256 {
         HmacSha256 { inner: Sha256::after_block(self.inner), key: self.clone() }
     }
 
@@ -369,13 +407,7 @@ impl HmacSha256 {
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> [u8; 32] {
-        self.end()
-    }
-
-    /// The same where it stands; only dropping it is of use then.
-    #[inline]
-    pub(crate) fn end(&mut self) -> [u8; 32] {
-        self.inner.end();
+        self.inner.pad();
         self.key.close(&self.inner.state)
     }
 }

@@ -5,12 +5,13 @@
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 
 use crate::out::{Sink, copy};
-use crate::{Error, Result};
+use crate::{Error, Result, SMALL};
 
 /// Length of the base64url form without padding of `n` octets.
 #[must_use]
 pub const fn url_encoded_len(n: usize) -> usize {
-    n / 3 * 4 + (n % 3 * 4).div_ceil(3)
+    // One more for each three begun.
+    n + n.div_ceil(3)
 }
 
 /// Length of the padded base64 form of `n` octets.
@@ -107,12 +108,15 @@ const fn url_values(shift: u32) -> [u32; 256] {
 /// The 24 bits of four characters.
 #[inline]
 fn group(characters: [u8; 4]) -> u32 {
-    let [a, b, c, d] = characters.map(usize::from);
+    let [a, b, c, d] = characters;
     let [first, second, third, fourth] = &URL_VALUES;
     // An octet is always within such a table.
     #[allow(clippy::indexing_slicing)]
     {
-        first[a] | second[b] | third[c] | fourth[d]
+        first[usize::from(a)]
+            | second[usize::from(b)]
+            | third[usize::from(c)]
+            | fourth[usize::from(d)]
     }
 }
 
@@ -135,6 +139,16 @@ fn decode_as<'o, E: Encoding>(text: &[u8], needed: usize, out: &'o mut [u8]) -> 
 }
 
 fn pieces(bytes: &[u8], table: &[u8; 64], padding: &str, out: &mut (impl Sink + ?Sized)) {
+    if SMALL {
+        for piece in bytes.chunks(3) {
+            let mut group = [0; 3];
+            copy(piece, &mut group);
+            let text = characters(group, table);
+            out.put(text.get(..=piece.len()).unwrap_or_default());
+            out.text(padding.get(..3 - piece.len()).unwrap_or_default());
+        }
+        return;
+    }
     // 48 octets make 64 characters: a whole number of groups, so pieces join without padding.
     for piece in bytes.chunks(48) {
         let mut text = [0u8; 64];
@@ -157,7 +171,8 @@ fn pieces(bytes: &[u8], table: &[u8; 64], padding: &str, out: &mut (impl Sink + 
     }
 }
 
-#[inline]
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+#[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
 fn characters([a, b, c]: [u8; 3], table: &[u8; 64]) -> [u8; 4] {
     // The masks keep the indices inside the table, so no bounds check is left.
     #[allow(clippy::indexing_slicing)]
@@ -170,9 +185,11 @@ fn characters([a, b, c]: [u8; 3], table: &[u8; 64]) -> [u8; 4] {
 pub struct UrlEncoder<'s, S: Sink> {
     to: &'s mut S,
     /// A multiple of three, so that only the last piece has a short group.
-    pending: [u8; 192],
+    pending: [u8; HELD],
     len: usize,
 }
+
+const HELD: usize = if SMALL { 3 } else { 192 };
 
 impl<S: Sink> core::fmt::Debug for UrlEncoder<'_, S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -184,24 +201,46 @@ impl<'s, S: Sink> UrlEncoder<'s, S> {
     /// An encoder in front of `to`.
     #[must_use]
     pub fn new(to: &'s mut S) -> Self {
-        Self { to, pending: [0; 192], len: 0 }
+        Self { to, pending: [0; HELD], len: 0 }
     }
 
     /// Writes what is still held back.
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     pub fn finish(self) {
         url_encode(self.pending.get(..self.len).unwrap_or_default(), self.to);
     }
 }
 
 impl<S: Sink> Sink for UrlEncoder<'_, S> {
-    #[inline]
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
     fn put(&mut self, bytes: &[u8]) {
+        if SMALL {
+            return bytes.iter().for_each(|c| self.octet(*c));
+        }
         match self.pending.get_mut(self.len..self.len + bytes.len()) {
             Some(to) => {
                 copy(bytes, to);
                 self.len += bytes.len();
             }
             None => self.overflow(bytes),
+        }
+    }
+
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
+    #[cfg_attr(not(all(target_os = "none", target_pointer_width = "32")), inline)]
+    fn octet(&mut self, c: u8) {
+        if !SMALL {
+            return self.put(&[c]);
+        }
+        if let Some(to) = self.pending.get_mut(self.len) {
+            *to = c;
+        }
+        self.len += 1;
+        if self.len == HELD {
+            let group = self.pending.first_chunk().copied().unwrap_or_default();
+            self.to.put(&characters(group, URL_ALPHABET));
+            self.len = 0;
         }
     }
 }

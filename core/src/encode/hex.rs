@@ -1,7 +1,7 @@
 //! Lower-case hexadecimal.
 
 use crate::out::Sink;
-use crate::{Error, Result, SMALL};
+use crate::{Error, Out, Result, SMALL};
 
 /// Length of the hexadecimal form of `n` octets.
 #[must_use]
@@ -33,11 +33,14 @@ pub fn digest(digest: &[u8; 32]) -> [u8; 64] {
 #[inline]
 pub(crate) fn put_digest(bytes: &[u8; 32], out: &mut impl Sink) {
     // Of a fixed length, it is vectorised better.
-    if SMALL { encode(bytes, out) } else { out.put(&digest(bytes)) }
+    if SMALL { encode(bytes, out as &mut dyn Sink) } else { out.put(&digest(bytes)) }
 }
 
 /// A SHA-256 digest in hexadecimal, to `text`.
 pub(crate) fn write(digest: &[u8; 32], text: &mut [u8; 64]) {
+    if SMALL {
+        return encode(digest, &mut Out::new(text) as &mut dyn Sink);
+    }
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
         *pair = [digit(byte >> 4), digit(byte & 15)];
     }
@@ -65,6 +68,7 @@ const fn digit(nibble: u8) -> u8 {
     nibble + b'0' + (nibble > 9) as u8 * (b'a' - b'9' - 1)
 }
 
+#[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
 pub(crate) const fn value(c: u8) -> Option<u8> {
     match c {
         b'0'..=b'9' => Some(c - b'0'),

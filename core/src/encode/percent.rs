@@ -1,6 +1,7 @@
 //! Percent-encoding (RFC 3986, section 2.1) with the unreserved set that AWS signs with.
 
 use super::hex;
+use crate::SMALL;
 use crate::out::Sink;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
@@ -24,6 +25,12 @@ pub fn encode(bytes: &[u8], out: &mut (impl Sink + ?Sized)) {
 
 /// Appends `bytes`, encoding what `keep` does not keep. Runs that are kept are passed on whole.
 pub fn encode_but(bytes: &[u8], keep: impl Fn(u8) -> bool, out: &mut (impl Sink + ?Sized)) {
+    if SMALL {
+        for c in bytes {
+            if keep(*c) { out.octet(*c) } else { out.put(&triplet(*c)) }
+        }
+        return;
+    }
     let mut rest = bytes;
     while !rest.is_empty() {
         let run = rest.iter().take_while(|c| keep(**c)).count();
@@ -61,6 +68,17 @@ impl<'a> Decoder<'a> {
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { rest: text }
+    }
+}
+
+impl Decoder<'_> {
+    /// Passes over `c` if it comes next as it is.
+    pub(crate) fn eat(&mut self, c: u8) -> bool {
+        let next = self.rest.split_first().filter(|(first, _)| **first == c);
+        if let Some((_, rest)) = next {
+            self.rest = rest;
+        }
+        next.is_some()
     }
 }
 

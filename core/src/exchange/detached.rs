@@ -1,7 +1,8 @@
 //! The first of two steps set apart from its buffer, for callers whose language keeps the two apart.
 
-use super::draft::{Layout, Prepared, PreparedJws, Signing};
-use crate::{Attempt, Scheme, ToSign};
+use super::draft::{Layout, Prepared, PreparedJws, Signing, finish_jws};
+use crate::http::HttpRequest;
+use crate::{Attempt, Result, Scheme, ToSign};
 
 /// All that [`Prepared`] knows but for the octets: it can be kept without borrowing the buffer, as the C
 /// interface does. The buffer must not change in between.
@@ -20,10 +21,12 @@ impl Detached {
         Some((scheme, self.at.to_sign(message)))
     }
 
-    /// Back to the buffer it was taken from, whole.
-    #[must_use]
-    pub const fn attach(self, buf: &mut [u8]) -> Prepared<'_> {
-        Prepared { buf, rest: self }
+    /// [`Prepared::finish`], in the buffer it was taken from, whole.
+    ///
+    /// # Errors
+    /// As [`Prepared::finish`].
+    pub fn finish<'b>(&self, buf: &'b mut [u8], signature: &[u8]) -> Result<HttpRequest<'b>> {
+        self.layout.finish(buf, signature)
     }
 }
 
@@ -50,10 +53,12 @@ impl DetachedJws {
         (self.scheme, self.at.to_sign(buf.get(..self.len).unwrap_or_default()))
     }
 
-    /// Back to the buffer it was taken from, whole.
-    #[must_use]
-    pub const fn attach(self, buf: &mut [u8]) -> PreparedJws<'_> {
-        PreparedJws { buf, rest: self }
+    /// The octets of the token that [`PreparedJws::finish`] gives, in the buffer it was taken from, whole.
+    ///
+    /// # Errors
+    /// As [`PreparedJws::finish`].
+    pub fn finish<'b>(&self, buf: &'b mut [u8], signature: &[u8]) -> Result<&'b [u8]> {
+        finish_jws(buf, self.len, self.scheme, signature)
     }
 }
 
@@ -68,10 +73,10 @@ impl PreparedJws<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::UnixTime;
     use crate::exchange::{Assertion, Draft, Exchange, Failure};
     use crate::http::ResponseHead;
     use crate::out::{Out, Sink};
-    use crate::{Result, UnixTime};
 
     struct Flow;
 
@@ -116,16 +121,14 @@ mod tests {
         let detached = prepared.detach();
         let (scheme, what) = detached.to_sign(&detour).unwrap();
         assert_eq!((scheme, what.message()), (Scheme::EcdsaP256Sha256, &*message));
-        let prepared = detached.attach(&mut detour);
-        assert_eq!(prepared.to_sign().unwrap().1.message(), message);
         assert_eq!(message, b"header.claims");
-        let again = prepared.finish(&[5; 64]).unwrap();
+        let again = detached.finish(&mut detour, &[5; 64]).unwrap();
         assert_eq!(again.body(), request.unwrap().body());
 
         let token = Assertion::prepare(&Flow, &at, &mut straight).unwrap().finish(&[5; 64]);
         let detached = Assertion::prepare(&Flow, &at, &mut detour).unwrap().detach();
         assert_eq!(detached.to_sign(&detour).1.message(), b"header.claims");
-        assert_eq!(detached.attach(&mut detour).finish(&[5; 64]), token);
+        assert_eq!(detached.finish(&mut detour, &[5; 64]), token.map(str::as_bytes));
         assert!(token.unwrap().starts_with("header.claims.BQUF"));
     }
 }

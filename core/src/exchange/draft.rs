@@ -34,9 +34,7 @@ impl<'b> PreparedJws<'b> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the signature's length cannot be right;
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall).
     pub fn finish(self, signature: &[u8]) -> Result<&'b str> {
-        check_signature_len(self.rest.scheme, signature)?;
-        let end = append(self.buf, self.rest.len, Encoding::Jws, signature)?;
-        text(self.buf, Span { from: 0, to: end })
+        text(self.rest.finish(self.buf, signature)?)
     }
 }
 
@@ -209,7 +207,18 @@ impl<'b> Prepared<'b> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the signature's length cannot be right;
     /// [`BufferTooSmall`](crate::ErrorKind::BufferTooSmall).
     pub fn finish(self, signature: &[u8]) -> Result<HttpRequest<'b>> {
-        let Self { buf, rest: Detached { mut layout, .. } } = self;
+        self.rest.finish(self.buf, signature)
+    }
+}
+
+impl Layout {
+    /// The second step.
+    pub(super) fn finish<'b>(
+        mut self,
+        buf: &'b mut [u8],
+        signature: &[u8],
+    ) -> Result<HttpRequest<'b>> {
+        let layout = &mut self;
         match layout.signing {
             Some(Signing { scheme, encoding, .. }) => {
                 check_signature_len(scheme, signature)?;
@@ -232,14 +241,27 @@ impl<'b> Prepared<'b> {
             None => {}
         }
         let buf: &'b [u8] = buf;
+        let part = |span: Span| buf.get(span.from..span.to).unwrap_or_default();
         Ok(HttpRequest {
             method: layout.method,
-            host: text(buf, layout.host)?,
-            target: text(buf, layout.target)?,
-            head: text(buf, layout.head)?,
-            body: buf.get(layout.body.from..layout.body.to).unwrap_or_default(),
+            host: text(part(layout.host))?,
+            target: text(part(layout.target))?,
+            head: text(part(layout.head))?,
+            body: part(layout.body),
         })
     }
+}
+
+/// The second step of a token: its octets.
+pub(super) fn finish_jws<'b>(
+    buf: &'b mut [u8],
+    len: usize,
+    scheme: Scheme,
+    signature: &[u8],
+) -> Result<&'b [u8]> {
+    check_signature_len(scheme, signature)?;
+    let end = append(buf, len, Encoding::Jws, signature)?;
+    Ok(buf.get(..end).unwrap_or_default())
 }
 
 fn check_signature_len(scheme: Scheme, signature: &[u8]) -> Result<()> {
@@ -259,7 +281,7 @@ fn append(buf: &mut [u8], end: usize, encoding: Encoding, signature: &[u8]) -> R
     let mut out = Out::new(buf.get_mut(end..).unwrap_or_default());
     match encoding {
         Encoding::Jws => {
-            out.put(b".");
+            out.octet(b'.');
             base64::url_encode(signature, &mut out);
         }
         Encoding::Hex => hex::encode(signature, &mut out),
@@ -271,7 +293,6 @@ fn append(buf: &mut [u8], end: usize, encoding: Encoding, signature: &[u8]) -> R
     }
 }
 
-fn text(buf: &[u8], span: Span) -> Result<&str> {
-    let part = buf.get(span.from..span.to).unwrap_or_default();
+fn text(part: &[u8]) -> Result<&str> {
     core::str::from_utf8(part).map_err(|_| Error::invalid("request", "a parameter is not UTF-8"))
 }

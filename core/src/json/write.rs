@@ -1,5 +1,7 @@
 //! Writing objects, a member at a time.
 
+use crate::SMALL;
+use crate::encode::hex;
 use crate::out::{Sink, decimal};
 
 /// Writes one JSON object: members in the order of the calls, no white space, everything outside
@@ -14,11 +16,12 @@ impl<'s, S: Sink> Object<'s, S> {
     /// Opens an object.
     #[must_use]
     pub fn new(to: &'s mut S) -> Self {
-        to.put(b"{");
+        to.octet(b'{');
         Self { to, first: true }
     }
 
     /// A string member.
+    #[cfg_attr(all(target_os = "none", target_pointer_width = "32"), inline(never))]
     pub fn string(&mut self, name: &str, value: &str) -> &mut Self {
         string(value, self.name(name));
         self
@@ -41,23 +44,37 @@ impl<'s, S: Sink> Object<'s, S> {
     /// Writes the name, and gives the sink for a value that the caller writes.
     pub fn name(&mut self, name: &str) -> &mut S {
         if !self.first {
-            self.to.put(b",");
+            self.to.octet(b',');
         }
         self.first = false;
         string(name, self.to);
-        self.to.put(b":");
+        self.to.octet(b':');
         self.to
     }
 
     /// Closes the object.
     pub fn end(self) {
-        self.to.put(b"}");
+        self.to.octet(b'}');
     }
 }
 
 /// A JSON string: quotes, backslashes and control characters escaped (RFC 8259, section 7).
 pub(crate) fn string(value: &str, out: &mut (impl Sink + ?Sized)) {
-    out.put(b"\"");
+    out.octet(b'"');
+    if SMALL {
+        for c in value.bytes() {
+            match c {
+                b'"' | b'\\' => out.octet(b'\\'),
+                0..=0x1f => out.text("\\u00"),
+                _ => {}
+            }
+            match c {
+                0..=0x1f => hex::encode(&[c], out),
+                _ => out.octet(c),
+            }
+        }
+        return out.octet(b'"');
+    }
     let mut rest = value.as_bytes();
     // Without an early end, so that it is vectorised: most strings need no escape.
     let escaped = |found, c: &u8| found | (*c < 0x20) | (*c == b'"') | (*c == b'\\');
@@ -78,13 +95,13 @@ pub(crate) fn string(value: &str, out: &mut (impl Sink + ?Sized)) {
             }
             Some((c, later)) => {
                 out.put(b"\\u00");
-                crate::encode::hex::encode(&[*c], out);
+                hex::encode(&[*c], out);
                 later
             }
             None => after,
         };
     }
-    out.put(b"\"");
+    out.octet(b'"');
 }
 
 #[cfg(test)]

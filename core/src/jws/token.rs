@@ -41,7 +41,9 @@ impl<'t, 'b> Token<'t, 'b> {
             return Err(Error::new(ErrorKind::Capacity, "token", help));
         }
         // The first and the last dot divide it. Another between them is no base64url, and found there.
-        let (signed, signature) = token.rsplit_once('.').ok_or(PARTS)?;
+        let dot = token.bytes().rposition(|c| c == b'.').ok_or(PARTS)?;
+        let signed = token.get(..dot).unwrap_or_default();
+        let signature = token.get(dot + 1..).unwrap_or_default();
         let (header, claims) = signed.split_once('.').ok_or(PARTS)?;
 
         let lens = [header, claims, signature].map(|part| url_decoded_len(part.len()));

@@ -63,7 +63,7 @@ pub fn signing_input(
         object.string("alg", alg).string("typ", "JWT");
         header(object);
     });
-    out.put(b".");
+    out.octet(b'.');
     part(out, claims);
     Ok(())
 }
@@ -79,9 +79,9 @@ fn part(out: &mut Out<'_>, members: impl FnOnce(&mut Part<'_, '_, '_>)) {
 /// A string member made of pieces. What `write` writes must need no escaping.
 pub(crate) fn plain<S: Sink>(object: &mut Object<'_, S>, name: &str, write: impl FnOnce(&mut S)) {
     let to = object.name(name);
-    to.put(b"\"");
+    to.octet(b'"');
     write(to);
-    to.put(b"\"");
+    to.octet(b'"');
 }
 
 /// What the tests of every assertion share.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::aws::SecretAccessKey;
 use crate::digest::KeyStates;
 use crate::signer::{Mac, SignError};
 
@@ -15,6 +16,18 @@ impl HmacKey {
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         Self(KeyStates::new(key))
+    }
+
+    /// The tag over `message`, in its place: it may be a key.
+    pub fn write_tag(&self, message: &[u8], tag: &mut [u8; 32]) {
+        self.0.write_tag(message, tag);
+    }
+}
+
+/// The key that a secret access key is: `"AWS4"` and the secret.
+impl From<SecretAccessKey> for HmacKey {
+    fn from(key: SecretAccessKey) -> Self {
+        Self(key.0)
     }
 }
 
@@ -44,5 +57,12 @@ mod tests {
             assert_eq!(tag[28..], [0x64, 0xec, 0x38, 0x43]);
         }
         assert_eq!(format!("{key:?}"), "HmacKey([key])");
+    }
+
+    #[test]
+    fn a_secret_access_key_is_one() {
+        let mut tag = [0; 32];
+        HmacKey::from(SecretAccessKey::new("secret").unwrap()).write_tag(b"20150830", &mut tag);
+        assert_eq!(HmacKey::new(b"AWS4secret").hmac_sha256(b"20150830"), Ok(tag));
     }
 }

@@ -72,9 +72,7 @@ impl Signer for P256Key {
         }
         let out = out.get_mut(..64).ok_or(SignError::TOO_SMALL)?;
         let entropy = Zeroizing::new(to_sign.entropy());
-        let digest = to_sign.digest(scheme);
-        let digest = digest.as_ref().first_chunk().ok_or(SignError::UNSUPPORTED)?;
-        out.copy_from_slice(&self.sign_digest(digest, &entropy));
+        out.copy_from_slice(&self.sign_digest(&to_sign.sha256(), &entropy));
         Ok(out.len())
     }
 }

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::{ESCAPED, MAX_ATTRIBUTES, MAX_DEPTH, PAD};
 use crate::encode::hex;
+use crate::out::copy;
 use crate::{Error, ErrorKind, Result};
 
 const fn bad(help: &'static str) -> Error {
@@ -399,8 +400,11 @@ impl Reader<'_> {
     fn keep(&mut self, to: usize, count: usize) -> usize {
         let from = self.at;
         self.at += count;
-        if from != to {
-            self.text.copy_within(from..self.at, to);
+        if let Some(part) = self.text.get_mut(to..self.at)
+            && let Some(behind) = from.checked_sub(to)
+            && (1..=part.len()).contains(&behind)
+        {
+            part.copy_within(behind.., 0);
         }
         to + count
     }
@@ -409,7 +413,7 @@ impl Reader<'_> {
     fn put(&mut self, to: usize, octets: &[u8]) -> usize {
         let end = to + octets.len();
         if let Some(room) = self.text.get_mut(to..end) {
-            room.copy_from_slice(octets);
+            copy(octets, room);
         }
         end
     }

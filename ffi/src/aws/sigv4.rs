@@ -7,7 +7,7 @@ use cloudauth_core::aws::sigv4::{HeaderList, Payload, Request, Settings, SigV4};
 use cloudauth_core::{Error, Out, UnixTime};
 
 use crate::bytes::{cloudauth_bytes, cloudauth_pair};
-use crate::call::{Cx, Outcome, Output, fill, run, unused};
+use crate::call::{Cx, Outcome, Output, fill, run, unused, zeroed};
 use crate::handle::{self, Handle};
 use crate::http::CLOUDAUTH_MAX_HEADERS;
 use crate::result::{Fault, cloudauth_error, cloudauth_result};
@@ -237,7 +237,9 @@ fn with(
 
 #[inline(never)]
 fn signer(cx: &Cx, params: *const cloudauth_sigv4_params) -> Outcome<SigV4<'_>> {
-    cx.read(params, "params")?.read(cx)
+    let mut copy = zeroed::<cloudauth_sigv4_params>();
+    cx.read_to(params, &mut copy, "params")?;
+    copy.read(cx)
 }
 
 #[inline(never)]
@@ -247,7 +249,9 @@ fn request<'a>(
     made: &mut Request<'a>,
     headers: &mut Headers<'a>,
 ) -> Outcome {
-    let request = cx.read(request, "request")?;
+    let mut copy = zeroed::<cloudauth_sigv4_request>();
+    cx.read_to(request, &mut copy, "request")?;
+    let request = &copy;
     unused(request.reserved)?;
     let payload = cx.bytes(request.payload, "payload")?;
     made.payload = match (request.payload_kind, payload) {

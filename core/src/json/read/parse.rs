@@ -2,6 +2,7 @@
 
 use super::{END_OF_LONG, HIGHS, MAX_DEPTH, MAX_MEMBERS, ONES, SHORT, gap, is, member};
 use crate::encode::hex;
+use crate::out::copy;
 use crate::{Error, ErrorKind, Result};
 
 /// How many names of open objects are known by their hash. Those beyond are compared one by one.
@@ -213,7 +214,7 @@ impl<'t> Reader<'t> {
         let slot = self.here.slot;
         if let Some(to) = self.text.get_mut(slot..slot.saturating_add(2)) {
             let distance = u16::try_from(self.at.saturating_sub(slot)).unwrap_or(0);
-            to.copy_from_slice(&distance.to_le_bytes());
+            copy(&distance.to_le_bytes(), to);
         }
     }
 
@@ -313,7 +314,7 @@ impl<'t> Reader<'t> {
             let text = self.escape()?.encode_utf8(&mut utf8).as_bytes();
             // An escape is never shorter than its character in UTF-8.
             if let Some(to) = self.text.get_mut(end..end + text.len()) {
-                to.copy_from_slice(text);
+                copy(text, to);
             }
             end += text.len();
             if self.peek() == b'\\' {
@@ -321,7 +322,9 @@ impl<'t> Reader<'t> {
             }
             let run = plain(self.text.get(self.at..).unwrap_or_default());
             let freed = self.at - end;
-            if let Some(run) = self.text.get_mut(end..self.at + run) {
+            if let Some(run) = self.text.get_mut(end..self.at + run)
+                && freed <= run.len()
+            {
                 run.copy_within(freed.., 0);
             }
             end += run;

@@ -167,7 +167,7 @@ impl Row {
                 self.ratio < goal * FLOOR || self.allocations > 0
             }
             Goal::Overhead(_) => 1.0 / self.ratio > 1.15,
-            Goal::WithinWithoutAllocation(goal) => {
+            Goal::WithinWithoutAllocation(_) => {
                 self.ratio < PEER_WITHOUT_CHECKS || self.allocations > 0
             }
         };

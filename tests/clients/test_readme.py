@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import jwt
@@ -24,34 +25,48 @@ openssl x509 -req -in robot.csr -CA ca.pem -CAkey ca.key -days 30 -extfile ext -
 """
 
 
-def commands(title):
+def commands(title, blocks=2):
     """The commands of each console block below a heading."""
     section = README.read_text().split(f"### {title}\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
-    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 2, f"{title}: two blocks were expected"
-    return [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in blocks]
+    found = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    assert len(found) == blocks, f"{title}: {blocks} blocks were expected"
+    return [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in found]
 
 
 @pytest.fixture
-def pasted(cloudauth, tmp_path, keys):
-    """Runs both blocks of a section, and looks at what the second printed."""
+def bash(cloudauth, tmp_path, keys):
+    """Runs a script where a user would be who has the program and a service account."""
     folder = tmp_path / "home"
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "cloudauth").symlink_to(os.environ["CLOUDAUTH"])
     account = support.service_account(keys("rsa-2048"))
     support.private_file(folder / "service-account.json", json.dumps(account))
 
-    def run(first, second):
-        script = f"set -euo pipefail\n{first}\n{CERTIFY}\necho '== tokens'\n{second}\n"
+    def run(script, **env):
         env = {
-            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
             "AWS_SECRET_ACCESS_KEY": test_sts.SECRET,
+            **env,
         }
         done = subprocess.run(
-            ["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=120
-        )
+            ["bash", "-c", f"set -euo pipefail\n{script}"],
+            cwd=folder, env=env, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    run.folder = folder
+    return run
+
+
+@pytest.fixture
+def pasted(bash, keys):
+    """Runs both blocks of a section, and looks at what the second printed."""
+    folder = bash.folder
+
+    def run(first, second):
+        done = bash(f"{first}\n{CERTIFY}\necho '== tokens'\n{second}\n")
         made, tokens = done.stdout.split("== tokens\n")
         assert "AWS IAM Roles Anywhere" in made
         tokens = tokens.splitlines()
@@ -73,6 +88,69 @@ def test_readme_pkcs11(pasted):
     assert MODULE, "SoftHSM is not installed: tests/run tools"
     first, second = commands("In a PKCS#11 token")
     pasted(first.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE)), second)
+
+
+KNOWN = """
+[[aws.roles]]
+arn = "arn:aws:iam::123456789012:role/R"
+roles_anywhere = true
+
+[[aws.trust_anchors]]
+arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/T"
+certificates = "ca.pem"
+
+[[aws.profiles]]
+arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/P"
+roles = ["arn:aws:iam::123456789012:role/R"]
+
+[[entra.applications]]
+tenant = "contoso.onmicrosoft.com"
+client_id = "11111111-2222-3333-4444-555555555555"
+certificates = ["robot.pem"]
+
+[[google.providers]]
+audience = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/P/providers/Q"
+issuer = "https://issuer.example"
+
+[[issuers]]
+url = "https://issuer.example"
+jwks = "jwks.json"
+"""
+
+
+def test_readme_tools(bash, cloudauth):
+    """The clouds' own tools, unmodified, by the services' real names: a proxy leads them to the emulator."""
+    device, _ = commands("In a PKCS#11 token")
+    device = device.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE))
+    jwks = "cloudauth key show --jwks --key 'pkcs11:token=demo;object=robot' >jwks.json"
+    bash(f"{device}\n{CERTIFY}\n{jwks}")
+    folder = bash.folder
+    (folder / "emulator.toml").write_text(KNOWN)
+    emulator = subprocess.Popen(
+        [cloudauth.path, "emulator", "--config", folder / "emulator.toml",
+         "--state-dir", folder / "state", "--listen-http", "127.0.0.1:0"],
+        stdout=subprocess.PIPE, env={}, text=True,
+    )  # fmt: skip
+    try:
+        at = json.loads(emulator.stdout.readline())
+        env = {
+            "HTTPS_PROXY": at["http_url"],
+            **{name: at["ca_file"] for name in ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]},
+            "SOFTHSM2_CONF": f"{folder}/softhsm/softhsm2.conf",
+            "CLOUDAUTH_PKCS11_MODULE": str(MODULE),
+            "CLOUDAUTH_KEY_PIN": "84310975",
+        }
+        profiles, aws, others = commands("For the tools you have", 3)
+        done = bash(f"{profiles}\n{aws}\n{others}", **env)
+    finally:
+        emulator.kill()
+        emulator.wait()
+    identity, end = json.JSONDecoder().raw_decode(done.stdout)
+    assert identity["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/R/")
+    azure, google = done.stdout[end:].split()
+    assert jwt.decode(azure, options={"verify_signature": False})["tid"]
+    assert len(google) > 20
+    assert test_sts.SECRET not in done.stdout + done.stderr
 
 
 def two_ports():

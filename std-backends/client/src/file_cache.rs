@@ -71,6 +71,11 @@ impl CacheKey {
         self
     }
 
+    /// Adds what this stands on: the same request in the name of someone else is another credential.
+    pub(crate) fn on(self, below: &Self) -> Self {
+        self.field("base", &below.hash.clone().finish())
+    }
+
     fn file_name(&self) -> String {
         hex::digest(&self.hash.clone().finish()).map(char::from).iter().collect()
     }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::file_cache::CacheKey;
+use crate::freshness::check;
 use crate::{BearerToken, Credential, Error, Result};
 
 /// What gets a finished request.
@@ -124,7 +125,10 @@ pub(crate) async fn send(
     );
     let issued = sent.await.map_err(|e| Error::service(name, e))?;
     // Read now: a refusal may have taught the transport the service's time.
-    Ok(issued.at(clock.now().time))
+    let now = clock.now();
+    let credential = issued.at(now.time);
+    check(&credential, now, name)?;
+    Ok(credential)
 }
 
 fn owned(flow: &dyn Flow, at: &Attempt) -> Result<Request> {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cloudauth_core::Attempt;
 use cloudauth_tls::Transport;
@@ -79,7 +79,8 @@ impl Client {
         let source = source.into();
         let memory = Memory::new(self.clock.clone(), source.kind());
         let refused = AtomicBool::new(false);
-        Provider(Arc::new(Inner { client: self.clone(), source, base, memory, refused }))
+        let key = Mutex::default();
+        Provider(Arc::new(Inner { client: self.clone(), source, base, memory, refused, key }))
     }
 
     /// Asks STS whose credentials these are: those that `base` gives, else those that `call` names.
@@ -118,6 +119,8 @@ struct Inner {
     memory: Memory,
     /// What the file cache holds is not to be used.
     refused: AtomicBool,
+    /// Where the last credential is in the file cache: whose it is, for what stands on it.
+    key: Mutex<Option<CacheKey>>,
 }
 
 impl Provider {
@@ -175,6 +178,14 @@ impl Inner {
         Error::config("profile", format!("its kind, {}, gives {gives}", self.source.kind()))
     }
 
+    fn key(&self) -> Option<CacheKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_key(&self, key: Option<CacheKey>) {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
     // Boxed, because a provider may stand on another.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Credential>> + Send + '_>> {
         Box::pin(async {
@@ -195,21 +206,29 @@ impl Inner {
         let Client { transport, inputs, file_cache, clock } = &self.client;
         if let Source::GcpToken(token) = &self.source {
             let (token, inputs, at) = (token.clone(), inputs.clone(), self.client.attempt()?);
-            return blocking(move || token.sign(&inputs, &at)).await.map(Credential::Bearer);
+            let (token, key) = blocking(move || {
+                let key = token.identity(CacheKey::new("gcp-token"), &inputs)?;
+                Ok((token.sign(&inputs, &at)?, key))
+            })
+            .await?;
+            self.set_key(Some(key));
+            return Ok(Credential::Bearer(token));
         }
         let cached = file_cache.is_some();
+        let below = self.base.as_ref().and_then(|base| base.0.key());
         let (source, inputs) = (self.source.clone(), inputs.clone());
         // Files are read and devices opened, which takes its time.
         let (flow, key) = blocking(move || {
             let flow = source.open(&inputs, base.as_deref())?;
             let flow = flow.ok_or_else(|| Error::config("profile", "has nothing to ask for"))?;
-            let key = match cached {
-                true => Some(flow.identity(CacheKey::new(source.kind()))?),
-                false => None,
-            };
-            Ok((flow, key))
+            if !cached {
+                return Ok((flow, None));
+            }
+            let key = flow.identity(CacheKey::new(source.kind()))?;
+            Ok((flow, Some(below.iter().fold(key, |key, below| key.on(below)))))
         })
         .await?;
+        self.set_key(key.clone());
         let send = || send(Arc::clone(&flow), transport, clock);
         match (file_cache, key) {
             (Some(cache), Some(key)) => {

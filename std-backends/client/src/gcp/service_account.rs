@@ -119,6 +119,13 @@ impl Account {
 }
 
 impl GcpToken {
+    /// Whose token it is, and what for.
+    pub(crate) fn identity(&self, key: CacheKey, inputs: &Inputs) -> Result<CacheKey> {
+        let (email, key_id) = (self.email.as_deref(), self.key_id.as_deref());
+        let account = Account::open(&self.key, email, key_id, inputs)?;
+        Ok(account.identity(identity(key, self, None)?))
+    }
+
     /// Signs the token.
     ///
     /// # Errors

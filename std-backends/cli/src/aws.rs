@@ -3,6 +3,8 @@
 mod roles_anywhere;
 mod sign;
 mod sts;
+#[cfg(unix)]
+mod write_credentials;
 
 use clap::Subcommand;
 
@@ -23,6 +25,9 @@ pub(crate) enum Command {
     Sign(Box<sign::Args>),
     /// A role's credentials, for an identity provider's token (STS)
     WebIdentity(Box<sts::WebIdentityArgs>),
+    /// Keep a profile's credentials in AWS's shared credentials file
+    #[cfg(unix)]
+    WriteCredentials(Box<write_credentials::Args>),
 }
 
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliError> {
@@ -33,6 +38,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliEr
         Command::SessionToken(args) => sts::get_session_token(args, context),
         Command::Sign(args) => sign::run(args, context),
         Command::WebIdentity(args) => sts::web_identity(args, context),
+        #[cfg(unix)]
+        Command::WriteCredentials(args) => write_credentials::run(args, context),
     }
 }
 

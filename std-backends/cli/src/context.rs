@@ -39,7 +39,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// Asks for PINs and passphrases at the terminal.
     pub(crate) prompt: Prompt,
-    time: Option<UnixTime>,
+    pub(crate) time: Option<UnixTime>,
 }
 
 /// The most octets read from a file or standard input: a request body of 64 MiB.

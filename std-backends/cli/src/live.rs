@@ -25,16 +25,16 @@ pub(crate) struct Setup {
     pub(crate) config: Option<PathBuf>,
     /// Trust these certificates (PEM) and no others [env: AWS_CA_BUNDLE] [default: the system's own]
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// How long a call may take, repetitions included [default: 30]
     #[arg(long, value_name = "SECONDS", help_heading = "Connection")]
-    timeout: Option<u32>,
+    pub(crate) timeout: Option<u32>,
     /// Where processes share credentials [default: cloudauth in XDG_RUNTIME_DIR]
     #[arg(long, value_name = "DIR", help_heading = "Connection")]
-    cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
     /// Neither read nor write shared credentials
     #[arg(long, conflicts_with = "cache_dir", help_heading = "Connection")]
-    no_cache: bool,
+    pub(crate) no_cache: bool,
 }
 
 /// For a command that gets one credential: a profile, or options that stand for one.

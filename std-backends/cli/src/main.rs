@@ -9,14 +9,19 @@ mod context;
 mod credential;
 mod demo;
 mod emulator;
+#[cfg(unix)]
+mod env;
 mod error;
 mod gcp;
 mod jwt;
 mod key;
 mod live;
 mod raw_request;
+#[cfg(unix)]
+mod signals;
 mod terminal;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,7 +50,7 @@ variable with the bare secret, or a secret key in a token. cloudauth key --help 
 
 What --dry-run prints holds live secrets: tokens, client secrets, signatures that count until they expire.
 
-Exit codes: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output, 7 a token does not verify.
+Exit codes, but for env's: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output, 7 a token does not verify.
 Nothing is printed on standard output unless the command succeeds.";
 
 #[derive(Parser)]
@@ -75,6 +80,9 @@ enum Command {
     Demo,
     /// Run local stand-ins for the clouds' token services, which check what they get
     Emulator(Box<emulator::Emulator>),
+    /// Run a command that finds fresh credentials of profiles in its environment
+    #[cfg(unix)]
+    Env(Box<env::Args>),
     /// Google Cloud: self-signed tokens, token requests, identity federation
     #[command(subcommand)]
     Gcp(gcp::Command),
@@ -88,14 +96,14 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before clap, whose messages quote the argument they refuse.
-    if std::env::args_os().any(|arg| arg.to_string_lossy().contains("-----BEGIN")) {
+    if own_args().any(|arg| arg.to_string_lossy().contains("-----BEGIN")) {
         return fail(&CliError::Usage(
             "a key or certificate itself is on the command line, where every user of this machine can \
              read it; name it: file:PATH or env:NAME for --key, a path for --certificate"
                 .to_owned(),
         ));
     }
-    if std::env::args_os().skip(1).any(|arg| is_secret(&arg.to_string_lossy())) {
+    if own_args().skip(1).any(|arg| is_secret(&arg.to_string_lossy())) {
         return fail(&CliError::Usage(
             "a secret or a token is on the command line, where every user of this machine can read it; \
              name it: a file or a variable for --key and --client-secret, AWS_SESSION_TOKEN, a file or \
@@ -103,7 +111,7 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
-    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<_> = own_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
     if args.iter().zip(args.iter().skip(1).map(Some).chain([None])).any(is_aws_secret) {
         return fail(&CliError::Usage(
             "--aws-secret takes no value: the secret access key itself must not stand on the command \
@@ -112,7 +120,7 @@ fn main() -> ExitCode {
                 .to_owned(),
         ));
     }
-    if std::env::args_os().any(|arg| holds_pin(&arg.to_string_lossy())) {
+    if own_args().any(|arg| holds_pin(&arg.to_string_lossy())) {
         return fail(&CliError::Usage(
             "a PIN itself (pin-value) is on the command line, where every user of this machine can read \
              it; name it: pin-source=file:PATH, env:NAME or fd:N, or set CLOUDAUTH_KEY_PIN"
@@ -133,6 +141,10 @@ fn main() -> ExitCode {
         Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),
         Command::Emulator(args) => emulator::run(*args),
+        #[cfg(unix)]
+        Command::Env(args) => {
+            return env::run(&args, &context).unwrap_or_else(|error| fail(&error));
+        }
         Command::Gcp(command) => gcp::run(&command, &context),
         Command::Jwt(command) => jwt::run(&command, &context),
         Command::Key(command) => key::run(&command, &context),
@@ -141,6 +153,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// The arguments, but for those of the command that `env` runs, which are its own affair.
+fn own_args() -> impl Iterator<Item = OsString> {
+    let mut env = false;
+    std::env::args_os().take_while(move |arg| {
+        env |= arg == "env";
+        !env || arg != "--"
+    })
 }
 
 /// Options that other tools have and this one never will, and tokens (JWT), which no file is named like.

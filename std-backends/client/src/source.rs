@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloudauth_core::{Attempt, HttpRequest};
+use cloudauth_keys::{KeyUri, SecretRef};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::{AssumeRole, RolesAnywhere, SessionToken, WebIdentity};
@@ -65,6 +66,44 @@ impl Source {
             Self::GcpImpersonated(source) => source.source_profile.as_deref(),
             _ => None,
         }
+    }
+
+    /// The key that it names, if it names one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&KeyUri> {
+        match self {
+            Self::AwsRolesAnywhere(source) => Some(&source.key),
+            Self::AwsAssumeRole(source) => source.key.as_ref(),
+            Self::AwsSessionToken(source) => source.key.as_ref(),
+            Self::AzureToken(source) => source.key.as_ref(),
+            Self::GcpToken(source) => Some(&source.key),
+            Self::GcpOauth(source) => Some(&source.key),
+            Self::GcpIdToken(source) => Some(&source.key),
+            Self::GcpFederated(source) => source.key.as_ref(),
+            Self::AwsWebIdentity(_) | Self::GcpImpersonated(_) => None,
+        }
+    }
+
+    /// The environment variables with secrets that it names: those of its key
+    /// ([`KeyUri::env_variables`]) and of its other secrets (`env:NAME`). A program that starts others
+    /// removes them from the environment that it gives them.
+    #[must_use]
+    pub fn env_variables(&self) -> Vec<String> {
+        let secret = match self {
+            Self::AwsAssumeRole(source) => source.session_token.as_ref(),
+            Self::AwsSessionToken(source) => source.session_token.as_ref(),
+            Self::AzureToken(source) => source.client_secret.as_ref(),
+            Self::AwsRolesAnywhere(_)
+            | Self::AwsWebIdentity(_)
+            | Self::GcpToken(_)
+            | Self::GcpOauth(_)
+            | Self::GcpIdToken(_)
+            | Self::GcpFederated(_)
+            | Self::GcpImpersonated(_) => None,
+        };
+        let mut names = self.key().map(KeyUri::env_variables).unwrap_or_default();
+        names.extend(secret.and_then(SecretRef::env_variable).map(str::to_owned));
+        names
     }
 
     /// Builds the request that would be sent, and hands it to `then`. Nothing is sent. `base` is the

@@ -134,6 +134,13 @@ impl Cx {
         }
     }
 
+    /// Whether what is claimed there overlaps nothing that this call was given so far.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_apart<T>(&self, ptr: *const T) -> bool {
+        let mut claims = self.outputs.iter().map(Cell::get);
+        claims.any(|claim| ptr.addr() == claim.ptr.addr() && claim.zero_from < claim.len)
+    }
+
     /// Gives up all but the first `count` claims.
     fn release(&self, count: usize) {
         self.outputs.iter().skip(count).for_each(|output| output.set(Claim::NONE));

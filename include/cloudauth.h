@@ -6,8 +6,8 @@
  *
  * Overview
  * --------
- * The library opens no socket, reads no clock, no file and no random source, and allocates nothing.
- * It builds requests in your buffer, has them signed by your key, and reads the answers that you
+ * But for its hosted half (below), the library opens no socket, reads no clock, no file and no random
+ * source, and allocates nothing. It builds requests in your buffer, has them signed by your key, and reads the answers that you
  * received. Every flow has the same functions, with its name in front (cloudauth_gcp_access_token,
  * cloudauth_sts_assume_role, ...):
  *
@@ -20,6 +20,19 @@
  * Tokens that are signed and sent to nobody in particular (cloudauth_gcp_self_signed,
  * cloudauth_gcp_subject_token, cloudauth_azure_client_assertion) have ..._sign in place of
  * ..._request, and cloudauth_prepared_jws_finish as the second step.
+ *
+ * The hosted half
+ * ---------------
+ * With CLOUDAUTH_STD defined, for a library that is built with the feature `std` (ffi/install does both):
+ *
+ *   cloudauth_client_...    live credentials: reads profiles from a file, opens their keys, calls the
+ *                           services, keeps what they issue and renews it
+ *   cloudauth_key_...       a key that a URI names, in a file, a PKCS#11 token or a TPM; its
+ *                           cloudauth_signer serves every flow
+ *   cloudauth_mac_key_...   the same for an AWS secret access key, with a cloudauth_mac
+ *
+ * These functions read files, clocks, random octets and the environment, they allocate, connect, start
+ * threads, and take their time. What goes wrong is told in full by a cloudauth_message.
  *
  * Results
  * -------
@@ -64,6 +77,9 @@
  * secrets: call it when you are done. There is nothing to free. Requests and answers hold secrets
  * too, as do cloudauth_attempt and cloudauth_to_sign: cloudauth_wipe does for all of them.
  *
+ * The objects of the hosted half own memory and devices: each one that was opened is to be closed by its
+ * ..._close, once. They must be neither copied nor moved. Opening one that is open loses what it held.
+ *
  * Aliasing
  * --------
  * What a function writes must not overlap anything else that it is given, nor what stands behind that:
@@ -73,16 +89,20 @@
  *
  * Threads
  * -------
- * There are no globals and nothing to initialise. Functions may run at the same time, as long as
+ * There is nothing to initialise, and there are no globals but what the hosted half keeps of PKCS#11
+ * modules, whose login is the whole process's. Functions may run at the same time, as long as
  * none writes to what another one uses. What is const in a function may be shared. A
- * cloudauth_signer may be shared if its functions may be called from several threads at once.
+ * cloudauth_signer may be shared if its functions may be called from several threads at once. A
+ * cloudauth_key, a cloudauth_mac_key and a cloudauth_client may be shared until they are closed. After a
+ * fork, the child must not use what its parent has opened.
  *
  * Builds
  * ------
  * The software keys and the verification of tokens depend on the library's build: without the features
  * p256 and hmac, the functions of cloudauth_p256_key and cloudauth_hmac_key are not there; the features
  * p256, p384 and rsa say which tokens can be verified, and without any of them cloudauth_jws_*,
- * cloudauth_jwks_* and cloudauth_json_* are not there.
+ * cloudauth_jwks_* and cloudauth_json_* are not there. The hosted half needs the feature `std`, and keys
+ * in a TPM the feature `tpm`.
  */
 
 #ifndef CLOUDAUTH_H

@@ -47,21 +47,22 @@ import (
 	"unsafe"
 )
 
-// opened is an object of the hosted half, in C memory of its own.
-type opened[T any] struct {
+// object is an object of the hosted half, in C memory of its own.
+type object[T any] struct {
 	mu      sync.RWMutex
 	at      *T // nil when closed
 	close   func(*T)
 	cleanup runtime.Cleanup
 }
 
-// open makes one. The message is kept until the call is released.
-func open[T any](c *call, o *opened[T], f func(at *T, message *C.cloudauth_message) C.cloudauth_result, close func(*T)) (said string, err error) {
+// openObject makes one. The message is kept until the call is released.
+func openObject[T any](c *call, o *object[T], f func(at *T, message *C.cloudauth_message) C.cloudauth_result, close func(*T)) (said string, err error) {
 	if c.failed != nil {
 		return "", c.failed
 	}
 	var zero T
-	at := (*T)(C.calloc(1, C.size_t(unsafe.Sizeof(zero))))
+	at := (*T)(C.malloc(C.size_t(unsafe.Sizeof(zero))))
+	*at = zero
 	free := func(at *T) {
 		close(at)
 		C.free(unsafe.Pointer(at))
@@ -77,7 +78,7 @@ func open[T any](c *call, o *opened[T], f func(at *T, message *C.cloudauth_messa
 }
 
 // Close waits for the calls that are under way.
-func (o *opened[T]) Close() error {
+func (o *object[T]) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.at != nil {
@@ -89,7 +90,7 @@ func (o *opened[T]) Close() error {
 }
 
 // use calls f unless it is closed.
-func (o *opened[T]) use(c *call, f func(at *T) error) error {
+func (o *object[T]) use(c *call, f func(at *T) error) error {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if o.at == nil {
@@ -122,7 +123,7 @@ func (c *call) told(result C.cloudauth_result, message *C.cloudauth_message) err
 // Key is a key that the C library opened: a [crypto.MessageSigner]. [NewSigner] takes it for the flows of
 // this package.
 type Key struct {
-	opened  opened[C.cloudauth_key]
+	object  object[C.cloudauth_key]
 	public  crypto.PublicKey
 	warning string
 }
@@ -137,14 +138,14 @@ func OpenKey(uri string) (*Key, error) {
 	defer c.release()
 	key := &Key{}
 	var err error
-	key.warning, err = open(c, &key.opened, func(at *C.cloudauth_key, message *C.cloudauth_message) C.cloudauth_result {
+	key.warning, err = openObject(c, &key.object, func(at *C.cloudauth_key, message *C.cloudauth_message) C.cloudauth_result {
 		return C.cloudauth_key_open(octets(&c.memory, uri), at, message, c.err)
 	}, func(at *C.cloudauth_key) { C.cloudauth_key_close(at) })
 	if err != nil {
 		return nil, err
 	}
 	spki := alloc[C.cloudauth_bytes](&c.memory)
-	err = c.check(C.cloudauth_key_public(key.opened.at, spki, c.err))
+	err = c.check(C.cloudauth_key_public(key.object.at, spki, c.err))
 	if err == nil {
 		key.public, err = x509.ParsePKIXPublicKey(append([]byte{}, view(*spki)...))
 		if err != nil {
@@ -167,7 +168,7 @@ func (k *Key) Public() crypto.PublicKey { return k.public }
 
 // Close closes the key, once no call uses it any more. Signing is refused afterwards. It may be called more
 // than once, and never fails.
-func (k *Key) Close() error { return k.opened.Close() }
+func (k *Key) Close() error { return k.object.Close() }
 
 // Sign refuses: a device may want the message, not its digest. [crypto.SignMessage], [crypto/x509] and
 // this package use SignMessage.
@@ -185,7 +186,7 @@ func (k *Key) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) (
 	entropy := c.alloc(32)
 	_, _ = rand.Read(unsafe.Slice((*byte)(entropy), 32)) // it never fails
 	var signature []byte
-	err := k.opened.use(c, func(at *C.cloudauth_key) error {
+	err := k.object.use(c, func(at *C.cloudauth_key) error {
 		raw, err := c.fill(C.CLOUDAUTH_MAX_SIGNATURE_LEN, func(out *C.uint8_t, size C.size_t, n *C.size_t) C.cloudauth_result {
 			return C.cloudauth_go_sign(at, scheme, octets(&c.memory, message), (*C.uint8_t)(entropy), out, size, n, c.err)
 		})
@@ -238,7 +239,7 @@ func (k *Key) scheme(c *call, opts crypto.SignerOpts) (C.cloudauth_scheme, int) 
 
 // MACKey is an AWS secret access key that the C library opened: a [MAC] for [SigV4Options].
 type MACKey struct {
-	opened  opened[C.cloudauth_mac_key]
+	object  object[C.cloudauth_mac_key]
 	warning string
 }
 
@@ -251,7 +252,7 @@ func OpenMACKey(uri string) (*MACKey, error) {
 	defer c.release()
 	key := &MACKey{}
 	var err error
-	key.warning, err = open(c, &key.opened, func(at *C.cloudauth_mac_key, message *C.cloudauth_message) C.cloudauth_result {
+	key.warning, err = openObject(c, &key.object, func(at *C.cloudauth_mac_key, message *C.cloudauth_message) C.cloudauth_result {
 		return C.cloudauth_mac_key_open(octets(&c.memory, uri), at, message, c.err)
 	}, func(at *C.cloudauth_mac_key) { C.cloudauth_mac_key_close(at) })
 	if err != nil {
@@ -264,14 +265,14 @@ func OpenMACKey(uri string) (*MACKey, error) {
 func (k *MACKey) Warning() string { return k.warning }
 
 // Close is as [Key.Close].
-func (k *MACKey) Close() error { return k.opened.Close() }
+func (k *MACKey) Close() error { return k.object.Close() }
 
 // HMACSHA256 gives the tag of message.
 func (k *MACKey) HMACSHA256(message []byte) ([]byte, error) {
 	c := begin("HMAC-SHA256")
 	defer c.release()
 	tag := c.alloc(32)
-	err := k.opened.use(c, func(at *C.cloudauth_mac_key) error {
+	err := k.object.use(c, func(at *C.cloudauth_mac_key) error {
 		return c.check(C.cloudauth_go_hmac(at, octets(&c.memory, message), (*C.uint8_t)(tag), c.err))
 	})
 	if err != nil {
@@ -282,7 +283,7 @@ func (k *MACKey) HMACSHA256(message []byte) ([]byte, error) {
 
 // Client gives live credentials of the profiles of a configuration file: it opens their keys, calls the
 // services, keeps what they issue, and renews it before it ends. However many ask at once, one call is made.
-type Client struct{ opened opened[C.cloudauth_client] }
+type Client struct{ object object[C.cloudauth_client] }
 
 // BearerToken is a token for the header "Authorization: Bearer".
 type BearerToken struct {
@@ -298,7 +299,7 @@ func OpenClient(path string) (*Client, error) {
 	c := begin("open configuration")
 	defer c.release()
 	client := &Client{}
-	_, err := open(c, &client.opened, func(at *C.cloudauth_client, message *C.cloudauth_message) C.cloudauth_result {
+	_, err := openObject(c, &client.object, func(at *C.cloudauth_client, message *C.cloudauth_message) C.cloudauth_result {
 		return C.cloudauth_client_open(octets(&c.memory, path), at, message, c.err)
 	}, func(at *C.cloudauth_client) { C.cloudauth_client_close(at) })
 	if err != nil {
@@ -309,7 +310,7 @@ func OpenClient(path string) (*Client, error) {
 
 // Close forgets the credentials, once no call uses them any more: that can take as long as the service does. It
 // may be called more than once, and never fails.
-func (cl *Client) Close() error { return cl.opened.Close() }
+func (cl *Client) Close() error { return cl.object.Close() }
 
 // AWSKeys gives the AWS credentials of a profile; an empty one is that of the variable CLOUDAUTH_PROFILE. Where
 // ctx ends first, the call to the service goes on, and what it brings is kept for the next one who asks.
@@ -322,12 +323,8 @@ func (cl *Client) AWSKeys(ctx context.Context, profile string) (*AWSCredentials,
 		if err != nil {
 			return nil, err
 		}
-		return &AWSCredentials{
-			AccessKeyID:     text(keys.access_key_id),
-			SecretAccessKey: Secret(text(keys.secret_access_key)),
-			SessionToken:    Secret(text(keys.session_token)),
-			Expires:         time.Unix(int64(keys.expiration), 0),
-		}, nil
+		made := credentials(keys.access_key_id, keys.secret_access_key, keys.session_token, keys.expiration)
+		return &made, nil
 	})
 }
 
@@ -350,7 +347,7 @@ func (cl *Client) Invalidate(profile string) error {
 	c := begin("invalidate")
 	defer c.release()
 	message := sized[C.cloudauth_message](&c.memory)
-	return cl.opened.use(c, func(at *C.cloudauth_client) error {
+	return cl.object.use(c, func(at *C.cloudauth_client) error {
 		return c.told(C.cloudauth_client_invalidate(at, octets(&c.memory, profile), message, c.err), message)
 	})
 }
@@ -380,7 +377,7 @@ func ask[T any](
 		c := begin(op)
 		defer c.release()
 		message := sized[C.cloudauth_message](&c.memory)
-		a.err = cl.opened.use(c, func(at *C.cloudauth_client) (err error) {
+		a.err = cl.object.use(c, func(at *C.cloudauth_client) (err error) {
 			a.value, err = f(c, at, message)
 			return err
 		})

@@ -379,7 +379,10 @@ endpoint-url = "{url}"
     token = good("live_credentials", "token", "azure", env=env).strip()
     assert jwt.decode(token, options={"verify_signature": False})["aud"]
 
+    assert good("live_credentials", "token", "", env=env | {"CLOUDAUTH_PROFILE": "google"}).count(".") == 2
+
     bad(r"^usage:", "live_credentials", "aws", code=2)
+    bad(r"profile: is not given; name one, or set CLOUDAUTH_PROFILE", "live_credentials", "token", "", env=env)
     bad(r"^configuration: .*/missing", "live_credentials", "aws", "demo", env={"CLOUDAUTH_CONFIG": "/missing"})
     bad(r'^unknown: .*no profile "unknown"; it has: azure, demo, google', "live_credentials", "aws", "unknown", env=env)
     bad(r"^google: .*gives a token", "live_credentials", "aws", "google", env=env)

@@ -142,6 +142,7 @@ pub(crate) fn held(bytes: cloudauth_bytes) -> Vec<u8> {
 
 /// The text of a message.
 #[cfg(feature = "std")]
+#[cfg_attr(miri, allow(dead_code))]
 pub(crate) fn held_text(message: &cloudauth_message) -> String {
     let octets: Vec<_> = message.text.iter().map(|c| c.to_ne_bytes()[0]).collect();
     let (text, rest) = octets.split_at(message.len);

@@ -239,9 +239,9 @@ func TestClientWithoutNetwork(t *testing.T) {
 // emulator starts the stand-ins for the clouds: where they listen, with and without TLS, and their certificate.
 func emulator(t *testing.T) (url, plain, certificate string) {
 	t.Helper()
-	program := os.Getenv("CLOUDAUTH_PROGRAM")
+	program := os.Getenv("CLOUDAUTH")
 	if program == "" {
-		t.Skip("NOT CHECKED: set CLOUDAUTH_PROGRAM to the cloudauth program, as tests/go/run does")
+		t.Skip("NOT CHECKED: set CLOUDAUTH to the cloudauth program, as tests/go/run does")
 	}
 	command := exec.Command(program, "emulator", "--demo", "--state-dir", t.TempDir(), "--listen-http", "127.0.0.1:0")
 	command.Stderr = os.Stderr

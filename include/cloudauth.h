@@ -6,8 +6,8 @@
  *
  * Overview
  * --------
- * The library opens no socket, reads no clock, no file and no random source, and allocates nothing.
- * It builds requests in your buffer, has them signed by your key, and reads the answers that you
+ * But for its hosted half (below), the library opens no socket, reads no clock, no file and no random
+ * source, and allocates nothing. It builds requests in your buffer, has them signed by your key, and reads the answers that you
  * received. Every flow has the same functions, with its name in front (cloudauth_gcp_access_token,
  * cloudauth_sts_assume_role, ...):
  *
@@ -20,6 +20,19 @@
  * Tokens that are signed and sent to nobody in particular (cloudauth_gcp_self_signed,
  * cloudauth_gcp_subject_token, cloudauth_azure_client_assertion) have ..._sign in place of
  * ..._request, and cloudauth_prepared_jws_finish as the second step.
+ *
+ * The hosted half
+ * ---------------
+ * With CLOUDAUTH_STD defined, for a library that is built with the feature `std` (ffi/install does both):
+ *
+ *   cloudauth_client_...    live credentials: reads profiles from a file, opens their keys, calls the
+ *                           services, keeps what they issue and renews it
+ *   cloudauth_key_...       a key that a URI names, in a file, a PKCS#11 token or a TPM; its
+ *                           cloudauth_signer serves every flow
+ *   cloudauth_mac_key_...   the same for an AWS secret access key, with a cloudauth_mac
+ *
+ * These functions read files, clocks, random octets and the environment, they allocate, connect, start
+ * threads, and take their time. What goes wrong is told in full by a cloudauth_message.
  *
  * Results
  * -------
@@ -64,6 +77,9 @@
  * secrets: call it when you are done. There is nothing to free. Requests and answers hold secrets
  * too, as do cloudauth_attempt and cloudauth_to_sign: cloudauth_wipe does for all of them.
  *
+ * The objects of the hosted half own memory and devices: each one that was opened is to be closed by its
+ * ..._close, once. They must be neither copied nor moved. Opening one that is open loses what it held.
+ *
  * Aliasing
  * --------
  * What a function writes must not overlap anything else that it is given, nor what stands behind that:
@@ -73,16 +89,20 @@
  *
  * Threads
  * -------
- * There are no globals and nothing to initialise. Functions may run at the same time, as long as
+ * There is nothing to initialise, and there are no globals but what the hosted half keeps of PKCS#11
+ * modules, whose login is the whole process's. Functions may run at the same time, as long as
  * none writes to what another one uses. What is const in a function may be shared. A
- * cloudauth_signer may be shared if its functions may be called from several threads at once.
+ * cloudauth_signer may be shared if its functions may be called from several threads at once. A
+ * cloudauth_key, a cloudauth_mac_key and a cloudauth_client may be shared until they are closed. After a
+ * fork, the child must not use what its parent has opened.
  *
  * Builds
  * ------
  * The software keys and the verification of tokens depend on the library's build: without the features
  * p256 and hmac, the functions of cloudauth_p256_key and cloudauth_hmac_key are not there; the features
  * p256, p384 and rsa say which tokens can be verified, and without any of them cloudauth_jws_*,
- * cloudauth_jwks_* and cloudauth_json_* are not there.
+ * cloudauth_jwks_* and cloudauth_json_* are not there. The hosted half needs the feature `std`, and keys
+ * in a TPM the feature `tpm`.
  */
 
 #ifndef CLOUDAUTH_H
@@ -1734,6 +1754,79 @@ typedef struct {
     cloudauth_scheme scheme;
 } cloudauth_gcp_id_token_params;
 
+#if defined(CLOUDAUTH_STD)
+/**
+ * A configuration, and the credentials of its profiles as far as they were asked for: they are kept, and
+ * renewed before they end. May be used by several threads at once; however many ask, one call is made.
+ * It must not be copied, nor used in a child that a fork made. Close it with cloudauth_client_close.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t reserved[8];
+} cloudauth_client;
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * What a hosted call has to say, in full words, with names of files, profiles and hosts. Pass NULL where
+ * it is of no interest. It is written on failure, too. It holds no secret, but it is not free of input:
+ * a service's refusal is told in its own words.
+ */
+typedef struct {
+    /**
+     * sizeof(cloudauth_message)
+     */
+    size_t size;
+    /**
+     * The length of the text.
+     */
+    size_t len;
+    /**
+     * 1 if the same call may succeed later: a connection that was not made or broke, throttling, a failure
+     * of the server. Otherwise 0.
+     */
+    uint32_t transient;
+    /**
+     * CLOUDAUTH_ERR_SERVICE: the HTTP status of the refusal, if it was one. Otherwise 0.
+     */
+    uint32_t status;
+    /**
+     * What failed and what to do, in UTF-8 without control characters, with a NUL at its end; cut off if it
+     * is too long. Where a call succeeded it is a warning about how a key is kept, or empty.
+     */
+    char text[2024];
+} cloudauth_message;
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * A key that signs: of a file, a variable, a PKCS#11 token or a TPM. May be used by several threads at
+ * once. It must not be copied. Close it with cloudauth_key_close.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t reserved[8];
+} cloudauth_key;
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * A key that makes HMAC-SHA256 tags: an AWS secret access key in a file, a variable, a PKCS#11 token or
+ * a TPM. May be used by several threads at once. It must not be copied. Close it with
+ * cloudauth_mac_key_close.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t reserved[8];
+} cloudauth_mac_key;
+#endif
+
 /**
  * A JSON value: header or claims of a verified token. It points into the buffer that the token was
  * decoded to, and is good as long as that is unchanged. It may be copied and needs no wiping.
@@ -2042,7 +2135,7 @@ typedef struct {
 #define CLOUDAUTH_ERR_VERIFICATION (-107)
 
 /**
- * The service refused: see cloudauth_refusal.
+ * The service refused: see cloudauth_refusal, or cloudauth_message.
  */
 #define CLOUDAUTH_ERR_SERVICE (-108)
 
@@ -2050,6 +2143,27 @@ typedef struct {
  * There is no such member, header or element.
  */
 #define CLOUDAUTH_ERR_NOT_FOUND (-109)
+
+/**
+ * A key cannot be opened: see cloudauth_message. This and the following are of the hosted functions.
+ */
+#define CLOUDAUTH_ERR_KEY (-110)
+
+/**
+ * A configuration file, a profile or a variable cannot be used: see cloudauth_message.
+ */
+#define CLOUDAUTH_ERR_CONFIG (-111)
+
+/**
+ * A file cannot be read or written: see cloudauth_message.
+ */
+#define CLOUDAUTH_ERR_FILE (-112)
+
+/**
+ * A service gave no usable answer: it was not reached, it is not trusted, or it is not what it should
+ * be. See cloudauth_message.
+ */
+#define CLOUDAUTH_ERR_TRANSPORT (-113)
 
 /**
  * A mistake in this library.
@@ -3072,6 +3186,168 @@ cloudauth_result cloudauth_gcp_id_token_response(const cloudauth_gcp_id_token_pa
                                                  cloudauth_id_token *output,
                                                  cloudauth_refusal *refusal,
                                                  cloudauth_error *error);
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Reads a configuration file and the certificates that it trusts. An empty path is that of
+ * CLOUDAUTH_CONFIG, else cloudauth/config.toml in $XDG_CONFIG_HOME or ~/.config. No service is called
+ * and no key is opened before a credential is asked for. The proxy variables (HTTPS_PROXY, NO_PROXY)
+ * count as they are now.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_CONFIG for a configuration that cannot be used;
+ * CLOUDAUTH_ERR_FILE for a file that cannot be read; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+ * CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_client_open(cloudauth_bytes path,
+                                       cloudauth_client *client,
+                                       cloudauth_message *message,
+                                       cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Gives the AWS credentials of a profile: those that are kept, or new ones where these are about to end;
+ * then it takes as long as the service and the key do, but not more than half a minute for each call to
+ * a service. An empty profile is that of the variable CLOUDAUTH_PROFILE. The texts of `*keys` lie in
+ * `out`: wipe it. What the buffer is too small for is kept, too.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_CONFIG if there is no such profile,
+ * or if it cannot be used, or gives a token; CLOUDAUTH_ERR_KEY if its key cannot be opened;
+ * CLOUDAUTH_ERR_SIGNER if its key failed; CLOUDAUTH_ERR_FILE for a file that cannot be read;
+ * CLOUDAUTH_ERR_SERVICE if the service refused, or issued what cannot be used; CLOUDAUTH_ERR_TRANSPORT if
+ * it gave no usable answer; CLOUDAUTH_ERR_INVALID, CLOUDAUTH_ERR_CAPACITY, CLOUDAUTH_ERR_MALFORMED,
+ * CLOUDAUTH_ERR_MISMATCH, CLOUDAUTH_ERR_UNSUPPORTED or CLOUDAUTH_ERR_VERIFICATION for what stands in the
+ * profile; CLOUDAUTH_ERR_STATE if the client is not open; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH,
+ * CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_client_aws_keys(const cloudauth_client *client,
+                                           cloudauth_bytes profile,
+                                           uint8_t *out,
+                                           size_t cap,
+                                           size_t *len,
+                                           cloudauth_aws_credentials *keys,
+                                           cloudauth_message *message,
+                                           cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Gives the bearer token of a profile of Azure or Google Cloud: an access token or an ID token, for the
+ * header "Authorization: Bearer ...". `*expiration` becomes the time from which it is refused, in seconds
+ * since 1970. All else is as with cloudauth_client_aws_keys.
+ *
+ * @return as cloudauth_client_aws_keys.
+ */
+cloudauth_result cloudauth_client_bearer_token(const cloudauth_client *client,
+                                               cloudauth_bytes profile,
+                                               uint8_t *out,
+                                               size_t cap,
+                                               size_t *len,
+                                               int64_t *expiration,
+                                               cloudauth_message *message,
+                                               cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Forgets the credential of a profile, because a service refused it: the next call gets a new one.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_CONFIG if there is no such profile; CLOUDAUTH_ERR_STATE if the
+ * client is not open; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_client_invalidate(const cloudauth_client *client,
+                                             cloudauth_bytes profile,
+                                             cloudauth_message *message,
+                                             cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Closes the client and forgets its credentials, once nothing uses it any more; NULL is allowed, and what
+ * is not open.
+ */
+void cloudauth_client_close(cloudauth_client *client);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Opens the key that a URI names: "file:PATH", "env:NAME", "pkcs11:..." (RFC 7512) or, in builds with
+ * the feature `tpm`, "tpm:...". Nobody is asked for a PIN or a passphrase: the URI or the environment
+ * must say where it is. It may take as long as the device does.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_INVALID for what is no key URI; CLOUDAUTH_ERR_KEY if the key
+ * cannot be opened; CLOUDAUTH_ERR_UNSUPPORTED for a kind of key that this library, or this build of it,
+ * cannot use; CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE,
+ * CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_key_open(cloudauth_bytes uri,
+                                    cloudauth_key *key,
+                                    cloudauth_message *message,
+                                    cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Makes `*signer` sign with `key`, which must stay open, and where it is, while the signer is used.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not open; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_key_signer(const cloudauth_key *key,
+                                      cloudauth_signer *signer,
+                                      cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Gives the public key: a SubjectPublicKeyInfo in DER, that is there until the key is closed.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_STATE if the key is not open; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_key_public(const cloudauth_key *key,
+                                      cloudauth_bytes *spki,
+                                      cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Closes the key, once nothing uses it any more; NULL is allowed, and what is not open.
+ */
+void cloudauth_key_close(cloudauth_key *key);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Opens the AWS secret access key that a URI names, as cloudauth_key_open does. A file or a variable
+ * holds the secret as AWS gives it; a device holds "AWS4" and the secret.
+ *
+ * @return as cloudauth_key_open.
+ */
+cloudauth_result cloudauth_mac_key_open(cloudauth_bytes uri,
+                                        cloudauth_mac_key *key,
+                                        cloudauth_message *message,
+                                        cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Makes `*mac` work with `key`, which must stay open, and where it is, while the mac is used.
+ *
+ * @return as cloudauth_key_signer.
+ */
+cloudauth_result cloudauth_mac_key_mac(const cloudauth_mac_key *key,
+                                       cloudauth_mac *mac,
+                                       cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
+ * Closes the key, once nothing uses it any more; NULL is allowed, and what is not open.
+ */
+void cloudauth_mac_key_close(cloudauth_mac_key *key);
+#endif
 
 /**
  * Gives name and value of the header at `index`, counted from 0, of `headers`: the lines of a

@@ -13,6 +13,9 @@
 // The package asks no clock: the time is an argument, [time.Now] as a rule. Fresh random octets come
 // from [crypto/rand].
 //
+// Or the C library does all of it, with clock, files and network of its own: a [Client] gives live credentials
+// of the profiles of a configuration file, and [OpenKey] opens keys in files, PKCS#11 tokens and TPMs.
+//
 // # Keys
 //
 // A key is asked through the two-step form of the C interface: C prepares what is to be signed and
@@ -24,8 +27,8 @@
 // # Memory
 //
 // C sees C memory only: what goes in is copied there for the time of one call, then wiped and freed.
-// No Go pointer is ever given to C. A [SigV4] and a [KeySet] own C memory until they are closed or
-// collected. What you get is ordinary Go memory, that Go cannot wipe.
+// No Go pointer is ever given to C. A [SigV4], a [KeySet], a [Key], a [MACKey] and a [Client] own C memory
+// until they are closed or collected. What you get is ordinary Go memory, that Go cannot wipe.
 //
 // # Errors
 //
@@ -33,8 +36,8 @@
 //
 //	if errors.Is(err, cloudauth.ErrService) { ... }
 //
-// Errors hold no input and no secret, except that a service's refusal is told in its own words, and
-// that a key's error is passed on.
+// Errors hold no input and no secret, except that a service's refusal is told in its own words, that a key's
+// error is passed on, and that a [Client] and [OpenKey] name files, profiles and hosts.
 //
 // # Threads
 //

@@ -12,10 +12,10 @@ import (
 type Side uint32
 
 const (
-	// Client is the TLS client: as a prover, a workload that asks a broker.
-	Client Side = C.CLOUDAUTH_EKM_CLIENT
-	// Server is the TLS server: as a prover, a broker that shows what it is.
-	Server Side = C.CLOUDAUTH_EKM_SERVER
+	// TLSClient is the TLS client: as a prover, a workload that asks a broker.
+	TLSClient Side = C.CLOUDAUTH_EKM_CLIENT
+	// TLSServer is the TLS server: as a prover, a broker that shows what it is.
+	TLSServer Side = C.CLOUDAUTH_EKM_SERVER
 )
 
 // ExportedLength is how many octets are exported from a connection; a challenge has as many.
@@ -59,11 +59,11 @@ func (b *Binder) BindTLS(state tls.ConnectionState, side Side, certificate []byt
 		c.fail(ErrInvalid, "connection", "is resumed; switch session tickets off")
 	case state.NegotiatedProtocol != "http/1.1":
 		c.fail(ErrInvalid, "connection", `expected the protocol "http/1.1": set NextProtos on both sides`)
-	case side != Client && side != Server:
-		c.fail(ErrUnknownNumber, "side", "expected Client or Server")
-	case side == Client && len(state.PeerCertificates) == 0:
+	case side != TLSClient && side != TLSServer:
+		c.fail(ErrUnknownNumber, "side", "expected TLSClient or TLSServer")
+	case side == TLSClient && len(state.PeerCertificates) == 0:
 		c.fail(ErrInvalid, "connection", "there is no certificate of the server")
-	case side == Server && len(certificate) == 0:
+	case side == TLSServer && len(certificate) == 0:
 		c.fail(ErrInvalid, "certificate", "expected the one that this server sent")
 	}
 	label := alloc[C.cloudauth_bytes](&c.memory)
@@ -91,7 +91,7 @@ func (b *Binder) BindTLS(state tls.ConnectionState, side Side, certificate []byt
 	copy(b.Exported[:], exported)
 	clear(exported)
 	b.ServerSPKI, b.ClientSPKI = theirs, mine
-	if side == Server {
+	if side == TLSServer {
 		b.ServerSPKI, b.ClientSPKI = mine, theirs
 	}
 	return nil

@@ -80,15 +80,15 @@ func TestBinder(t *testing.T) {
 			}
 		})
 		for prover, label := range map[Side]string{
-			Client: "EXPORTER-libcloudauth-v1-client", Server: "EXPORTER-libcloudauth-v1-server",
+			TLSClient: "EXPORTER-libcloudauth-v1-client", TLSServer: "EXPORTER-libcloudauth-v1-server",
 		} {
 			one := Binder{Prover: prover, Audience: "https://broker.example", Request: []byte(`{"grant":"g"}`)}
 			rand.Read(one.Challenge[:])
 			other := one
-			if err := one.BindTLS(here, Client, certificate); err != nil {
+			if err := one.BindTLS(here, TLSClient, certificate); err != nil {
 				t.Fatal(err)
 			}
-			if err := other.BindTLS(there, Server, broker.chain[0]); err != nil {
+			if err := other.BindTLS(there, TLSServer, broker.chain[0]); err != nil {
 				t.Fatal(err)
 			}
 			nonce, err := one.Nonce()
@@ -126,9 +126,9 @@ func TestBinderKnownAnswers(t *testing.T) {
 		client string
 		nonce  string
 	}{
-		{Client, "", "helxS8Y09fTajT90ewPY6JziPEcef0wWUErQliIgZ-M"},
-		{Server, "", "XmSWfpnclvk0V6kBegVHgAiZrxowAEyXGdEpVr5a0IE"},
-		{Client, "xyz", "05WgssMs67XVxYejVwHEFkZ4nIx0HEDsk9MYylh80ok"},
+		{TLSClient, "", "helxS8Y09fTajT90ewPY6JziPEcef0wWUErQliIgZ-M"},
+		{TLSServer, "", "XmSWfpnclvk0V6kBegVHgAiZrxowAEyXGdEpVr5a0IE"},
+		{TLSClient, "xyz", "05WgssMs67XVxYejVwHEFkZ4nIx0HEDsk9MYylh80ok"},
 	} {
 		b := Binder{
 			Prover: test.prover, ServerSPKI: []byte("abc"), ClientSPKI: []byte(test.client),
@@ -148,15 +148,15 @@ func TestBinderKnownAnswers(t *testing.T) {
 func TestBinderRefusals(t *testing.T) {
 	id := who(t, "P-256")
 	whole, there := connected(t, func(_, _ *tls.Config) {})
-	b := &Binder{Prover: Client, Challenge: [32]byte{1}, Audience: "a", Request: []byte("r")}
-	if err := b.BindTLS(whole, Client, nil); err != nil {
+	b := &Binder{Prover: TLSClient, Challenge: [32]byte{1}, Audience: "a", Request: []byte("r")}
+	if err := b.BindTLS(whole, TLSClient, nil); err != nil {
 		t.Fatal(err)
 	}
 
 	old, _ := connected(t, func(c, _ *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
-	refused(t, b.BindTLS(old, Client, nil), ErrInvalid, "connection")
+	refused(t, b.BindTLS(old, TLSClient, nil), ErrInvalid, "connection")
 	bare, _ := connected(t, func(c, _ *tls.Config) { c.NextProtos = nil })
-	refused(t, b.BindTLS(bare, Client, nil), ErrInvalid, "connection")
+	refused(t, b.BindTLS(bare, TLSClient, nil), ErrInvalid, "connection")
 	tickets := tls.NewLRUClientSessionCache(1)
 	resume := func(c, s *tls.Config) {
 		c.ClientSessionCache = tickets
@@ -165,18 +165,18 @@ func TestBinderRefusals(t *testing.T) {
 	connected(t, resume)
 	resumed, _ := connected(t, resume)
 	equal(t, "resumed", resumed.DidResume, true)
-	refused(t, b.BindTLS(resumed, Client, nil), ErrInvalid, "connection")
+	refused(t, b.BindTLS(resumed, TLSClient, nil), ErrInvalid, "connection")
 
-	refused(t, b.BindTLS(tls.ConnectionState{}, Client, nil), ErrInvalid, "connection")
+	refused(t, b.BindTLS(tls.ConnectionState{}, TLSClient, nil), ErrInvalid, "connection")
 	refused(t, b.BindTLS(whole, 0, nil), ErrUnknownNumber, "side")
-	refused(t, b.BindTLS(there, Server, nil), ErrInvalid, "certificate")
-	refused(t, b.BindTLS(whole, Client, id.chain[0][1:]), ErrMalformed, "certificate")
+	refused(t, b.BindTLS(there, TLSServer, nil), ErrInvalid, "certificate")
+	refused(t, b.BindTLS(whole, TLSClient, id.chain[0][1:]), ErrMalformed, "certificate")
 	b.Prover = 3
-	refused(t, b.BindTLS(whole, Client, nil), ErrUnknownNumber, "prover")
+	refused(t, b.BindTLS(whole, TLSClient, nil), ErrUnknownNumber, "prover")
 	forged := whole
 	forged.PeerCertificates = nil
-	refused(t, b.BindTLS(forged, Client, nil), ErrInvalid, "connection")
-	if _, err := (&Binder{Prover: Client}).Nonce(); err == nil {
+	refused(t, b.BindTLS(forged, TLSClient, nil), ErrInvalid, "connection")
+	if _, err := (&Binder{Prover: TLSClient}).Nonce(); err == nil {
 		t.Error("a binder of nothing")
 	}
 }

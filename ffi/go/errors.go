@@ -38,16 +38,19 @@ const (
 	ErrVerification Code = C.CLOUDAUTH_ERR_VERIFICATION
 	// ErrService says that the service refused. A [*ServiceError] is behind it.
 	ErrService Code = C.CLOUDAUTH_ERR_SERVICE
-	// ErrTransport says that a body could not be read, or that [Do] got no answer. The error of
-	// package http is behind it. This one is not the C library's.
-	ErrTransport Code = 1
+	// ErrKey says that a key cannot be opened.
+	ErrKey Code = C.CLOUDAUTH_ERR_KEY
+	// ErrConfig says that a configuration file, a profile or a variable cannot be used.
+	ErrConfig Code = C.CLOUDAUTH_ERR_CONFIG
+	// ErrFile says that a file cannot be read.
+	ErrFile Code = C.CLOUDAUTH_ERR_FILE
+	// ErrTransport says that a body could not be read, that [Do] got no answer, or that a [Client] got none
+	// that can be used. The error of package http is behind it, or that of a context.
+	ErrTransport Code = C.CLOUDAUTH_ERR_TRANSPORT
 )
 
 // Error is the text of the code.
 func (c Code) Error() string {
-	if c == ErrTransport {
-		return "no answer, or a body that cannot be read"
-	}
 	return C.GoString(C.cloudauth_strerror(C.cloudauth_result(c)))
 }
 
@@ -63,6 +66,8 @@ type Error struct {
 	Element int
 	// Help is what is expected, or what to do; empty if that cannot be said.
 	Help string
+	// Transient says of a [Client]'s error that the same call may succeed later.
+	Transient bool
 	// Offset is where parsing stopped, if Code is ErrMalformed and if that is known.
 	Offset int
 	// Err is behind it: a *ServiceError, the error of a key, the error of a transport; or nil.

@@ -140,6 +140,13 @@ impl Cx {
         }
     }
 
+    /// Whether what is claimed there overlaps nothing that this call was given so far.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_apart<T>(&self, ptr: *const T) -> bool {
+        let mut claims = self.claims().map(Cell::get);
+        claims.any(|claim| ptr.addr() == claim.ptr.addr() && claim.zero_from < claim.len)
+    }
+
     /// Looks at memory for `count` of `T` that is read.
     pub(crate) fn check<T>(&self, ptr: *const T, count: usize, field: &'static str) -> Outcome {
         self.check_area(ptr.addr(), count, size_of::<T>(), field)

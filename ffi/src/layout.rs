@@ -123,11 +123,27 @@ fixed! {
     cloudauth_sigv4_key 448 448 {
         reserved 0 0
     }
+    #[cfg(feature = "std")]
+    cloudauth_key 64 64 {
+        reserved 0 0
+    }
+    #[cfg(feature = "std")]
+    cloudauth_mac_key 64 64 {
+        reserved 0 0
+    }
+    #[cfg(feature = "std")]
+    cloudauth_client 64 64 {
+        reserved 0 0
+    }
 }
 
 sized! {
     cloudauth_error 56 32 until detail {
         size 0 0, result 8 4, element 12 8, field 16 12, help 32 20, detail 48 28
+    }
+    #[cfg(feature = "std")]
+    cloudauth_message 2048 2040 until text {
+        size 0 0, len 8 4, transient 16 8, status 20 12, text 24 16
     }
     cloudauth_attempt 48 48 until random {
         size 0 0, time 8 8, random 16 16

@@ -14,6 +14,9 @@
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
+#[cfg(all(target_os = "none", feature = "std"))]
+compile_error!("the feature `std` is for systems with files and sockets");
+
 #[cfg(all(target_os = "none", not(panic = "abort")))]
 compile_error!("bare-metal builds need panic = \"abort\"");
 
@@ -26,6 +29,8 @@ mod encode;
 mod exchange;
 mod gcp;
 mod handle;
+#[cfg(feature = "std")]
+mod hosted;
 mod http;
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 mod json;
@@ -47,6 +52,8 @@ pub use ekm::*;
 pub use encode::*;
 pub use exchange::*;
 pub use gcp::*;
+#[cfg(feature = "std")]
+pub use hosted::*;
 pub use http::*;
 #[cfg(any(feature = "p256", feature = "p384", feature = "rsa"))]
 pub use json::*;

@@ -45,10 +45,19 @@ pub const CLOUDAUTH_ERR_SIGNER: cloudauth_result = -105;
 pub const CLOUDAUTH_ERR_UNSUPPORTED: cloudauth_result = -106;
 /// A signature or a claim does not hold.
 pub const CLOUDAUTH_ERR_VERIFICATION: cloudauth_result = -107;
-/// The service refused: see cloudauth_refusal.
+/// The service refused: see cloudauth_refusal, or cloudauth_message.
 pub const CLOUDAUTH_ERR_SERVICE: cloudauth_result = -108;
 /// There is no such member, header or element.
 pub const CLOUDAUTH_ERR_NOT_FOUND: cloudauth_result = -109;
+/// A key cannot be opened: see cloudauth_message. This and the following are of the hosted functions.
+pub const CLOUDAUTH_ERR_KEY: cloudauth_result = -110;
+/// A configuration file, a profile or a variable cannot be used: see cloudauth_message.
+pub const CLOUDAUTH_ERR_CONFIG: cloudauth_result = -111;
+/// A file cannot be read or written: see cloudauth_message.
+pub const CLOUDAUTH_ERR_FILE: cloudauth_result = -112;
+/// A service gave no usable answer: it was not reached, it is not trusted, or it is not what it should
+/// be. See cloudauth_message.
+pub const CLOUDAUTH_ERR_TRANSPORT: cloudauth_result = -113;
 /// A mistake in this library.
 pub const CLOUDAUTH_ERR_INTERNAL: cloudauth_result = -199;
 
@@ -160,6 +169,12 @@ impl Fault {
         }
     }
 
+    /// Which input is wrong, and what is expected.
+    #[cfg(feature = "std")]
+    pub(crate) const fn texts(&self) -> (&'static str, &'static str) {
+        (self.text.field(), self.text.help())
+    }
+
     /// What goes into `cloudauth_error`.
     pub(crate) fn describe(&self, error: &mut cloudauth_error) {
         #[cfg(feature = "error-text")]
@@ -224,6 +239,10 @@ pub extern "C" fn cloudauth_strerror(result: cloudauth_result) -> *const c_char 
         CLOUDAUTH_ERR_VERIFICATION => c"verification failed",
         CLOUDAUTH_ERR_SERVICE => c"the service refused",
         CLOUDAUTH_ERR_NOT_FOUND => c"not found",
+        CLOUDAUTH_ERR_KEY => c"a key cannot be opened",
+        CLOUDAUTH_ERR_CONFIG => c"the configuration cannot be used",
+        CLOUDAUTH_ERR_FILE => c"a file cannot be read or written",
+        CLOUDAUTH_ERR_TRANSPORT => c"no usable answer from the service",
         CLOUDAUTH_ERR_INTERNAL => c"a mistake in libcloudauth",
         _ => c"unknown result",
     };

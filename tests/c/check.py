@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the C examples and verifies what they print with packages that others wrote.
 
-usage: check.py BUILD [--keylog LIBRARY] [--flow NAME] [-- COMMAND...]
+usage: check.py [--program CLOUDAUTH] [--keylog LIBRARY] [--flow NAME | --without NAME] BUILD [-- COMMAND...]
 
-BUILD is the folder with the programs; COMMAND, if given, runs each of them (valgrind). With LIBRARY, keylog.c
-as a shared library, the exported octets of the TLS connection are computed from its secrets.
+BUILD is the folder with the programs; COMMAND, if given, runs each of them (valgrind). CLOUDAUTH is the program
+with the emulator of the clouds. With LIBRARY, keylog.c as a shared library, the exported octets of the TLS
+connection are computed from its secrets.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+import urllib.request
 
 import botocore.auth
 import jwt
@@ -33,8 +35,10 @@ from cryptography.x509.oid import NameOID
 
 parser = argparse.ArgumentParser()
 parser.add_argument("build", type=pathlib.Path)
+parser.add_argument("--program", type=pathlib.Path)
 parser.add_argument("--keylog", type=pathlib.Path)
 parser.add_argument("--flow")
+parser.add_argument("--without")
 parser.add_argument("command", nargs="*")
 options = parser.parse_args()
 
@@ -301,6 +305,92 @@ def verify_token(keys):
     bad(r"^token: ", *arguments, stdin="")
 
 
+def live_credentials(keys):
+    assert options.program, "live_credentials needs --program"
+    folder = pathlib.Path("live").resolve()
+    folder.mkdir(mode=0o700)
+    emulator = subprocess.Popen(
+        [options.program, "emulator", "--demo", "--state-dir", folder, "--listen-http", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        where = json.loads(emulator.stdout.readline())
+        live_with(keys, folder, where["url"], f"{where['http_url']}/_emulator/")
+    finally:
+        emulator.kill()
+        emulator.wait()
+
+
+def live_with(keys, folder, url, control):
+    def ask(path, body=None):
+        body = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(control + path, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def secret(name, octets):
+        path = folder / name
+        path.touch(0o600)
+        path.write_bytes(octets)
+        return f"file:{path}"
+
+    key = secret("p256.key", pathlib.Path("p256.key").read_bytes())
+    aws = secret("secret", b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    (folder / "config.toml").write_text(f"""
+ca-file = "ca.pem"
+[profiles.demo]
+kind = "aws-assume-role"
+access-key-id = "AKIAIOSFODNN7EXAMPLE"
+key = "{aws}"
+role-arn = "arn:aws:iam::123456789012:role/demo"
+session-name = "example"
+region = "eu-central-1"
+endpoint-url = "{url}"
+[profiles.google]
+kind = "gcp-token"
+key = "{key}"
+email = "{EMAIL}"
+[profiles.azure]
+kind = "azure-token"
+tenant = "11111111-2222-3333-4444-555555555555"
+client-id = "66666666-7777-8888-9999-000000000000"
+client-secret = "{secret("azure", b"demo-secret")}"
+scopes = ["https://vault.azure.net/.default"]
+endpoint-url = "{url}"
+""")
+    env = {"CLOUDAUTH_CONFIG": str(folder / "config.toml")}
+
+    printed = json.loads(good("live_credentials", "aws", "demo", env=env))
+    assert set(printed) == {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}
+    (session,) = ask("sessions")
+    assert printed["AccessKeyId"] == session["access_key_id"], (printed, session)
+    left = datetime.datetime.fromisoformat(printed["Expiration"]) - datetime.datetime.now(datetime.UTC)
+    assert datetime.timedelta(minutes=55) < left <= datetime.timedelta(hours=1)
+    # botocore takes it, and the emulator its signature.
+    peer = AWSRequest("POST", f"{control.split('/_')[0]}/", data="Action=GetCallerIdentity&Version=2011-06-15")
+    peer.headers["Content-Type"] = "application/x-www-form-urlencoded"
+    credentials = Credentials(*(printed[name] for name in ["AccessKeyId", "SecretAccessKey", "SessionToken"]))
+    botocore.auth.SigV4Auth(credentials, "sts", "eu-central-1").add_auth(peer)
+    raw = urllib.request.Request(peer.url, peer.body, dict(peer.headers.items()))
+    assert b":assumed-role/demo/example<" in urllib.request.urlopen(raw).read()
+
+    token = good("live_credentials", "token", "google", env=env).strip()
+    assert jwt.decode(token, keys["p256"][0].public_key(), ["ES256"])["iss"] == EMAIL
+    token = good("live_credentials", "token", "azure", env=env).strip()
+    assert jwt.decode(token, options={"verify_signature": False})["aud"]
+
+    assert good("live_credentials", "token", "", env=env | {"CLOUDAUTH_PROFILE": "google"}).count(".") == 2
+
+    bad(r"^usage:", "live_credentials", "aws", code=2)
+    bad(r"profile: is not given; name one, or set CLOUDAUTH_PROFILE", "live_credentials", "token", "", env=env)
+    bad(r"^configuration: .*/missing", "live_credentials", "aws", "demo", env={"CLOUDAUTH_CONFIG": "/missing"})
+    bad(r'^unknown: .*no profile "unknown"; it has: azure, demo, google', "live_credentials", "aws", "unknown", env=env)
+    bad(r"^google: .*gives a token", "live_credentials", "aws", "google", env=env)
+    bad(r"^demo: .*gives AWS credentials", "live_credentials", "token", "demo", env=env)
+    ask("fault", {"kind": "status", "status": 403})
+    bad(r"^demo: AssumeRole: .*403", "live_credentials", "aws", "demo", env=env)
+
+
 def readme(_):
     method, target, headers, body = request(good("readme", env=AWS))
     at = datetime.datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
@@ -339,6 +429,8 @@ def main():
     options.build = options.build.resolve()
     if options.keylog:
         options.keylog = options.keylog.resolve()
+    if options.program:
+        options.program = options.program.resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         rsa_key = lambda: rsa.generate_private_key(65537, 2048)  # noqa: E731
@@ -350,9 +442,14 @@ def main():
                 "expired": ec.generate_private_key(ec.SECP256R1()),
             }.items()
         }  # fmt: skip
-        flows = [gcp_jwt, two_phase, sigv4_s3, roles_anywhere, azure_assertion, ekm_binder, verify_token]
+        flows = [
+            gcp_jwt, two_phase, sigv4_s3, roles_anywhere, azure_assertion, ekm_binder, verify_token,
+            live_credentials,
+        ]  # fmt: skip
         if options.flow:
             flows = [globals()[options.flow]]
+        if options.without:
+            flows.remove(globals()[options.without])
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda flow: flow(keys), flows))
         os.chdir("/")

@@ -15,5 +15,17 @@ int main(void)
     if (result == CLOUDAUTH_OK || params.size != sizeof params || params.email.len == 0) {
         return 1;
     }
+#ifdef CLOUDAUTH_STD
+    {
+        cloudauth_key key;
+        cloudauth_message message;
+        CLOUDAUTH_INIT(&message);
+        if (cloudauth_key_open(cloudauth_text("no key"), &key, &message, &error) != CLOUDAUTH_ERR_INVALID
+            || message.len != strlen(message.text) || message.len == 0) {
+            return 1;
+        }
+        cloudauth_key_close(&key);
+    }
+#endif
     return 0;
 }

@@ -10,5 +10,7 @@ mod abuse;
 mod cases;
 mod core_agrees;
 mod header;
+#[cfg(feature = "std")]
+mod hosted;
 mod probe;
 mod tokens;

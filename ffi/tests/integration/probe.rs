@@ -74,6 +74,8 @@ struct Output {
     sized: bool,
     /// This very one is what is wrong.
     broken: bool,
+    /// It says why a call failed.
+    says: bool,
 }
 
 /// Fills the arguments of one call. Memory is leaked: there is little of it.
@@ -136,6 +138,16 @@ pub(crate) fn held(bytes: cloudauth_bytes) -> Vec<u8> {
         // SAFETY: made by the library or by `bytes`.
         _ => unsafe { std::slice::from_raw_parts(bytes.ptr, bytes.len) }.to_vec(),
     }
+}
+
+/// The text of a message.
+#[cfg(feature = "std")]
+#[cfg_attr(miri, allow(dead_code))]
+pub(crate) fn held_text(message: &cloudauth_message) -> String {
+    let octets: Vec<_> = message.text.iter().map(|c| c.to_ne_bytes()[0]).collect();
+    let (text, rest) = octets.split_at(message.len);
+    assert!(!text.contains(&0) && all(rest, 0) && !rest.is_empty());
+    String::from_utf8(text.to_vec()).unwrap()
 }
 
 fn octets_of<'a>(ptr: *const u8, len: usize) -> &'a [u8] {
@@ -256,6 +268,16 @@ impl Probe {
         self.make(|ptr| if null { std::ptr::null_mut() } else { ptr })
     }
 
+    /// What a hosted call has to say.
+    #[cfg(feature = "std")]
+    pub(crate) fn message(&self) -> *mut cloudauth_message {
+        let given = self.may_make();
+        if let Some(output) = self.outputs.borrow_mut().last_mut() {
+            output.says = true;
+        }
+        given
+    }
+
     fn make<T>(&self, give: impl FnOnce(*mut T) -> *mut T) -> *mut T {
         let ptr = block(size_of::<T>()).cast::<T>();
         // SAFETY: just made.
@@ -266,7 +288,8 @@ impl Probe {
         let refused = self.resize(ptr, true);
         let given = give(self.place(ptr, size_of::<T>(), true));
         let broken = refused || given.is_null();
-        let output = Output { ptr: given.cast(), len: size_of::<T>(), sized: true, broken };
+        let output =
+            Output { ptr: given.cast(), len: size_of::<T>(), sized: true, broken, says: false };
         self.outputs.borrow_mut().push(output);
         given
     }
@@ -278,7 +301,8 @@ impl Probe {
         unsafe { ptr.write_bytes(OLD, size_of::<T>()) };
         let given = self.pointer(self.place(ptr.cast::<T>(), size_of::<T>(), true));
         let (len, broken) = (size_of::<T>(), given.is_null());
-        self.outputs.borrow_mut().push(Output { ptr: given.cast(), len, sized: false, broken });
+        let output = Output { ptr: given.cast(), len, sized: false, broken, says: false };
+        self.outputs.borrow_mut().push(output);
         given
     }
 
@@ -463,7 +487,13 @@ impl Probe {
         if result == CLOUDAUTH_OK {
             return;
         }
-        for output in outputs.iter().filter(|output| !output.broken) {
+        #[cfg(feature = "std")]
+        for output in outputs.iter().filter(|output| !output.broken && output.says) {
+            // SAFETY: made by `message`.
+            let text = held_text(unsafe { &*output.ptr.cast() });
+            assert!(!text.is_empty(), "{name} {mode:?} gave {result}: says nothing");
+        }
+        for output in outputs.iter().filter(|output| !output.broken && !output.says) {
             let from = if output.sized { size_of::<usize>() } else { 0 };
             let octets = &octets_of(output.ptr, output.len)[from..];
             assert!(all(octets, 0), "{name} {mode:?} gave {result}: not zeroed");

@@ -139,12 +139,14 @@ def test_readme_tools(bash, cloudauth):
             "SOFTHSM2_CONF": f"{folder}/softhsm/softhsm2.conf",
             "CLOUDAUTH_PKCS11_MODULE": str(MODULE),
             "CLOUDAUTH_KEY_PIN": "84310975",
+            # Else google-auth asks a service for it that nobody emulates.
+            "GOOGLE_CLOUD_PROJECT": "project",
         }
         profiles, aws, others = commands("For the tools you have", 3)
         done = bash(f"{profiles}\n{aws}\n{others}", **env)
     finally:
         emulator.kill()
-        emulator.wait()
+        emulator.communicate()
     identity, end = json.JSONDecoder().raw_decode(done.stdout)
     assert identity["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/R/")
     azure, google = done.stdout[end:].split()

@@ -427,8 +427,7 @@ def test_bad_session_token_duration(refused):  # noqa: F811
 def test_missing_options(refused, token_file):  # noqa: F811
     for name in ("role-arn", "session-name"):
         refused(USAGE, f"--{name}", *arguments("assume-role", **{name: None}), env=CREDENTIALS)
-        args = arguments("web-identity", **{"token-file": token_file, name: None})
-        refused(USAGE, f"--{name}", *args)
+    refused(USAGE, "--role-arn", *arguments("web-identity", **{"token-file": token_file, "role-arn": None}))
     for command in ("assume-role", "session-token", "caller-identity"):
         refused(USAGE, "--region", *arguments(command, region=None), env=CREDENTIALS)
         refused(USAGE, "--access-key-id", *arguments(command))

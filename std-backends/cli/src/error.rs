@@ -64,7 +64,9 @@ impl From<cloudauth_client::Error> for CliError {
             Client::Missing { field, help } => Self::Usage(format!("--{field} is missing; {help}")),
             Client::Key(e) => e.into(),
             Client::Request(e) => e.into(),
-            Client::Service { .. } | Client::Expired { .. } => Self::Service(e.to_string()),
+            Client::Service { .. } | Client::Expired { .. } | Client::Empty { .. } => {
+                Self::Service(e.to_string())
+            }
             e => Self::Input(e.to_string()),
         }
     }

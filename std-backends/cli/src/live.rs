@@ -1,6 +1,6 @@
 //! What the commands share that ask a service: the options, the profile, and how a credential is printed.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use cloudauth_client::blocking::Runtime;
 use cloudauth_client::{
-    AwsKeys, BearerToken, Client, Config, Credential, FileCache, GcpFederated, Inputs,
-    PROFILE_VARIABLE, Provider, Source, variable,
+    AwsKeys, BearerToken, CONFIG_VARIABLE, Client, Config, Credential, Error, FileCache,
+    GcpFederated, Inputs, PROFILE_VARIABLE, Provider, Source, variable,
 };
 use cloudauth_core::{HttpRequest, UnixTime};
 use serde_json::json;
@@ -59,10 +59,16 @@ impl Setup {
     pub(crate) fn read(&self) -> Result<Config, CliError> {
         let mut config = match (&self.config, Config::default_path()?) {
             (Some(path), _) => Config::from_file(path)?,
-            (None, Some(path)) if path.exists() || variable("CLOUDAUTH_CONFIG")?.is_some() => {
-                Config::from_file(&path)?
-            }
-            _ => Config::default(),
+            (None, Some(path)) => match Config::from_file(&path) {
+                Err(Error::File { source, .. })
+                    if source.kind() == ErrorKind::NotFound
+                        && variable(CONFIG_VARIABLE)?.is_none() =>
+                {
+                    Config::default()
+                }
+                config => config?,
+            },
+            (None, None) => Config::default(),
         };
         if let Some(path) = &self.ca_file {
             config.ca_file = Some(path.clone());
@@ -91,11 +97,14 @@ impl Setup {
     }
 
     pub(crate) fn client(&self, config: &Config, context: &Context) -> Result<Client, CliError> {
-        let inputs = inputs(context);
-        let client = config.client(inputs, context.clock_offset()?)?;
+        let offset = context.clock_offset()?;
+        let mut without_cache = config.clone();
+        without_cache.cache_dir = None;
+        let client = without_cache.client(inputs(context), offset)?;
+        // What another time makes of a cache is for nobody else.
         Ok(match self.cache(config)? {
-            Some(cache) => client.with_file_cache(cache),
-            None => client,
+            Some(cache) if offset == 0 => client.with_file_cache(cache),
+            _ => client,
         })
     }
 }
@@ -152,7 +161,11 @@ impl Live {
             Some(source) => client.provider(source),
             None => self.of_profile(&config, &client, kinds)?,
         };
-        let credential = Runtime::new()?.wait(provider.credential())?;
+        let credential = Runtime::new()?.wait(provider.credential());
+        let credential = match &self.profile {
+            Some(name) => credential.map_err(|e| of_profile(name, e))?,
+            None => credential?,
+        };
         print(&credential, context)
     }
 
@@ -191,6 +204,17 @@ fn nothing() -> CliError {
         "nothing says which credential: give --profile, or the options of this command (see --help)"
             .to_owned(),
     )
+}
+
+/// An error of a profile: what it lacks is no option.
+pub(crate) fn of_profile(name: &str, e: Error) -> CliError {
+    match e {
+        Error::Missing { field, help } => CliError::input(
+            format_args!("profile {name:?}"),
+            format_args!("{field} is missing; {help}"),
+        ),
+        e => e.into(),
+    }
 }
 
 /// What `build` hands over, as [`Context::show`] shows it.

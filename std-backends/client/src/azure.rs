@@ -44,7 +44,8 @@ pub struct AzureToken {
     #[serde(default, deserialize_with = "text::optional", skip_serializing)]
     pub key: Option<KeyUri>,
     /// The certificate that is registered with the application, PEM or DER; further ones are its chain. Else
-    /// `AZURE_CLIENT_CERTIFICATE_PATH`, whose file also holds the key where none is given.
+    /// `AZURE_CLIENT_CERTIFICATE_PATH`, whose file also holds the key where none is given (encrypted:
+    /// `AZURE_CLIENT_CERTIFICATE_PASSWORD`).
     pub certificate: Option<PathBuf>,
     /// The signature algorithm; else `PS256` where the key can, else `RS256`.
     pub algorithm: Option<AzureAlgorithm>,
@@ -98,6 +99,7 @@ impl AzureToken {
     pub(crate) fn choice(&self) -> Result<Choice> {
         let of_variable = |name| variable(name).map(|path| path.map(PathBuf::from));
         const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+        const PASSWORD: &str = "AZURE_CLIENT_CERTIFICATE_PASSWORD";
         let given = [
             self.key.is_some() || self.certificate.is_some(),
             self.client_secret.is_some(),
@@ -128,7 +130,10 @@ impl AzureToken {
                 return Err(Error::Missing { field: "key", help });
             }
             (Some(certificate), None) => {
-                let key = KeyUri::of_file(&certificate)?;
+                let mut key = KeyUri::of_file(&certificate)?;
+                if variable(PASSWORD)?.is_some() {
+                    key = KeyUri::parse(&format!("{key}?passphrase-source=env:{PASSWORD}"))?;
+                }
                 return Ok(Choice::Certificate { key, certificate });
             }
             (None, Some(_)) => {

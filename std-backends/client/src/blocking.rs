@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// let keys = runtime.wait(provider.aws_keys())?;
 /// # Ok(()) }
 /// ```
-pub struct Runtime(Tokio);
+pub struct Runtime(Option<Tokio>);
 
 impl Runtime {
     /// A runtime.
@@ -24,12 +24,32 @@ impl Runtime {
     /// [`Error::File`] when the system refuses what it needs.
     pub fn new() -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
-        runtime.map(Self).map_err(|e| Error::file("open", "the runtime's event queue", e))
+        runtime
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(|e| Error::file("open", "the runtime's event queue", e))
     }
 
-    /// Waits for a future. It must not be called from within one.
-    pub fn wait<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
+    /// Waits for what a provider gives.
+    ///
+    /// # Errors
+    /// Those of the future.
+    ///
+    /// # Panics
+    /// Where it is called from within an asynchronous runtime.
+    pub fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(future),
+            None => Err(Error::config("runtime", "has ended")),
+        }
+    }
+}
+
+impl Drop for Runtime {
+    /// Does not wait for a device that never answers.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

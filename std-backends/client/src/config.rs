@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloudauth_core::digest::sha256;
 use cloudauth_tls::{Transport, Trust};
 use serde::Deserialize;
 
@@ -44,10 +45,12 @@ pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
 /// region = "eu-central-1"
 /// ```
 ///
-/// Relative paths in it, but for those in key URIs, start at its own directory. Unknown fields are refused.
+/// Relative paths in it start at its own directory, but for those in URIs (`file:…`), which start at the
+/// working directory. Unknown fields are refused, and so is a file that others can change.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Certificates (PEM) that are trusted, and no others; else `AWS_CA_BUNDLE`, else the system's own.
+    /// Certificates (PEM) that are trusted, and no others; else the system's own, but for AWS those of
+    /// `AWS_CA_BUNDLE`.
     pub ca_file: Option<PathBuf>,
     /// Where processes share credentials.
     pub cache_dir: Option<PathBuf>,
@@ -66,6 +69,22 @@ struct Raw {
     timeout: Option<u32>,
     #[serde(default)]
     profiles: BTreeMap<String, Source>,
+}
+
+/// Refuses a file that others can change: it names the modules that are loaded, and whom to trust.
+#[cfg(unix)]
+fn check_mode(path: &Path, place: &str) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).map_err(|e| Error::file("read", place, e))?;
+    if metadata.mode() & 0o022 != 0 {
+        return Err(Error::config(place, "others can change it: chmod go-w it"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, _: &str) -> Result<()> {
+    Ok(())
 }
 
 impl Config {
@@ -91,6 +110,8 @@ impl Config {
     /// [`Error::File`], [`Error::Config`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
+        check_mode(path, &place)?;
+        let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
         let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -136,18 +157,28 @@ impl Config {
     /// proxy variable cannot be used.
     pub fn client(&self, inputs: Inputs, clock_offset: i64) -> Result<Client> {
         let mut builder = Transport::builder().clock_offset(clock_offset);
-        let ca_file = match &self.ca_file {
-            Some(path) => Some(path.clone()),
-            None => variable("AWS_CA_BUNDLE")?.map(PathBuf::from),
-        };
-        if let Some(path) = ca_file {
-            builder = builder.trust(Trust::Only(read_file(&path, MAX_LEN)?.to_vec()));
-        }
         if let Some(seconds) = self.timeout {
             builder = builder.timeout(Duration::from_secs(seconds.into()));
         }
-        let transport = builder.build().map_err(|e| Error::service("setting up", e))?;
-        let client = Client::new(transport, inputs);
+        let build = |builder: cloudauth_tls::Builder| {
+            builder.build().map_err(|e| Error::service("setting up", e))
+        };
+        let bundle = match &self.ca_file {
+            Some(_) => None,
+            None => variable("AWS_CA_BUNDLE")?.map(PathBuf::from),
+        };
+        let mut trust = Vec::new();
+        let mut only = |path: &Path| {
+            let pem = read_file(path, MAX_LEN)?.to_vec();
+            trust = sha256(&pem).to_vec();
+            Ok::<_, Error>(builder.clone().trust(Trust::Only(pem)))
+        };
+        let aws = bundle.map(|path| build(only(&path)?)).transpose()?;
+        let transport = match &self.ca_file {
+            Some(path) => build(only(path)?)?,
+            None => build(builder)?,
+        };
+        let client = Client::new(transport, inputs).with_trust(aws, trust);
         Ok(match &self.cache_dir {
             Some(path) => client.with_file_cache(FileCache::at(path)?),
             None => client,
@@ -183,6 +214,11 @@ impl Config {
                 return Err(Error::config(&self.place, help));
             }
             chain.push(self.profile(next)?);
+        }
+        for (i, source) in chain.iter().enumerate() {
+            source
+                .check_base(chain.get(i + 1).copied())
+                .map_err(|e| Error::config(&self.place, format!("profile {name:?}: {e}")))?;
         }
         Ok(chain)
     }

@@ -42,6 +42,13 @@ pub(crate) fn aws_endpoint(given: Option<&str>, service: &str) -> Result<Option<
     if let Some(url) = given {
         return endpoint(url, "endpoint URL").map(Some);
     }
+    if variable("AWS_USE_FIPS_ENDPOINT")?.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Err(Error::config(
+            "AWS_USE_FIPS_ENDPOINT",
+            "FIPS endpoints are not chosen by themselves; give the URL of one as endpoint-url, such as \
+             https://sts-fips.us-east-1.amazonaws.com",
+        ));
+    }
     let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")?;
     if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);

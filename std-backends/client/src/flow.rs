@@ -1,6 +1,7 @@
 //! One call to a service: what every flow comes down to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cloudauth_core::signer::MAX_SIGNATURE_LEN;
 use cloudauth_core::{
@@ -22,7 +23,7 @@ pub(crate) type Then<'a> = &'a mut dyn FnMut(&HttpRequest<'_>);
 pub(crate) enum Issued {
     /// With the moment of its end.
     Until(Credential),
-    /// A token, and for how many seconds from the answer it is good.
+    /// A token, and for how many seconds it is good.
     For(Zeroizing<String>, u64),
 }
 
@@ -115,8 +116,11 @@ pub(crate) async fn send(
     if flow.only_once() {
         transport = transport.once();
     }
+    // Life is counted from the last try, not from its answer.
+    let began = AtomicU64::new(clock.now().time.as_secs());
     let sent = transport.call(
         |at| {
+            began.store(at.time().as_secs(), Ordering::Relaxed);
             let flow = flow.clone();
             // Elsewhere, because a device is slow and other tasks should not wait for it.
             async move { Ok(tokio::task::spawn_blocking(move || owned(&*flow, &at)).await??) }
@@ -124,10 +128,10 @@ pub(crate) async fn send(
         |head, body| flow.read(head, body),
     );
     let issued = sent.await.map_err(|e| Error::service(name, e))?;
+    let began = UnixTime::new(began.into_inner()).unwrap_or(UnixTime::MAX);
+    let credential = issued.at(began);
     // Read now: a refusal may have taught the transport the service's time.
-    let now = clock.now();
-    let credential = issued.at(now.time);
-    check(&credential, now, name)?;
+    check(&credential, clock.now(), name)?;
     Ok(credential)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use cloudauth_core::digest::sha256;
+use cloudauth_core::digest::Sha256;
 use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, SecretRef, Warning};
 use zeroize::Zeroizing;
 
@@ -130,7 +130,7 @@ impl Inputs {
 
     fn read(&self, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
         if self.is_standard_input(path) {
-            return read(Ok(io::stdin().lock()), &self.place(path), limit);
+            return read(Ok(io::stdin().lock()), &self.place(path), limit, limit);
         }
         read_file(path, limit)
     }
@@ -154,7 +154,11 @@ impl fmt::Debug for Inputs {
 /// The key kept for `uri`, unless its file has changed; else a new one. A failure keeps nothing.
 fn kept<K>(kept: &Kept<K>, uri: &KeyUri, open: impl FnOnce() -> Result<K>) -> Result<Arc<K>> {
     // Of the whole text, in which a PIN may stand: that is not to be kept here.
-    let name = sha256(format!("{:?}:{}?{:?}", uri.scheme(), uri.path(), uri.query()).as_bytes());
+    let mut name = Sha256::new();
+    for part in [uri.scheme().name(), ":", uri.path(), "?", uri.query().unwrap_or_default()] {
+        name.update(part.as_bytes());
+    }
+    let name = name.finish();
     let stamp = uri.file().map(stamp);
     // Held while a key is opened: two openings at once would be two logins.
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,11 +186,20 @@ fn stamp(path: &Path) -> Stamp {
 
 /// A whole file, of at most `limit` octets.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
-    read(File::open(path), &place(path), limit)
+    let file = File::open(path);
+    let len = file.as_ref().ok().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
+    read(file, &place(path), len, limit)
 }
 
-fn read(from: io::Result<impl io::Read>, place: &str, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
+/// `len` octets are expected: a vector that grows leaves pieces of secrets behind.
+fn read(
+    from: io::Result<impl io::Read>,
+    place: &str,
+    len: u64,
+    limit: u64,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let capacity = usize::try_from(len.min(limit) + 1).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     from.and_then(|from| from.take(limit + 1).read_to_end(&mut bytes))
         .map_err(|e| Error::file("read", place, e))?;
     if bytes.len() as u64 > limit {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cloudauth_core::Attempt;
 use cloudauth_tls::Transport;
@@ -22,28 +23,32 @@ use crate::{
 #[derive(Clone)]
 pub struct Client {
     transport: Transport,
+    /// For AWS, where its own variable names other trusted certificates.
+    aws: Option<Transport>,
+    /// Which certificates are trusted, for the file cache's keys.
+    trust: Vec<u8>,
     inputs: Arc<Inputs>,
     file_cache: Option<Arc<FileCache>>,
-    clock: Clock,
 }
 
 impl Client {
     /// A client without a file cache.
     #[must_use]
     pub fn new(transport: Transport, inputs: Inputs) -> Self {
-        let offset = transport.clone();
-        let system = Clock::system();
-        // The services' time, as far as a refusal has taught it: expiry is theirs.
-        let clock = Clock::new(move || {
-            let Moment { time, uptime } = system.now();
-            let offset = offset.clock_offset();
-            let time = match u64::try_from(offset) {
-                Ok(ahead) => time.plus(ahead),
-                Err(_) => time.minus(offset.unsigned_abs()),
-            };
-            Moment { time, uptime }
-        });
-        Self { transport, inputs: Arc::new(inputs), file_cache: None, clock }
+        let inputs = Arc::new(inputs);
+        Self { transport, aws: None, trust: Vec::new(), inputs, file_cache: None }
+    }
+
+    /// With another transport for AWS, and with what tells the trusted certificates apart from others.
+    pub(crate) fn with_trust(self, aws: Option<Transport>, trust: Vec<u8>) -> Self {
+        Self { aws, trust, ..self }
+    }
+
+    fn transport(&self, source: &Source) -> &Transport {
+        match &self.aws {
+            Some(transport) if source.is_aws() => transport,
+            _ => &self.transport,
+        }
     }
 
     /// With a cache that several processes share. It is asked before a service is, for everything but what
@@ -77,10 +82,20 @@ impl Client {
     #[must_use]
     pub fn chained(&self, source: impl Into<Source>, base: Option<Provider>) -> Provider {
         let source = source.into();
-        let memory = Memory::new(self.clock.clone(), source.kind());
+        let clock = clock(self.transport(&source).clone());
+        let memory = Memory::new(clock.clone(), source.kind());
         let refused = AtomicBool::new(false);
-        let key = Mutex::default();
-        Provider(Arc::new(Inner { client: self.clone(), source, base, memory, refused, key }))
+        let (spent, key) = (AtomicBool::new(false), Mutex::default());
+        Provider(Arc::new(Inner {
+            client: self.clone(),
+            source,
+            base,
+            clock,
+            memory,
+            refused,
+            spent,
+            key,
+        }))
     }
 
     /// Asks STS whose credentials these are: those that `base` gives, else those that `call` names.
@@ -96,7 +111,8 @@ impl Client {
             Some(base) => Some(base.credential().await?),
             None => None,
         };
-        call.send(&self.inputs, base.as_deref(), &self.transport).await
+        let transport = self.aws.as_ref().unwrap_or(&self.transport);
+        call.send(&self.inputs, base.as_deref(), transport).await
     }
 }
 
@@ -116,9 +132,12 @@ struct Inner {
     client: Client,
     source: Source,
     base: Option<Provider>,
+    clock: Clock,
     memory: Memory,
     /// What the file cache holds is not to be used.
     refused: AtomicBool,
+    /// A code that serves once was sent.
+    spent: AtomicBool,
     /// Where the last credential is in the file cache: whose it is, for what stands on it.
     key: Mutex<Option<CacheKey>>,
 }
@@ -189,10 +208,18 @@ impl Inner {
     // Boxed, because a provider may stand on another.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Credential>> + Send + '_>> {
         Box::pin(async {
+            // Before anything is asked or sent.
+            self.source.check_base(self.base.as_ref().map(Provider::source))?;
+            if self.source.has_code() && self.spent.swap(true, Ordering::AcqRel) {
+                return Err(Error::config(
+                    "token-code",
+                    "was used; it serves once: give a new one",
+                ));
+            }
             let Some(base) = &self.base else { return self.fetch_with(None).await };
             let result = self.fetch_with(Some(base.credential().await?)).await;
             match result {
-                Err(error) if error.refuses_caller() => {
+                Err(error) if error.refuses_caller() && !self.source.has_code() => {
                     tracing::debug!(%error, "the credential below is refused: getting a new one");
                     base.invalidate();
                     self.fetch_with(Some(base.credential().await?)).await
@@ -203,10 +230,14 @@ impl Inner {
     }
 
     async fn fetch_with(&self, base: Option<Arc<Credential>>) -> Result<Credential> {
-        let Client { transport, inputs, file_cache, clock } = &self.client;
+        let Self { client, clock, .. } = self;
+        let (transport, inputs) = (client.transport(&self.source), &client.inputs);
+        // What was got with a code is given to nobody who does not have one.
+        let file_cache = client.file_cache.as_ref().filter(|_| !self.source.has_code());
+        let limit = transport.limit();
         if let Source::GcpToken(token) = &self.source {
             let (token, inputs, at) = (token.clone(), inputs.clone(), self.client.attempt()?);
-            let (token, key) = blocking(move || {
+            let (token, key) = blocking(limit, move || {
                 let key = token.identity(CacheKey::new("gcp-token"), &inputs)?;
                 Ok((token.sign(&inputs, &at)?, key))
             })
@@ -218,36 +249,57 @@ impl Inner {
         let below = self.base.as_ref().and_then(|base| base.0.key());
         let (source, inputs) = (self.source.clone(), inputs.clone());
         // Files are read and devices opened, which takes its time.
-        let (flow, key) = blocking(move || {
+        let trust = client.trust.clone();
+        let (flow, key) = blocking(limit, move || {
             let flow = source.open(&inputs, base.as_deref())?;
             let flow = flow.ok_or_else(|| Error::config("profile", "has nothing to ask for"))?;
             if !cached {
                 return Ok((flow, None));
             }
-            let key = flow.identity(CacheKey::new(source.kind()))?;
+            let key = flow.identity(CacheKey::new(source.kind()))?.field("trust", &trust);
             Ok((flow, Some(below.iter().fold(key, |key, below| key.on(below)))))
         })
         .await?;
-        self.set_key(key.clone());
         let send = || send(Arc::clone(&flow), transport, clock);
-        match (file_cache, key) {
+        let credential = match (file_cache, &key) {
             (Some(cache), Some(key)) => {
                 if self.refused.swap(false, Ordering::AcqRel) {
-                    cache.forget(&key);
+                    cache.forget(key);
                 }
-                cache.get(&key, clock, send).await
+                cache.get(key, clock, send).await?
             }
-            _ => send().await,
-        }
+            _ => send().await?,
+        };
+        self.set_key(key);
+        Ok(credential)
     }
 }
 
-/// Elsewhere, so that other tasks need not wait.
+/// The services' time, as far as a refusal has taught it: expiry is theirs.
+fn clock(transport: Transport) -> Clock {
+    let system = Clock::system();
+    Clock::new(move || {
+        let Moment { time, uptime } = system.now();
+        let offset = transport.clock_offset();
+        let time = match u64::try_from(offset) {
+            Ok(ahead) => time.plus(ahead),
+            Err(_) => time.minus(offset.unsigned_abs()),
+        };
+        Moment { time, uptime }
+    })
+}
+
+/// Elsewhere, so that other tasks need not wait; and not for ever.
 async fn blocking<T: Send + 'static>(
+    limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(Error::config("provider", format!("its work was cut short: {e}"))),
+    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(e)) => Err(Error::config("provider", format!("its work was cut short: {e}"))),
+        Err(_) => Err(Error::config(
+            "key or file",
+            format!("gave no answer within {} s; is the device there?", limit.as_secs()),
+        )),
     }
 }

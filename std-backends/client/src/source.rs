@@ -118,9 +118,62 @@ impl Source {
         at: &Attempt,
         mut then: impl FnMut(&HttpRequest<'_>),
     ) -> Result<()> {
+        if base.is_none() {
+            self.check_base(None)?;
+        }
         match self.open(inputs, base)? {
             Some(flow) => flow.request(at, &mut then),
             None => Err(Error::config("request", "there is none: the token is made without one")),
+        }
+    }
+
+    /// Whether it is AWS that is asked.
+    pub(crate) const fn is_aws(&self) -> bool {
+        matches!(
+            self,
+            Self::AwsRolesAnywhere(_)
+                | Self::AwsAssumeRole(_)
+                | Self::AwsSessionToken(_)
+                | Self::AwsWebIdentity(_)
+        )
+    }
+
+    /// Whether it holds a code of multi-factor authentication.
+    pub(crate) const fn has_code(&self) -> bool {
+        match self {
+            Self::AwsAssumeRole(source) => source.token_code.is_some(),
+            Self::AwsSessionToken(source) => source.token_code.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether this can stand on `base`, or without one.
+    pub(crate) fn check_base(&self, base: Option<&Self>) -> Result<()> {
+        let wrong = |help: &str| {
+            let below = base.map_or("nothing", Self::kind);
+            Err(Error::config(self.kind(), format!("stands on {below}: {help}")))
+        };
+        match (self, base) {
+            (Self::AwsAssumeRole(source), None) if source.source_profile.is_none() => Ok(()),
+            (Self::AwsAssumeRole(_), None) => wrong("its source-profile was not set up"),
+            (Self::AwsAssumeRole(source), Some(base)) => {
+                let own = source.access_key_id.is_some()
+                    || source.key.is_some()
+                    || source.session_token.is_some();
+                match (base.is_aws(), own) {
+                    (true, false) => Ok(()),
+                    (true, true) => wrong("give an access key of its own or a source-profile"),
+                    (false, _) => wrong("expected a kind that begins with aws-"),
+                }
+            }
+            (Self::GcpImpersonated(_), Some(base)) => match base {
+                Self::GcpToken(_) | Self::GcpOauth(_) | Self::GcpFederated(_) => Ok(()),
+                Self::GcpImpersonated(base) if base.id_token_audience.is_none() => Ok(()),
+                _ => wrong("expected a kind that gives an access token of Google Cloud"),
+            },
+            (Self::GcpImpersonated(_), None) => wrong("name a source-profile"),
+            (_, None) => Ok(()),
+            (_, Some(_)) => wrong("this kind stands on its own"),
         }
     }
 

@@ -89,6 +89,12 @@ impl Transport {
         self.shared.offset.load(Ordering::Relaxed)
     }
 
+    /// How long a call may take as a whole.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.shared.limits.total
+    }
+
     /// What an exchange needs for one try: the time, corrected by [`clock_offset`](Self::clock_offset), and
     /// random octets of the operating system.
     ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloudauth_client::blocking::Runtime;
-use cloudauth_client::{AssumeRole, CallerIdentity, SessionToken, WebIdentity};
+use cloudauth_client::{AssumeRole, CallerIdentity, SessionToken, Source, WebIdentity};
 use cloudauth_keys::{KeyUri, SecretRef};
 use serde_json::json;
 
@@ -38,6 +38,10 @@ struct Caller {
     /// else, or env:NAME [default: env:AWS_SECRET_ACCESS_KEY]
     #[arg(long, value_name = "URI")]
     key: Option<String>,
+    /// Where the session token of temporary credentials is: env:NAME, file:PATH or fd:N [default, without
+    /// --access-key-id: env:AWS_SESSION_TOKEN]
+    #[arg(long, value_name = "SECRET")]
+    session_token_source: Option<String>,
 }
 
 /// What both ways to a role have in common.
@@ -208,11 +212,13 @@ struct WebSource {
 type Secret = (Option<String>, Option<KeyUri>, Option<SecretRef>);
 
 impl Caller {
-    /// The session token of the environment belongs to whatever key signs.
+    /// The session token of the environment belongs to the access key id of the environment.
     fn parts(&self) -> Result<Secret, CliError> {
         let key = self.key.as_deref().map(key_uri).transpose()?;
-        let token = cloudauth_client::variable("AWS_SESSION_TOKEN")?;
-        let token = token.map(|_| SecretRef::parse("env:AWS_SESSION_TOKEN")).transpose()?;
+        let token = match &self.session_token_source {
+            Some(reference) => Some(SecretRef::parse(reference)?),
+            None => None,
+        };
         Ok((self.access_key_id.clone(), key, token))
     }
 }
@@ -303,13 +309,34 @@ pub(crate) fn get_caller_identity(
     }
     let config = args.setup.read()?;
     let client = args.setup.client(&config, context)?;
-    let base = profile.map(|name| config.provider(&client, name)).transpose()?;
+    let mut call = call;
+    let mut base = None;
+    if let Some(name) = profile {
+        base = Some(config.provider(&client, name)?);
+        let (region, endpoint_url) = place(config.profile(name)?);
+        call.region = call.region.or(region);
+        call.endpoint_url = call.endpoint_url.or(endpoint_url);
+    }
     let identity = Runtime::new()?.wait(client.caller_identity(&call, base.as_ref()))?;
     Ok(json(&json!({
         "Account": identity.account,
         "Arn": identity.arn,
         "UserId": identity.user_id,
     })))
+}
+
+/// Where STS is for a profile's credentials, if it says so.
+fn place(source: &Source) -> (Option<String>, Option<String>) {
+    match source {
+        Source::AwsAssumeRole(source) => (source.region.clone(), source.endpoint_url.clone()),
+        Source::AwsSessionToken(source) => (source.region.clone(), source.endpoint_url.clone()),
+        Source::AwsWebIdentity(source) => (source.region.clone(), source.endpoint_url.clone()),
+        Source::AwsRolesAnywhere(source) => {
+            let anchor = source.trust_anchor_arn.split(':').nth(3).map(str::to_owned);
+            (source.region.clone().or(anchor), None)
+        }
+        _ => (None, None),
+    }
 }
 
 pub(crate) fn web_identity(args: &WebIdentityArgs, context: &Context) -> Result<Vec<u8>, CliError> {

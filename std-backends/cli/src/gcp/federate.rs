@@ -121,6 +121,17 @@ impl Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let federated = args.federated()?;
     if context.output == Output::GoogleExecutable {
+        let of_exchange = args.impersonate.is_some()
+            || args.live.dry_run
+            || args.live.endpoint_url.is_some()
+            || !args.source.scopes.is_empty();
+        if of_exchange {
+            return Err(CliError::Usage(
+                "--impersonate, --scope, --dry-run and --endpoint-url are about an exchange, which \
+                 --output google-executable leaves to the client library"
+                    .to_owned(),
+            ));
+        }
         return executable(args, federated, context);
     }
     let (Some(federated), Some(email)) = (&federated, &args.impersonate) else {

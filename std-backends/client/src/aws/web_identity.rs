@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{keys, policy, region};
-use crate::environment::{aws_endpoint, given};
+use crate::environment::{aws_endpoint, given, variable};
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
 use crate::text::strs;
@@ -23,7 +23,7 @@ pub struct WebIdentity {
     pub token_file: Option<PathBuf>,
     /// The role; else `AWS_ROLE_ARN`.
     pub role_arn: Option<String>,
-    /// The session's name, which logs and policies show; else `AWS_ROLE_SESSION_NAME`.
+    /// The session's name, which logs and policies show; else `AWS_ROLE_SESSION_NAME`, else `cloudauth`.
     #[serde(alias = "role-session-name")]
     pub session_name: Option<String>,
     /// The provider's host, for OAuth 2.0 access tokens only.
@@ -47,16 +47,21 @@ pub struct WebIdentity {
 
 impl WebIdentity {
     pub(crate) fn open(&self, inputs: &Inputs) -> Result<WebIdentityFlow> {
-        let file = self.token_file.as_deref().and_then(|file| file.to_str());
-        let file = given(file, "token-file", &["AWS_WEB_IDENTITY_TOKEN_FILE"])?;
+        let file = match &self.token_file {
+            Some(file) => file.clone(),
+            None => given(None, "token-file", &["AWS_WEB_IDENTITY_TOKEN_FILE"])?.into(),
+        };
         let role_arn = given(self.role_arn.as_deref(), "role-arn", &["AWS_ROLE_ARN"])?;
-        let session_name = self.session_name.as_deref();
-        let session_name = given(session_name, "session-name", &["AWS_ROLE_SESSION_NAME"])?;
+        let session_name = match &self.session_name {
+            Some(name) => name.clone(),
+            // Optional in the SDKs too, which make one up.
+            None => variable("AWS_ROLE_SESSION_NAME")?.unwrap_or_else(|| "cloudauth".to_owned()),
+        };
         let region = region(self.region.as_deref())?;
         let endpoint = aws_endpoint(self.endpoint_url.as_deref(), "STS")?;
         let authority = endpoint.as_ref().map(Endpoint::authority);
         Ok(WebIdentityFlow {
-            token: inputs.token(file.as_ref(), "web identity token")?,
+            token: inputs.token(&file, "web identity token")?,
             policy: policy(self.policy.as_deref(), inputs)?,
             config: self.clone(),
             role_arn,

@@ -20,6 +20,7 @@ pub(crate) use azure::*;
 pub(crate) use gcp::*;
 pub(crate) use helpers::*;
 #[cfg(feature = "std")]
+#[cfg_attr(miri, allow(unused_imports))]
 pub(crate) use hosted::*;
 pub(crate) use keys::*;
 

@@ -62,6 +62,8 @@ class Env:
         )
         shutil.copy(emulator.client_pem.parent / "public.pem", self.folder / "public.pem")
         self.secret = support.private_file(folder / "secret", e.SECRET_KEY)
+        start = int(time.time()) - 3600
+        self.write("web-token", emulator.token("sts.amazonaws.com", life=3600, iat=start))
         self.write("config.toml", self.config())
 
     def write(self, name, content):
@@ -122,6 +124,15 @@ region = "eu-west-1"
 [profiles.web]
 kind = "aws-web-identity"
 region = "eu-west-1"
+
+[profiles.workload]
+kind = "aws-web-identity"
+token-file = "web-token"
+role-arn = "{e.ROLE}"
+session-name = "robot-10"
+region = "eu-west-1"
+duration = 900
+endpoint-url = "{url}"
 
 [profiles.app]
 kind = "azure-token"
@@ -261,7 +272,9 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize(("profile", "arn"), [("device", "reader/"), ("a deploy's #2", "reader/robot-7")])
+@pytest.mark.parametrize(
+    ("profile", "arn"), [("device", "reader/"), ("a deploy's #2", "reader/robot-7"), ("workload", "reader/robot-10")]
+)
 def test_boto3(env, profile, arn):
     seen = env.python([profile], BOTO)
     assert seen["method"] == "custom-process" and seen["region"] == "eu-west-1"
@@ -374,6 +387,16 @@ print(json.dumps({n: v for n, v in os.environ.items() if n.startswith(("AWS_", "
     assert seen["AWS_REGION"] == seen["AWS_DEFAULT_REGION"] == "eu-west-1"
     seen = env.python(["device"], BOTO, options=["--static"], stderr=None)
     assert seen["method"] == "env" and ":assumed-role/reader/" in seen["arn"]
+
+
+def test_static_ends(env):
+    """A service whose clock is behind: what it issues for fifteen minutes ends here in eight seconds."""
+    env.emulator.control("clock", {"offset": -892})
+    process = env.start(["workload"], "sleep", "10", options=["--static"])
+    _, err = process.communicate(timeout=30)
+    said = err.splitlines()
+    assert process.returncode == 0 and len(said) == 2, err
+    assert "is not renewed (--static)" in said[0] and "has ended" in said[1]
 
 
 def test_only_static(env):

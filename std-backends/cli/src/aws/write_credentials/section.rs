@@ -20,8 +20,8 @@ pub(super) struct Entry<'a> {
 enum Line<'a> {
     /// A section's head, with its name.
     Head(&'a [u8]),
-    /// A key, in lower case, and how many octets come before its value.
-    Key(Vec<u8>, usize),
+    /// A key, in lower case, and how many octets come before its value; without one where no delimiter is.
+    Key(Vec<u8>, Option<usize>),
     /// More of the value before it.
     More,
     /// A blank line or a comment.
@@ -76,7 +76,13 @@ pub(super) fn with(
                 if core::mem::replace(written, true) {
                     continue; // A second time: which counts is not agreed on either.
                 }
-                out.extend_from_slice(text.get(..*before).unwrap_or_default());
+                match before.and_then(|before| text.get(..before)) {
+                    Some(before) => out.extend_from_slice(before),
+                    None => {
+                        out.extend(text.iter().take_while(|c| is_blank(**c)));
+                        out.extend([entry.key.as_bytes(), b" = "].concat());
+                    }
+                }
                 out.extend_from_slice(entry.value.as_bytes());
                 out.extend_from_slice(ending(text).unwrap_or(end_of_line));
             }
@@ -153,9 +159,11 @@ fn lines(file: &[u8]) -> Vec<(&[u8], Line<'_>)> {
         let delimiter = text.iter().position(|c| matches!(c, b'=' | b':'));
         let name = text.get(..delimiter.unwrap_or(text.len())).unwrap_or_default();
         let name = name.trim_ascii().to_ascii_lowercase();
-        let after = delimiter.map_or(text.len(), |at| at + 1);
-        let blanks = text.get(after..).unwrap_or_default().iter().take_while(|c| is_blank(**c));
-        (text, Line::Key(name, after + blanks.count()))
+        let before = delimiter.map(|at| {
+            let value = text.get(at + 1..).unwrap_or_default();
+            at + 1 + value.iter().take_while(|c| is_blank(**c)).count()
+        });
+        (text, Line::Key(name, before))
     };
     file.split_inclusive(|c| *c == b'\n').map(read).collect()
 }
@@ -225,6 +233,8 @@ mod tests {
                  SECRET\n  aws_session_token = TOKEN\n"
                     .to_owned(),
             ),
+            ("[a]\n aws_session_token\n", format!("[a]\n aws_session_token = TOKEN\n {}",
+                OURS.replace("aws_session_token = TOKEN\n", "").replacen('\n', "\n ", 1))),
             ("[a]\r\nx=1\r\n", format!("[a]\r\nx=1\r\n{}", OURS.replace('\n', "\r\n"))),
         ] {
             assert_eq!(changed(file, "a").unwrap(), expected, "{file:?}");

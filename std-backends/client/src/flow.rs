@@ -124,7 +124,7 @@ pub(crate) async fn send(
         |head, body| flow.read(head, body),
     );
     let issued = sent.await.map_err(|e| Error::service(name, e))?;
-    // Read now: a refusal may have taught the transport the service's time.
+    // Read now: the answer may have taught the transport the service's time.
     let now = clock.now();
     let credential = issued.at(now.time);
     check(&credential, now, name)?;

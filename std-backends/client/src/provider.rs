@@ -33,7 +33,7 @@ impl Client {
     pub fn new(transport: Transport, inputs: Inputs) -> Self {
         let offset = transport.clone();
         let system = Clock::system();
-        // The services' time, as far as a refusal has taught it: expiry is theirs.
+        // The services' time, as far as answers have taught it: expiry is theirs.
         let clock = Clock::new(move || {
             let Moment { time, uptime } = system.now();
             let offset = offset.clock_offset();

@@ -128,7 +128,7 @@ impl Config {
             let line = e.span().map_or(1, |span| {
                 1 + text.bytes().take(span.start).filter(|octet| *octet == b'\n').count()
             });
-            Error::config(place, format!("line {line}: {}", e.message()))
+            Error::config(place, format!("line {line}: {}", without_value(e.message())))
         })?;
         let below = |path: PathBuf| directory.join(path);
         let mut profiles = raw.profiles;
@@ -228,4 +228,15 @@ impl Config {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Error::config(&self.place, format!("has no profile {name:?}; it has: {known}"))
     }
+}
+
+/// An error of serde without the value that it quotes, in which a PIN may stand.
+fn without_value(message: &str) -> String {
+    let quotes = ["invalid type: ", "invalid value: ", "unknown variant "]
+        .into_iter()
+        .find_map(|start| Some((start, message.strip_prefix(start)?)));
+    let Some((start, rest)) = quotes else { return message.to_owned() };
+    let (value, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
+    let kind = value.split(['`', '"']).next().unwrap_or_default();
+    format!("{}, expected {expected}", format!("{start}{kind}").trim_end())
 }

@@ -117,10 +117,10 @@ pub(crate) async fn send(
         transport = transport.once();
     }
     // Life is counted from the last try, not from its answer.
-    let began = AtomicU64::new(clock.now().time.as_secs());
+    let began = AtomicU64::new(clock.now().uptime);
     let sent = transport.call(
         |at| {
-            began.store(at.time().as_secs(), Ordering::Relaxed);
+            began.store(clock.now().uptime, Ordering::Relaxed);
             let flow = flow.clone();
             // Elsewhere, because a device is slow and other tasks should not wait for it.
             async move { Ok(tokio::task::spawn_blocking(move || owned(&*flow, &at)).await??) }
@@ -128,10 +128,11 @@ pub(crate) async fn send(
         |head, body| flow.read(head, body),
     );
     let issued = sent.await.map_err(|e| Error::service(name, e))?;
-    let began = UnixTime::new(began.into_inner()).unwrap_or(UnixTime::MAX);
-    let credential = issued.at(began);
-    // Read now: a refusal may have taught the transport the service's time.
-    check(&credential, clock.now(), name)?;
+    // Read now: the answer may have taught the transport the service's time.
+    let now = clock.now();
+    let took = now.uptime.saturating_sub(began.into_inner());
+    let credential = issued.at(now.time.minus(took));
+    check(&credential, now, name)?;
     Ok(credential)
 }
 

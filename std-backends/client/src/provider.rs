@@ -275,7 +275,7 @@ impl Inner {
     }
 }
 
-/// The services' time, as far as a refusal has taught it: expiry is theirs.
+/// The services' time, as far as answers have taught it: expiry is theirs.
 fn clock(transport: Transport) -> Clock {
     let system = Clock::system();
     Clock::new(move || {

@@ -105,7 +105,7 @@ impl Builder {
     }
 
     /// By how many seconds the services' clocks are ahead of this machine's, as far as is known: 0. A
-    /// refusal may teach another difference ([`Transport::clock_offset`]).
+    /// service's answer may teach another difference ([`Transport::clock_offset`]).
     pub const fn clock_offset(mut self, seconds: i64) -> Self {
         self.clock_offset = seconds;
         self

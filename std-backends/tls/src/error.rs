@@ -206,7 +206,7 @@ pub struct Refusal {
     pub message: String,
     /// What to tell the service's support, when the service gave one.
     pub request_id: Option<String>,
-    /// By how many seconds the service's clock (its `Date`) is ahead of the time the request was made
+    /// By how many seconds the service's clock (its `Date`) is ahead of the time the call was first made
     /// with, when that is more than a minute.
     pub clock_skew: Option<i64>,
     /// How long the service asks to be left alone (`Retry-After`). A call waits for that by itself, unless

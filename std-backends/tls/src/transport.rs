@@ -47,8 +47,8 @@ pub(crate) struct Shared {
 ///
 /// **Clocks.** When a service refuses (400, 401 or 403) and its `Date` is more than a minute away from the
 /// time the request was made with, the request is made once more with the service's time. If that helps, the
-/// difference is [kept](Self::clock_offset) for further calls. A difference of more than a day is only
-/// reported.
+/// difference is [kept](Self::clock_offset) for further calls, and so is that of a good answer: what it says of
+/// a credential's end is in the service's time. A difference of more than a day is only reported.
 ///
 /// **Signing** is done where the future is polled. A device may take 50 ms for it: where other tasks must
 /// not wait, use [`call`](Self::call) with a builder that signs on a thread for blocking work.
@@ -82,8 +82,8 @@ impl Transport {
         Self { once: true, ..self.clone() }
     }
 
-    /// By how many seconds the services' clocks are ahead of this machine's, as far as a refusal has
-    /// taught; 0 as long as none has.
+    /// By how many seconds the services' clocks are ahead of this machine's, as far as answers have taught;
+    /// 0 as long as none has.
     #[must_use]
     pub fn clock_offset(&self) -> i64 {
         self.shared.offset.load(Ordering::Relaxed)
@@ -188,19 +188,25 @@ impl Transport {
         R: for<'b> FnMut(&ResponseHead<'b>, &'b mut [u8]) -> Result<T, Failure<'b>>,
     {
         let deadline = Deadline::new(self.shared.limits.total);
-        let mut offset = self.clock_offset();
+        let first = self.clock_offset();
+        let mut offset = first;
         let mut corrected = false;
         let mut tries = 1;
         loop {
-            let error = match self.one(offset, deadline, &mut build, &mut read).await {
-                Ok(value) => {
-                    if corrected {
-                        self.shared.offset.store(offset, Ordering::Relaxed);
+            let mut error = match self.one(offset, deadline, &mut build, &mut read).await {
+                Ok((value, skew)) => {
+                    let better = skew.and_then(|skew| retry::corrected(offset, skew));
+                    if corrected || better.is_some() {
+                        self.shared.offset.store(better.unwrap_or(offset), Ordering::Relaxed);
                     }
                     return Ok(value);
                 }
                 Err(error) => error,
             };
+            if corrected && let TransportError::Service { refusal, .. } = &mut error {
+                // Time was not the only reason, but this machine's clock is wrong all the same.
+                refusal.clock_skew.get_or_insert(offset - first);
+            }
             if let Some(Refusal { status: 400 | 401 | 403, clock_skew: Some(skew), .. }) =
                 error.refusal()
                 && !corrected
@@ -239,14 +245,14 @@ impl Transport {
         Ok(Some(asked.max(backoff)).filter(|wait| possible && *wait < deadline.remaining()))
     }
 
-    /// One try.
+    /// One try, and by how many seconds a good answer's `Date` is ahead of the time it was made with.
     async fn one<T, F>(
         &self,
         offset: i64,
         deadline: Deadline,
         build: &mut impl FnMut(Attempt) -> F,
         read: &mut impl for<'b> FnMut(&ResponseHead<'b>, &'b mut [u8]) -> Result<T, Failure<'b>>,
-    ) -> Result<T, TransportError>
+    ) -> Result<(T, Option<i64>), TransportError>
     where
         F: Future<Output = Result<Request, BuildError>>,
     {
@@ -278,7 +284,10 @@ impl Transport {
         let mut answer = http.exchange(request, &host, limits, deadline).await?;
         http.close();
         tracing::debug!(host, status = answer.status, "answer");
-        read_answer(&mut answer, &host, retry::now(offset), read)
+        let used = retry::now(offset);
+        let skew =
+            answer.header(DATE).and_then(retry::http_date).and_then(|d| retry::skew(d, used));
+        Ok((read_answer(&mut answer, &host, used, read)?, skew))
     }
 
     /// Opens a connection to a broker: TLS 1.3 and `http/1.1` only, without resumption and early data. See

@@ -45,7 +45,7 @@ async fn clients_that_come_together_make_one_request() {
     assert_eq!(world.count(Service::RolesAnywhere), 1);
 }
 
-/// How often the service is asked when `profile`'s text is changed; the text as it is has been asked for.
+/// Whether what the cache holds is passed over when `profile`'s text is changed.
 async fn asks_again(world: &World, profile: &str, change: &dyn Fn(&str) -> String) -> bool {
     let text = world.toml();
     let start = text.find(&format!("[profiles.{profile}]")).unwrap();
@@ -55,9 +55,9 @@ async fn asks_again(world: &World, profile: &str, change: &dyn Fn(&str) -> Strin
     let text = format!("{}{changed}{}", &text[..start], &text[end..]);
     let config = Config::parse(&text, &world.path(""), "c").unwrap();
     let before = world.emulator.requests().len();
-    // The service may well refuse: that it was asked is what counts.
-    let _ = config.provider(&cached(world), profile).unwrap().credential().await;
-    world.emulator.requests().len() > before
+    let result = config.provider(&cached(world), profile).unwrap().credential().await;
+    // The service may well refuse, or the request not make sense: it is not the old credential, then.
+    result.is_err() || world.emulator.requests().len() > before
 }
 
 /// Whatever decides which credential comes out is in the key.

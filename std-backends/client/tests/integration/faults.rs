@@ -7,7 +7,7 @@
 //! | late, beyond the read time-out | tried again, served | fails after three tries |
 //! | 429 | tried again, served; `Retry-After` of a second is waited for, one of two minutes is told | fails after three tries |
 //! | 500 | tried again, served | fails after three tries |
-//! | 403 | fails at once | |
+//! | 403 | fails at once (where the error is called transient: tried again) | |
 //! | body cut off; reset | tried again, served | fails after three tries |
 //! | expired credential; HTML with 200; 10 MiB | fails at once | |
 //! | HTML with 503 | tried again, served | |
@@ -36,7 +36,7 @@ const fn matrix() -> [(FaultKind, u32, Expect); 18] {
     [
         (Latency(200), 1, Served(1)),
         (Latency(LATE), 1, Served(2)),
-        (Latency(LATE), GOOD, Fails(3, "took longer than 1500 ms")),
+        (Latency(LATE), GOOD, Fails(3, "no answer within 1500 ms")),
         (Throttle(None), 1, Served(2)),
         (Throttle(Some(1)), 1, Served(2)),
         (Throttle(Some(120)), 1, Fails(1, "not to be called again for 120 s")),
@@ -48,7 +48,8 @@ const fn matrix() -> [(FaultKind, u32, Expect); 18] {
         (Truncate, GOOD, Fails(3, "connection")),
         (Reset, 1, Served(2)),
         (Reset, GOOD, Fails(3, "connection")),
-        (Expired, 1, Fails(1, "expired")),
+        // A token's life of no second cannot be read at all: `expires_in`.
+        (Expired, 1, Fails(1, "expire")),
         (Html(200), 1, Fails(1, "answer")),
         (Html(503), 1, Served(2)),
         (Huge(10 << 20), 1, Fails(1, "1048576")),
@@ -77,21 +78,29 @@ fn run(profile: &str) {
     let world = World::new();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    for (kind, count, expect) in matrix() {
+    let mut wrong = Vec::new();
+    for (kind, count, mut expect) in matrix() {
+        // Whatever the status, the name of this error says that it passes: `temporarily_unavailable`.
+        let oauth = [Service::Entra, Service::GoogleOauth, Service::GoogleSts].contains(&service);
+        if oauth && kind == FaultKind::Status(403) {
+            expect = Served(2);
+        }
         let what = format!("{profile}: {kind:?} x {count}");
-        case(&world, &runtime, profile, service, expect, &what, || {
+        wrong.extend(case(&world, &runtime, profile, service, expect, &what, || {
             world.emulator.fault(Fault { service: Some(service), count, kind: kind.clone() });
-        });
+        }));
     }
     let (ahead, behind) = on_a_wrong_clock(profile);
     for (seconds, expect) in [(7200, ahead), (-7200, behind)] {
         let what = format!("{profile}: clock {seconds}");
-        case(&world, &runtime, profile, service, expect, &what, || {
+        wrong.extend(case(&world, &runtime, profile, service, expect, &what, || {
             world.emulator.set_time_offset(seconds).unwrap();
-        });
+        }));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// One fault: what went otherwise than expected.
 fn case(
     world: &World,
     runtime: &tokio::runtime::Runtime,
@@ -100,7 +109,7 @@ fn case(
     expect: Expect,
     what: &str,
     break_it: impl FnOnce(),
-) {
+) -> Option<String> {
     let client = world.client();
     let provider = world.provider(&client, profile);
     let before = world.count(service);
@@ -109,16 +118,18 @@ fn case(
     let result = runtime.block_on(provider.credential());
     let took = start.elapsed();
     let tries = world.count(service) - before;
-    match (expect, &result) {
-        (Served(n), Ok(_)) => assert_eq!(tries, n, "{what}"),
-        (Fails(n, says), Err(error)) => {
-            assert_eq!(tries, n, "{what}: {error}");
-            let text = error.to_string();
-            assert!(text.contains(says), "{what}: {text}");
-        }
-        (_, Ok(_)) => panic!("{what}: served after {tries} tries; expected {expect:?}"),
-        (_, Err(error)) => panic!("{what}: {error} after {tries} tries; expected {expect:?}"),
-    }
+    let as_expected = match (expect, &result) {
+        (Served(n), Ok(_)) => tries == n,
+        (Fails(n, says), Err(error)) => tries == n && error.to_string().contains(says),
+        _ => false,
+    };
+    let wrong = (!as_expected).then(|| {
+        let came = match &result {
+            Ok(_) => "served".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        format!("{what}: expected {expect:?}; {tries} tries: {came}")
+    });
     // The whole-call limit, and what a loaded machine adds.
     assert!(took < TOTAL + READ, "{what}: {took:?}");
     if what.contains("Throttle(Some(1))") {
@@ -133,6 +144,7 @@ fn case(
     // Nothing goes on behind its back.
     let tasks = runtime.metrics().num_alive_tasks();
     assert_eq!(tasks, 0, "{what}: tasks");
+    wrong
 }
 
 macro_rules! rows {
@@ -220,8 +232,9 @@ fn the_last_good_credential_serves_until_its_end() {
     // Within the pause after a failure nobody is asked.
     assert_eq!(runtime.wait(provider.credential()).unwrap(), first);
     assert_eq!(world.count(Service::Sts), before + 3);
-    // After its end there is nothing to serve.
-    pass(3601);
+    // After its end there is nothing to serve. (Less than a quarter of an hour later no signature would be
+    // refused, and the time not learnt.)
+    pass(3600 + 600);
     down();
     let error = runtime.wait(provider.credential()).unwrap_err().to_string();
     assert!(error.contains("AssumeRole") && error.contains("500"), "{error}");

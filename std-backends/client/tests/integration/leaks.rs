@@ -45,8 +45,9 @@ fn calls_that_end_badly() {
             world.emulator.fault(Fault { service: Some(*service), count: 99, kind });
             // Given up in the middle: a caller that loses patience.
             let limit = Duration::from_millis(700);
-            let _ =
-                runtime.wait(async { tokio::time::timeout(limit, provider.credential()).await });
+            let _ = runtime
+                .wait(async { Ok(tokio::time::timeout(limit, provider.credential()).await) })
+                .unwrap();
             world.emulator.clear_faults();
         }
     }

@@ -16,12 +16,13 @@ const OAUTH: &str = "[profiles.a]\nkind = 'gcp-oauth'\nkey = 'file:k'\n";
 fn what_is_refused() {
     assert!(Config::parse(OAUTH, Path::new("/etc"), "c").is_ok());
     for (text, line, says) in [
+        // Of a profile serde knows no more than where it begins.
         (format!("{OAUTH}e-mail = 'x'\n"), "line 1", "e-mail"),
         (format!("colour = 'red'\n{OAUTH}"), "line 1", "colour"),
-        ("[profiles.a]\nkind = 'gcp-oath'\n".into(), "line 1", "gcp-oath"),
+        ("[profiles.a]\nkind = 'gcp-oath'\n".into(), "line 2", "unknown variant, expected one of"),
         ("[profiles.a]\nkey = 'file:k'\n".into(), "line 1", "kind"),
         ("[profiles.a]\nkind = 'gcp-oauth'\n".into(), "line 1", "key"),
-        ("\n\ntimeout = -1\n".into(), "line 3", "-1"),
+        ("\n\ntimeout = -1\n".into(), "line 3", "invalid value: integer, expected u32"),
         ("timeout = 30\ntimeout = 40\n".into(), "line 2", "duplicate"),
     ] {
         let error = refused(&text);
@@ -43,6 +44,9 @@ fn no_pin_is_shown() {
         format!("[profiles.a]\nkind = 'gcp-oauth'\nkey = 'file:k'\nemail = {PIN}\n"),
         format!("[profiles.a]\nkind = 'azure-token'\nclient-secret = '{PIN}'\n"),
         format!("[profiles.a]\nkind = 'azure-token'\nthumbprint = '{uri}'\n"),
+        format!("[profiles.a]\nkind = 'azure-token'\nscopes = '{uri}, expected x'\n"),
+        format!("[profiles.a]\nkind = '{uri}'\n"),
+        format!("timeout = '{uri}'\n"),
     ] {
         let error = refused(&text);
         assert!(!error.contains(PIN), "{error}");

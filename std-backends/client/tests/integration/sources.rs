@@ -63,7 +63,7 @@ async fn every_source() {
             other => panic!("{profile}: {other:?}"),
         }
         let record = world.emulator.requests().pop().unwrap();
-        assert_eq!((record.service, record.status), (*service, 200), "{profile}");
+        assert_eq!((record.service, record.status / 100), (*service, 2), "{profile}");
         let agent = &record.headers["user-agent"];
         assert!(agent.starts_with("libcloudauth/"), "{profile}: {agent}");
     }

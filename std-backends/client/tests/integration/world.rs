@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cloudauth_client::{Client, Config, GcpFederated, Inputs, Provider};
+use cloudauth_core::Out;
 use cloudauth_core::encode::base64;
 use cloudauth_emulator as emulator;
 use cloudauth_emulator::{Emulator, Service};
@@ -360,9 +361,10 @@ fn jwks(key: &KeyPair) -> String {
     // An uncompressed point: 4, x, y.
     let point = key.der_bytes();
     let part = |octets: &[u8]| {
-        let mut text = Vec::new();
+        let mut buf = [0; 64];
+        let mut text = Out::new(&mut buf);
         base64::url_encode(octets, &mut text);
-        String::from_utf8(text).unwrap()
+        String::from_utf8(text.finish().unwrap().to_vec()).unwrap()
     };
     let (x, y) = (part(&point[1..33]), part(&point[33..65]));
     format!(

@@ -152,9 +152,24 @@ async fn a_wrong_clock_is_corrected_once_and_kept() {
     }
 }
 
+/// What it says of a credential's end is in its own time.
+#[tokio::test]
+async fn a_good_answer_teaches_the_time_too() {
+    for off in [3600, -7200] {
+        let (transport, server) = scripted(&[answer("200 OK", &[&date(off)], "pong")]).await;
+        assert!(ping(&transport, server.http()).await.is_ok());
+        assert!(about(transport.clock_offset(), off), "{}", transport.clock_offset());
+        assert_eq!(server.requests().len(), 1);
+    }
+    // Not more than a day.
+    let (transport, server) = scripted(&[answer("200 OK", &[&date(100_000)], "pong")]).await;
+    assert!(ping(&transport, server.http()).await.is_ok());
+    assert_eq!(transport.clock_offset(), 0);
+}
+
 #[tokio::test]
 async fn a_right_clock_is_left_alone() {
-    // Within a minute; not a refusal for which time may be the reason; no `Date`; and a good answer.
+    // Within a minute; not a refusal for which time may be the reason; and no `Date`.
     let near = answer("403 Forbidden", &[&date(40)], "no");
     let found = answer("404 Not Found", &[&date(3600)], "no");
     let dateless = answer("401 Unauthorized", &[], "no");
@@ -163,14 +178,15 @@ async fn a_right_clock_is_left_alone() {
         assert!(ping(&transport, server.http()).await.is_err());
         assert_eq!((server.requests().len(), transport.clock_offset()), (1, 0));
     }
-    let (transport, server) = scripted(&[answer("200 OK", &[&date(3600)], "pong")]).await;
+    let (transport, server) = scripted(&[answer("200 OK", &[&date(40)], "pong")]).await;
     assert!(ping(&transport, server.http()).await.is_ok());
     assert_eq!(transport.clock_offset(), 0);
 
-    // Refused again: time was not the reason, and nothing is kept.
+    // Refused again: time was not the reason, nothing is kept, and it is said all the same.
     let (transport, server) = scripted(&[answer("403 Forbidden", &[&date(3600)], "no")]).await;
-    assert!(ping(&transport, server.http()).await.is_err());
+    let error = ping(&transport, server.http()).await.unwrap_err();
     assert_eq!((server.requests().len(), transport.clock_offset()), (2, 0));
+    assert!(about(error.refusal().unwrap().clock_skew.unwrap(), 3600), "{error}");
 
     // More than a day: said, not done.
     let (transport, server) = scripted(&[answer("403 Forbidden", &[&date(100_000)], "no")]).await;

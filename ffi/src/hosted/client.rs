@@ -4,16 +4,15 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use std::boxed::Box;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::string::String;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use ::cloudauth_client::blocking::Runtime;
 use ::cloudauth_client::{
     AwsKeys, BearerToken, Client, Config, Error, Inputs, PROFILE_VARIABLE, Provider, variable,
 };
 use cloudauth_core::Error as CoreError;
-use cloudauth_tls::{Transport, Trust};
 
 use super::message::{Failed, cloudauth_message, telling};
 use super::shared;
@@ -61,7 +60,7 @@ impl Profiles {
             path => PathBuf::from(path),
         };
         let config = Config::from_file(&path)?;
-        let client = client(&config)?;
+        let client = config.client(Inputs::default(), 0)?;
         Ok(Self { config, client, runtime: Runtime::new()?, providers: Mutex::default() })
     }
 
@@ -89,23 +88,6 @@ impl Profiles {
 }
 
 /// A client as the configuration wants it.
-fn client(config: &Config) -> Result<Client, Failed> {
-    let mut transport = Transport::builder();
-    if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path).map_err(|e| no_file(path, e))?;
-        transport = transport.trust(Trust::PlatformAnd(pem));
-    }
-    let transport = transport
-        .build()
-        .map_err(|e| Error::Service { call: "set up the transport", source: Arc::new(e) })?;
-    Ok(Client::new(transport, Inputs::default()))
-}
-
-fn no_file(path: &Path, e: std::io::Error) -> Error {
-    let place = std::format!("file {path:?}");
-    Error::File { operation: "read", place, source: Arc::new(e) }
-}
-
 /// What is asked for, and of whom.
 fn asked(
     cx: &Cx,

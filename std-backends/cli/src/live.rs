@@ -93,6 +93,9 @@ impl Setup {
     pub(crate) fn client(&self, config: &Config, context: &Context) -> Result<Client, CliError> {
         let inputs = inputs(context);
         let client = config.client(inputs, context.clock_offset()?)?;
+        if config.cache_dir.is_some() {
+            return Ok(client);
+        }
         Ok(match self.cache(config)? {
             Some(cache) => client.with_file_cache(cache),
             None => client,

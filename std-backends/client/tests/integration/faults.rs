@@ -101,7 +101,6 @@ fn run(profile: &str) {
 }
 
 /// One fault: what went otherwise than expected.
-
 fn case(
     world: &World,
     runtime: &tokio::runtime::Runtime,

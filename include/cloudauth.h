@@ -3207,8 +3207,8 @@ cloudauth_result cloudauth_client_open(cloudauth_bytes path,
 #if defined(CLOUDAUTH_STD)
 /**
  * Gives the AWS credentials of a profile: those that are kept, or new ones where these are about to end;
- * then it takes as long as the service and the key do, but not more than half a minute for each call to
- * a service. An empty profile is that of the variable CLOUDAUTH_PROFILE. The texts of `*keys` lie in
+ * then it takes as long as the service and the key do, but not more than half a minute (or the
+ * configuration's timeout) for each call to a service. An empty profile is that of the variable CLOUDAUTH_PROFILE. The texts of `*keys` lie in
  * `out`: wipe it. What the buffer is too small for is kept, too.
  *
  * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_CONFIG if there is no such profile,

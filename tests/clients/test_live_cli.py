@@ -1,5 +1,6 @@
 """How `cloudauth` behaves live: what users complain of in AWS's helper (an empty credential served as
-success, no cache, unclear refusals, …), exit codes, the environment, time-outs, proxies, trusted certificates."""
+success, no cache, unclear refusals, …), exit codes, the environment, time-outs, proxies, trusted
+certificates."""
 
 import concurrent.futures
 import json

@@ -130,7 +130,7 @@ impl Inputs {
 
     fn read(&self, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
         if self.is_standard_input(path) {
-            return read(Ok(io::stdin().lock()), &self.place(path), limit, limit);
+            return read(io::stdin().lock(), &self.place(path), limit, limit);
         }
         read_file(path, limit)
     }
@@ -186,22 +186,20 @@ fn stamp(path: &Path) -> Stamp {
 
 /// A whole file, of at most `limit` octets.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path);
-    let len = file.as_ref().ok().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
-    read(file, &place(path), len, limit)
+    let place = place(path);
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|e| Error::file("read", &place, e))?;
+    // A pipe has no size.
+    let size = if size == 0 { limit } else { size.min(limit) };
+    read(file, &place, size, limit)
 }
 
-/// `len` octets are expected: a vector that grows leaves pieces of secrets behind.
-fn read(
-    from: io::Result<impl io::Read>,
-    place: &str,
-    len: u64,
-    limit: u64,
-) -> Result<Zeroizing<Vec<u8>>> {
-    let capacity = usize::try_from(len.min(limit) + 1).unwrap_or_default();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    from.and_then(|from| from.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|e| Error::file("read", place, e))?;
+/// `size` is how much there is, as far as is known.
+fn read(from: impl io::Read, place: &str, size: u64, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    // Room for everything, and for the look whether there is more: a vector that grows leaves copies behind.
+    let room = usize::try_from(size).unwrap_or_default() + 64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    from.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::file("read", place, e))?;
     if bytes.len() as u64 > limit {
         return Err(Error::config(place, format!("is larger than {limit} octets")));
     }

@@ -500,6 +500,8 @@ class Moto:
 
     def new_user(self):
         """A user and a role who may call STS: the environment with the user's access key."""
+        # All servers of one process have one state.
+        self.post("/moto-api/reset", "", "text/plain")
         statement = [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]
         document = json.dumps({"Version": "2012-10-17", "Statement": statement})
         self.iam(Action="CreateUser", UserName="robot")

@@ -138,7 +138,10 @@ def test_moto_web_identity(cloudauth, moto, tmp_path):  # noqa: F811
 
 
 def executable(cloudauth, device, **changes):
-    command = [cloudauth.path, *map(str, device.federate("--output", "google-executable"))]
+    # The library exchanges the token, not the program: it is told of no endpoint.
+    federate = device.federate("--output", "google-executable")
+    at = federate.index("--endpoint-url")
+    command = [cloudauth.path, *map(str, federate[:at] + federate[at + 2 :])]
     return google.auth.pluggable.Credentials.from_info({
         "type": "external_account", "audience": e.PROVIDER,
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",

@@ -12,6 +12,7 @@ import pytest
 
 import emulator as e
 import support
+from short_sts import ShortSts
 from live import Device
 from test_emulator import emulator, no_network, running  # noqa: F401
 
@@ -80,20 +81,26 @@ def test_an_empty_answer_is_none(cloudauth, tmp_path):
         server.shutdown()
 
 
-def test_a_failed_refresh_kills_nothing(cloudauth, device):
+def test_a_failed_refresh_kills_nothing(cloudauth, tmp_path):
     """There: a refresh that fails ends the daemon. Here: what is at hand serves until its end."""
-    cache = ["--cache-dir", device.folder / "cache"]
-    # As long as the credential is good, a service that is down does not matter.
-    first = cloudauth.json(*device.anywhere(*cache))
-    device.emulator.fault("status", "roles-anywhere", count=99)
-    assert cloudauth.json(*device.anywhere(*cache)) == first
-    # In its last minutes a renewal is tried, fails, and is told in no way that breaks the caller.
-    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600 - 200))
-    done = cloudauth.run(*device.anywhere(*cache, "--time", later))
-    assert done.returncode == 0 and json.loads(done.stdout) == first, done
-    # After its end the error is told.
-    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3601))
-    refused(cloudauth, device.anywhere(*cache, "--time", later), 5, "CreateSession", "500")
+    token = support.private_file(tmp_path / "token", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
+    with ShortSts(36) as sts:
+        args = ["aws", "web-identity", "--token-file", token, "--role-arn", e.ROLE, "--region", "eu-west-1",
+                "--endpoint-url", sts.url, "--cache-dir", tmp_path / "cache"]  # fmt: skip
+        first, start = cloudauth.json(*args), time.monotonic()
+        assert sts.calls == 1
+        # In its last quarter a renewal is tried, fails, and is told in no way that breaks the caller.
+        sts.down = True
+        while sts.calls == 1 and time.monotonic() < start + 31:
+            done = cloudauth.run(*args)
+            assert done.returncode == 0 and json.loads(done.stdout) == first, done
+            time.sleep(0.5)
+        assert sts.calls > 1
+        # Five seconds before its end, and from then on, the error is told.
+        time.sleep(max(0, start + 32 - time.monotonic()))
+        refused(cloudauth, args, 5, "AssumeRoleWithWebIdentity", "500")
+        sts.down = False
+        assert cloudauth.json(*args) != first
 
 
 def test_parallel_runs_make_one_session(cloudauth, device):

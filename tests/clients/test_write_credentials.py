@@ -18,6 +18,7 @@ import pytest
 
 import emulator as e
 import support
+from short_sts import ShortSts
 from test_emulator import no_network, running  # noqa: F401 (fixtures)
 from test_env import AWS, BOTO
 
@@ -142,15 +143,18 @@ def writer(cloudauth, running, tmp_path):  # noqa: F811
 
 @pytest.fixture
 def short(writer):
-    """Starts one with a service whose clock is behind: what it issues for fifteen minutes ends here in `life`
-    seconds. The call is one that nobody signs: a signature would be refused, and the refusal tell the time."""
+    """Starts one with a service whose credentials end in `life` seconds."""
+    with ShortSts(10) as sts:
+        before, web = writer.config.read_text().split("[profiles.web]")
+        web = web.replace(writer.emulator.url, sts.url, 1)
+        writer.config.write_text(f"{before}[profiles.web]{web}")
 
-    def start(life):
-        writer.emulator.control("clock", {"offset": life - 900})
-        return writer.start(profile="web")
+        def start(life):
+            sts.life = life
+            return writer.start(profile="web")
 
-    writer.short = start
-    return writer
+        writer.short, writer.sts = start, sts
+        yield writer
 
 
 def clients(writer):
@@ -324,15 +328,15 @@ def test_a_failure_does_not_end_it(short):
     process = short.short(36)
     short.wait_for(lambda text: "aws_session_token" in text)
     first = short.file.read_text()
-    short.emulator.fault("status", "sts", count=100000, status=500)
+    short.sts.down = True
     short.wait_said("it is used on while it is valid")
     short.wait_said("the next attempt is in")
     assert process.poll() is None and short.file.read_text() == first
     # What comes expired is not written either.
-    short.emulator.control("fault", method="DELETE")
-    short.emulator.fault("expired", "sts", count=1)
+    short.sts.down, short.sts.life = False, -60
     short.wait_said("expired already")
     assert short.file.read_text() == first
+    short.sts.life = 36
     short.wait_for(lambda text: text != first)
     assert process.poll() is None and short.left() == ["credentials"]
     process.terminate()

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cloudauth_core::digest::sha256;
-use cloudauth_tls::{Transport, Trust};
+use cloudauth_tls::{Builder, Transport, Trust};
 use serde::Deserialize;
 
 use crate::environment::variable;
 use crate::inputs::read_file;
+use crate::provider::Route;
 use crate::{Client, Error, FileCache, Inputs, Provider, Result, Source};
 
 /// The most octets of a configuration file.
@@ -153,15 +154,15 @@ impl Config {
     /// are known to be ahead of this machine's: mostly 0.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::Config`]; [`Error::Service`] when the system has no trusted certificates or a
-    /// proxy variable cannot be used.
+    /// [`Error::File`], [`Error::Config`]. That the system has no trusted certificates, or that a proxy
+    /// variable cannot be used, is told by the first call.
     pub fn client(&self, inputs: Inputs, clock_offset: i64) -> Result<Client> {
         let mut builder = Transport::builder().clock_offset(clock_offset);
         if let Some(seconds) = self.timeout {
             builder = builder.timeout(Duration::from_secs(seconds.into()));
         }
-        let build = |builder: cloudauth_tls::Builder| {
-            builder.build().map_err(|e| Error::service("setting up", e))
+        let build = |builder: Builder| {
+            Route::new(move || builder.build().map_err(|e| Error::service("setting up", e)))
         };
         let bundle = match &self.ca_file {
             Some(_) => None,
@@ -173,12 +174,12 @@ impl Config {
             trust = sha256(&pem).to_vec();
             Ok::<_, Error>(builder.clone().trust(Trust::Only(pem)))
         };
-        let aws = bundle.map(|path| build(only(&path)?)).transpose()?;
+        let aws = bundle.map(|path| only(&path).map(build)).transpose()?;
         let transport = match &self.ca_file {
-            Some(path) => build(only(path)?)?,
-            None => build(builder)?,
+            Some(path) => build(only(path)?),
+            None => build(builder),
         };
-        let client = Client::new(transport, inputs).with_trust(aws, trust);
+        let client = Client::with_routes(transport, aws, trust, inputs);
         Ok(match &self.cache_dir {
             Some(path) => client.with_file_cache(FileCache::at(path)?),
             None => client,

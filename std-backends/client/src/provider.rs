@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloudauth_core::Attempt;
@@ -22,9 +22,9 @@ use crate::{
 /// processes share. A clone is another handle on the same.
 #[derive(Clone)]
 pub struct Client {
-    transport: Transport,
+    transport: Route,
     /// For AWS, where its own variable names other trusted certificates.
-    aws: Option<Transport>,
+    aws: Option<Route>,
     /// Which certificates are trusted, for the file cache's keys.
     trust: Vec<u8>,
     inputs: Arc<Inputs>,
@@ -35,18 +35,22 @@ impl Client {
     /// A client without a file cache.
     #[must_use]
     pub fn new(transport: Transport, inputs: Inputs) -> Self {
-        let inputs = Arc::new(inputs);
-        Self { transport, aws: None, trust: Vec::new(), inputs, file_cache: None }
+        Self::with_routes(Route::new(|| Ok(transport)), None, Vec::new(), inputs)
     }
 
-    /// With another transport for AWS, and with what tells the trusted certificates apart from others.
-    pub(crate) fn with_trust(self, aws: Option<Transport>, trust: Vec<u8>) -> Self {
-        Self { aws, trust, ..self }
+    /// With a way for AWS of its own, and with what tells the trusted certificates apart from others.
+    pub(crate) fn with_routes(
+        transport: Route,
+        aws: Option<Route>,
+        trust: Vec<u8>,
+        inputs: Inputs,
+    ) -> Self {
+        Self { transport, aws, trust, inputs: Arc::new(inputs), file_cache: None }
     }
 
-    fn transport(&self, source: &Source) -> &Transport {
+    fn route(&self, source: &Source) -> &Route {
         match &self.aws {
-            Some(transport) if source.is_aws() => transport,
+            Some(route) if source.is_aws() => route,
             _ => &self.transport,
         }
     }
@@ -69,7 +73,7 @@ impl Client {
     /// # Errors
     /// [`Error::Service`] when the system gives no random octets.
     pub fn attempt(&self) -> Result<Attempt> {
-        self.transport.attempt().map_err(|e| Error::service("random octets", e))
+        self.transport.get()?.attempt().map_err(|e| Error::service("random octets", e))
     }
 
     /// A provider of what `source` says.
@@ -82,7 +86,7 @@ impl Client {
     #[must_use]
     pub fn chained(&self, source: impl Into<Source>, base: Option<Provider>) -> Provider {
         let source = source.into();
-        let clock = clock(self.transport(&source).clone());
+        let clock = clock(self.route(&source).clone());
         let memory = Memory::new(clock.clone(), source.kind());
         let refused = AtomicBool::new(false);
         let (spent, key) = (AtomicBool::new(false), Mutex::default());
@@ -111,8 +115,24 @@ impl Client {
             Some(base) => Some(base.credential().await?),
             None => None,
         };
-        let transport = self.aws.as_ref().unwrap_or(&self.transport);
+        let transport = self.aws.as_ref().unwrap_or(&self.transport).get()?;
         call.send(&self.inputs, base.as_deref(), transport).await
+    }
+}
+
+/// A transport, set up when it is first used: reading a system's trusted certificates takes its time.
+#[derive(Clone)]
+pub(crate) struct Route(Arc<LazyLock<Result<Transport>, Setup>>);
+
+type Setup = Box<dyn FnOnce() -> Result<Transport> + Send>;
+
+impl Route {
+    pub(crate) fn new(set_up: impl FnOnce() -> Result<Transport> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(set_up))))
+    }
+
+    fn get(&self) -> Result<&Transport> {
+        (**self.0).as_ref().map_err(Error::clone)
     }
 }
 
@@ -231,7 +251,7 @@ impl Inner {
 
     async fn fetch_with(&self, base: Option<Arc<Credential>>) -> Result<Credential> {
         let Self { client, clock, .. } = self;
-        let (transport, inputs) = (client.transport(&self.source), &client.inputs);
+        let (transport, inputs) = (client.route(&self.source).get()?, &client.inputs);
         // What was got with a code is given to nobody who does not have one.
         let file_cache = client.file_cache.as_ref().filter(|_| !self.source.has_code());
         let limit = transport.limit();
@@ -276,11 +296,11 @@ impl Inner {
 }
 
 /// The services' time, as far as answers have taught it: expiry is theirs.
-fn clock(transport: Transport) -> Clock {
+fn clock(route: Route) -> Clock {
     let system = Clock::system();
     Clock::new(move || {
         let Moment { time, uptime } = system.now();
-        let offset = transport.clock_offset();
+        let offset = route.get().map_or(0, Transport::clock_offset);
         let time = match u64::try_from(offset) {
             Ok(ahead) => time.plus(ahead),
             Err(_) => time.minus(offset.unsigned_abs()),

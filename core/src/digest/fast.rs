@@ -58,7 +58,7 @@ impl Sha256 {
         let (from, to) = (self.len, self.len + bytes.len());
         match self.room().get_mut(from..to) {
             Some(to) => {
-                to.copy_from_slice(bytes);
+                copy(bytes, to);
                 self.len += bytes.len();
             }
             None => self.overflow(bytes),

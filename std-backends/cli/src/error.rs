@@ -56,22 +56,6 @@ impl From<KeyError> for CliError {
     }
 }
 
-impl From<cloudauth_client::Error> for CliError {
-    fn from(e: cloudauth_client::Error) -> Self {
-        use cloudauth_client::Error as Client;
-        match e {
-            // A field of a profile and the option for it have one name.
-            Client::Missing { field, help } => Self::Usage(format!("--{field} is missing; {help}")),
-            Client::Key(e) => e.into(),
-            Client::Request(e) => e.into(),
-            Client::Service { .. } | Client::Expired { .. } | Client::Empty { .. } => {
-                Self::Service(e.to_string())
-            }
-            e => Self::Input(e.to_string()),
-        }
-    }
-}
-
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -206,6 +206,21 @@ fn nothing() -> CliError {
     )
 }
 
+impl From<Error> for CliError {
+    fn from(e: Error) -> Self {
+        match e {
+            // A field of a profile and the option for it have one name.
+            Error::Missing { field, help } => Self::Usage(format!("--{field} is missing; {help}")),
+            Error::Key(e) => e.into(),
+            Error::Request(e) => e.into(),
+            Error::Service { .. } | Error::Expired { .. } | Error::Empty { .. } => {
+                Self::Service(e.to_string())
+            }
+            e => Self::Input(e.to_string()),
+        }
+    }
+}
+
 /// An error of a profile: what it lacks is no option.
 pub(crate) fn of_profile(name: &str, e: Error) -> CliError {
     match e {

@@ -169,6 +169,9 @@ pub(crate) struct Live {
     salt: Option<KeyHandle>,
     sessions: Sessions,
     loaded: Vec<(u64, Loaded)>,
+    /// The key that was used last: ESYS still knows its Name and its authorization value, and what changes that
+    /// takes it back. ESYS hashes the public area each time that it is asked for a Name.
+    pub(crate) last: Option<u64>,
     /// Another number whenever the TPM's count of wrong values may be another.
     pub(crate) count: u64,
 }
@@ -206,6 +209,7 @@ impl Live {
             context,
             persistent,
             users: Vec::new(),
+            last: None,
             primaries: Vec::new(),
             salt: None,
             sessions: Sessions::default(),
@@ -232,6 +236,7 @@ impl Live {
         }
         let handle = TpmHandle::try_from(handle).call("TPM_HANDLE")?;
         let handle = self.context.tr_from_tpm_public(handle).call("Esys_TR_FromTPMPublic")?;
+        self.last = None;
         match self.users.iter_mut().find(|(known, _)| *known == handle) {
             Some((_, users)) => *users += 1,
             None => self.users.push((handle, 1)),
@@ -241,6 +246,7 @@ impl Live {
 
     /// One user less of a persistent key. The last one lets ESYS forget it.
     pub(crate) fn close_persistent(&mut self, handle: ObjectHandle) {
+        self.last = None;
         let Some(at) = self.users.iter().position(|(known, _)| *known == handle) else { return };
         if let Some((_, users)) = self.users.get_mut(at).filter(|(_, users)| *users > 1) {
             *users -= 1;
@@ -266,6 +272,7 @@ impl Live {
         if let Some((_, loaded)) = self.loaded.iter().find(|(known, _)| *known == id) {
             return Ok(*loaded);
         }
+        self.last = None;
         let (handle, persistent) = match load(self) {
             // Without a resource manager there are three slots: the other keys of this process make room.
             Err(error) if error.is(Rc::ObjectMemory) && !self.loaded.is_empty() => {
@@ -317,6 +324,7 @@ impl Live {
         parent_auth: impl Fn() -> Result<Auth>,
         owner_auth: impl Fn() -> Result<Auth>,
     ) -> Result<KeyHandle> {
+        self.last = None;
         let mut known = self.primaries.iter();
         let known = known.find(|(p, t, _)| *p == parent && *t == template).map(|(.., h)| *h);
         let handle = match (parent, known) {

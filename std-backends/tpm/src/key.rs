@@ -158,7 +158,8 @@ impl Handle {
         work: &impl Fn(&mut Live, ObjectHandle, AuthSession) -> Result<T>,
     ) -> Result<T> {
         let loaded = self.loaded(live)?;
-        if loaded.persistent {
+        let same = live.last == Some(self.id);
+        if loaded.persistent && !same {
             // Keys at the same handle share what ESYS knows of it: the Name that was read last.
             let name = live.context.tr_get_name(loaded.handle).call("Esys_TR_GetName")?;
             if name.value() != self.name {
@@ -169,8 +170,11 @@ impl Handle {
             live.check_tries()?;
             self.count.store(live.count, Ordering::Relaxed);
         }
-        // Of no consequence for the TPM: the value stays on this side.
-        live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
+        if !same {
+            // Of no consequence for the TPM: the value stays on this side.
+            live.context.tr_set_auth(loaded.handle, self.auth.clone()).call("Esys_TR_SetAuth")?;
+            live.last = Some(self.id);
+        }
         let session = match &self.authorization {
             Authorization::Value => live.hmac_session(self.query.access.pin.as_ref())?,
             Authorization::Policy(hash, steps) => self.satisfy(live, *hash, steps)?,

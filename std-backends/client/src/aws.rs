@@ -6,6 +6,7 @@ mod roles_anywhere;
 mod session_token;
 mod web_identity;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,28 @@ pub use caller_identity::{CallerIdentity, Identity};
 pub use roles_anywhere::RolesAnywhere;
 pub use session_token::SessionToken;
 pub use web_identity::WebIdentity;
+
+/// A code of multi-factor authentication. It does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenCode(String);
+
+impl From<String> for TokenCode {
+    fn from(code: String) -> Self {
+        Self(code)
+    }
+}
+
+impl TokenCode {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenCode(…)")
+    }
+}
 
 /// Who calls STS: an access key id and where its secret is.
 pub(crate) struct Caller<'a> {
@@ -130,4 +153,19 @@ pub(crate) fn keys(credentials: &Credentials<'_>) -> Issued {
         session_token: Zeroizing::new(credentials.session_token.expose().to_owned()),
         expiration: credentials.expiration,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_does_not_show_itself() {
+        let source = SessionToken {
+            token_code: Some("123456".to_owned().into()),
+            ..SessionToken::default()
+        };
+        assert!(format!("{source:?}").contains("TokenCode"));
+        assert!(!format!("{source:?}").contains("123456"));
+    }
 }

@@ -50,7 +50,9 @@ mod provider;
 mod source;
 mod text;
 
-pub use aws::{AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, WebIdentity};
+pub use aws::{
+    AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, TokenCode, WebIdentity,
+};
 pub use azure::{AzureAlgorithm, AzureThumbprint, AzureToken};
 pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE};
 pub use credential::{AwsKeys, BearerToken, Credential};

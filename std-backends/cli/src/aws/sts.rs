@@ -254,7 +254,7 @@ pub(crate) fn assume_role(args: &AssumeRoleArgs, context: &Context) -> Result<Ve
         transitive_tag_keys: given.transitive_tag_keys.clone(),
         source_identity: given.source_identity.clone(),
         serial_number: given.mfa.serial_number.clone(),
-        token_code: given.mfa.token_code.clone(),
+        token_code: given.mfa.token_code.clone().map(Into::into),
         provided_contexts: contexts.into_iter().map(|(arn, file)| (arn, file.into())).collect(),
         accept_json: given.call.accept_json,
         endpoint_url: args.live.endpoint_url.clone(),
@@ -279,7 +279,7 @@ pub(crate) fn get_session_token(
         region: given.call.region.clone(),
         duration: given.duration,
         serial_number: given.mfa.serial_number.clone(),
-        token_code: given.mfa.token_code.clone(),
+        token_code: given.mfa.token_code.clone().map(Into::into),
         accept_json: given.call.accept_json,
         endpoint_url: args.live.endpoint_url.clone(),
     };

@@ -11,7 +11,7 @@ use cloudauth_tls::Endpoint;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Caller, Signer, keys, policy};
+use super::{Caller, Signer, TokenCode, keys, policy};
 use crate::environment::aws_endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
@@ -62,7 +62,7 @@ pub struct AssumeRole {
     pub serial_number: Option<String>,
     /// The device's present code of six digits. It serves once.
     #[serde(skip)]
-    pub token_code: Option<String>,
+    pub token_code: Option<TokenCode>,
     /// Context providers, and the files with their assertions.
     #[serde(default)]
     pub provided_contexts: Vec<(String, PathBuf)>,
@@ -126,7 +126,7 @@ impl AssumeRoleFlow {
             transitive_tag_keys: &strs(&config.transitive_tag_keys),
             external_id: config.external_id.as_deref(),
             serial_number: config.serial_number.as_deref(),
-            token_code: config.token_code.as_deref(),
+            token_code: config.token_code.as_ref().map(TokenCode::expose),
             source_identity: config.source_identity.as_deref(),
             provided_contexts: &contexts,
             endpoint: self.authority.as_deref(),

@@ -8,7 +8,7 @@ use cloudauth_keys::{KeyUri, SecretRef};
 use cloudauth_tls::Endpoint;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Signer, keys};
+use super::{Caller, Signer, TokenCode, keys};
 use crate::environment::aws_endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
@@ -36,7 +36,7 @@ pub struct SessionToken {
     pub serial_number: Option<String>,
     /// The device's present code of six digits. It serves once.
     #[serde(skip)]
-    pub token_code: Option<String>,
+    pub token_code: Option<TokenCode>,
     /// Ask for an answer in JSON in place of XML.
     #[serde(default)]
     pub accept_json: bool,
@@ -71,7 +71,7 @@ impl SessionTokenFlow {
         GetSessionToken {
             duration_seconds: self.config.duration,
             serial_number: self.config.serial_number.as_deref(),
-            token_code: self.config.token_code.as_deref(),
+            token_code: self.config.token_code.as_ref().map(TokenCode::expose),
             endpoint: self.authority.as_deref(),
             accept_json: self.config.accept_json,
             ..GetSessionToken::new(signer)

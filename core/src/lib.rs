@@ -5,8 +5,10 @@
 #[cfg(feature = "rsa")]
 extern crate alloc;
 
+pub mod attest;
 pub mod aws;
 pub mod azure;
+pub mod broker;
 pub mod digest;
 pub mod ekm;
 pub mod encode;

@@ -1,0 +1,1 @@
+//! Attestation: what a confidential workload shows, and what of it is believed.

@@ -1,0 +1,1 @@
+//! The attested token broker's API, from its client's side.

@@ -1,0 +1,1 @@
+//! The broker against the emulator.

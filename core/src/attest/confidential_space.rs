@@ -650,3 +650,6 @@ fn same(a: Value<'_>, b: Value<'_>) -> bool {
             Kind::String => a.as_str() == b.as_str(),
         }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,3 @@
 //! Attestation: what a confidential workload shows, and what of it is believed.
+
+pub mod teeserver;

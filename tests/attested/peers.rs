@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cloudauth_core::ekm::{Binder, Compat, Exported, Prover};
 use cloudauth_keys::Key;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Where `tests/attested/run` put the programs.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -42,11 +42,13 @@ impl Material {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, "Test authority");
         let ca = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
         let leaf = |name: &str| {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
             params.use_authority_key_identifier_extension = true;
             Pair { pem: params.signed_by(&key, &issuer).unwrap().pem(), key }
         };

@@ -3,5 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, unreachable_pub, reason = "the server and the policy that use it come next")]
+mod config;
 #[allow(dead_code, reason = "the server and the policy that use it come next")]
 mod decision;

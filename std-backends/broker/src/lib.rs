@@ -2,8 +2,12 @@
 //! the narrow cloud credential that a grant of the operator's policy gives.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the server that uses the policy comes next")]
 
-#[allow(dead_code, unreachable_pub, reason = "the server and the policy that use it come next")]
 mod config;
-#[allow(dead_code, reason = "the server and the policy that use it come next")]
 mod decision;
+mod error;
+mod key_sets;
+mod policy;
+
+pub use error::LoadError;

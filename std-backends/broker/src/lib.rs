@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the server that uses the policy comes next")]
 
+pub mod check;
 mod config;
 mod decision;
 mod error;
+mod give;
 mod key_sets;
 mod policy;
 

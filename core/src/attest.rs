@@ -8,6 +8,9 @@
 pub mod confidential_space;
 pub mod maa;
 
+#[cfg(test)]
+mod testing;
+
 use core::fmt;
 
 use crate::ekm::{Binder, CHALLENGE_LEN, EXPORTED_LEN, Exported};

@@ -3,6 +3,7 @@
 pub(crate) mod attested;
 pub(crate) mod give;
 pub(crate) mod issuer;
+#[allow(unreachable_pub, reason = "the crate's own")]
 pub(crate) mod server;
 
 use std::collections::BTreeMap;
@@ -202,7 +203,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
 #[cfg(unix)]
 fn check_mode(path: &Path, place: &str) -> Result<(), LoadError> {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).map_err(|e| LoadError::one(format!("read {place}"), e))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|e| LoadError::one(format!("read {place}"), e))?;
     if metadata.mode() & 0o022 != 0 {
         return Err(LoadError::one(place, "others can change it: chmod go-w it"));
     }

@@ -69,15 +69,16 @@ impl Give {
         client: &Client,
     ) -> Result<Self, LoadError> {
         match crate::config::section::<give::Give>(table)? {
-            give::Give::AwsAssumeRole(own) => {
-                Ok(Self::AssumeRole(Box::new(AssumeRole::new(*own, kind, config, profiles, client)?)))
-            }
+            give::Give::AwsAssumeRole(own) => Ok(Self::AssumeRole(Box::new(AssumeRole::new(
+                *own, kind, config, profiles, client,
+            )?))),
             give::Give::AwsSessionToken(own) => Self::session_token(own),
             give::Give::AwsRolesAnywhere(own) => {
                 let mut wrong = LoadError::default();
                 check_duration(own.duration.unwrap_or(3600), 43_200, &mut wrong);
                 let region = own.region.clone();
-                let region = region.or_else(|| Some(own.trust_anchor_arn.split(':').nth(3)?.into()));
+                let region =
+                    region.or_else(|| Some(own.trust_anchor_arn.split(':').nth(3)?.into()));
                 if region.as_deref().is_none_or(str::is_empty) {
                     wrong.add("region", "is missing; clients are told where to use the credential");
                 }
@@ -322,8 +323,7 @@ impl AssumeRole {
             of(value).map_err(|help| wrong.add(field, help)).ok()
         };
         let identity = own.source_identity.as_deref();
-        let source_identity =
-            identity.and_then(|value| text("source-identity", value, Text::name));
+        let source_identity = identity.and_then(|value| text("source-identity", value, Text::name));
         let tags = own.tags.iter().filter_map(|(key, value)| {
             Some((key.clone(), text(&format!("tags.{key}"), value, Text::tag)?))
         });
@@ -340,7 +340,8 @@ impl AssumeRole {
             (None, None) => None,
         };
         if own.source_ip && own.policy.is_none() && own.policy_file.is_none() {
-            let help = "adds to a session policy, which says what is allowed: give policy or policy-file";
+            let help =
+                "adds to a session policy, which says what is allowed: give policy or policy-file";
             wrong.add("source-ip", help);
         }
         let source = AssumeRoleSource {
@@ -372,9 +373,8 @@ impl AssumeRole {
 
     fn order(&self, claims: &Value<'_>, client: IpAddr) -> Result<AssumeRoleSource, String> {
         let mut source = self.source.clone();
-        let named = |field: &str, text: &Text| {
-            text.fill(claims).map_err(|help| format!("{field}: {help}"))
-        };
+        let named =
+            |field: &str, text: &Text| text.fill(claims).map_err(|help| format!("{field}: {help}"));
         source.session_name = named("session-name", &self.session_name)?;
         source.source_identity =
             self.source_identity.as_ref().map(|t| named("source-identity", t)).transpose()?;

@@ -14,15 +14,13 @@ use std::sync::Arc;
 use cloudauth_client::{Client, Inputs};
 use cloudauth_core::attest::{Binding, confidential_space, maa};
 use cloudauth_core::json;
-use cloudauth_core::jws::{Report, Token};
+use cloudauth_core::jws::Token;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::issuer::Kind;
 use crate::config::server::Scheme;
-use crate::decision::{
-    Channel, CheckLine, Decision, Evidence, GiveError, Given, Granted, Refusal,
-};
+use crate::decision::{Channel, CheckLine, Decision, Evidence, GiveError, Given, Granted, Refusal};
 use crate::error::LoadError;
 use crate::key_sets::{Held, KeySets};
 use grant::Grant;
@@ -111,7 +109,8 @@ impl Policy {
         evidence: &Evidence<'_>,
         record: &mut Record,
     ) -> Result<Granted, Refusal> {
-        if let Channel::Seed { grant, .. } | Channel::GoogleCodelab { grant, .. } = evidence.channel {
+        if let Channel::Seed { grant, .. } | Channel::GoogleCodelab { grant, .. } = evidence.channel
+        {
             record.grant = Some(grant.to_owned());
         }
         let mut buf = vec![0; evidence.attestation.len()];

@@ -53,7 +53,8 @@ impl Request {
     /// [`Invalid`](ErrorKind::Invalid) for another scheme, and for a URL with a user or a fragment.
     pub fn get(url: &str) -> Result<Self> {
         const BAD: Error = Error::invalid("URL", "expected https://host[:port]/path[?query]");
-        let rest = url.strip_prefix("https://").filter(|rest| !rest.contains(['@', '#'])).ok_or(BAD)?;
+        let rest =
+            url.strip_prefix("https://").filter(|rest| !rest.contains(['@', '#'])).ok_or(BAD)?;
         let uri: Uri = url.parse().map_err(|_| BAD)?;
         let host = uri.authority().filter(|host| rest.starts_with(host.as_str())).ok_or(BAD)?;
         Ok(Self {

@@ -166,7 +166,10 @@ impl Issuer {
             wrong.add("root-sha256", "expected 64 hexadecimal digits");
         }
         if self.kind == Kind::Maa && (self.root.is_some() || self.root_sha256.is_some()) {
-            wrong.add("root", "tokens of Microsoft Azure Attestation bring no chain; name their keys");
+            wrong.add(
+                "root",
+                "tokens of Microsoft Azure Attestation bring no chain; name their keys",
+            );
         }
         let keys = self.keys();
         if keys.is_none() && self.root.is_none() && self.root_sha256.is_none() {

@@ -61,7 +61,7 @@ fn check(value: &Value) -> Result<(), String> {
         Value::String(text) => Claim::parse(text).map(drop),
         Value::Array(elements) => elements.iter().try_for_each(check),
         Value::Object(members) => members.iter().try_for_each(|(name, value)| {
-            if Claim::parse(name) .map_or(true, |claim| claim.is_some()) {
+            if Claim::parse(name).map_or(true, |claim| claim.is_some()) {
                 return Err("a claim cannot stand for a member's name".into());
             }
             check(value)
@@ -137,14 +137,33 @@ mod tests {
     #[test]
     fn what_means_something_in_a_policy_is_an_error() {
         for bad in [
-            "*", "a*", "?", "a?b", "${aws:username}", "$", "{", "}", "a b", "", "é", "a\"b", "a\\b",
-            "a\nb", "a\0", "<", "%2a", "+", "\u{ff0a}",
+            "*",
+            "a*",
+            "?",
+            "a?b",
+            "${aws:username}",
+            "$",
+            "{",
+            "}",
+            "a b",
+            "",
+            "é",
+            "a\"b",
+            "a\\b",
+            "a\nb",
+            "a\0",
+            "<",
+            "%2a",
+            "+",
+            "\u{ff0a}",
         ] {
             let error = filled(POLICY, &json!(bad)).unwrap_err();
             assert!(error.contains("/submods/gce/project_id"), "{error}");
             assert!(bad.len() < 2 || !error.contains(bad), "{error}");
         }
-        for bad in [json!(null), json!(true), json!(["a"]), json!({"a": "b"}), json!(1.5), json!(-1)] {
+        for bad in
+            [json!(null), json!(true), json!(["a"]), json!({"a": "b"}), json!(1.5), json!(-1)]
+        {
             assert!(filled(POLICY, &bad).is_err(), "{bad}");
         }
         let missing = SessionPolicy::parse(POLICY).unwrap();
@@ -155,8 +174,14 @@ mod tests {
     #[test]
     fn placeholders_of_no_good_form() {
         for bad in [
-            "arn:aws:s3:::${claim:/a}", "${claim:/a}/x", "${claim:a}", "${claim:}", "${claim:/a",
-            "${claim:/a}${claim:/b}", " ${claim:/a}", "${claim:/a} ",
+            "arn:aws:s3:::${claim:/a}",
+            "${claim:/a}/x",
+            "${claim:a}",
+            "${claim:}",
+            "${claim:/a",
+            "${claim:/a}${claim:/b}",
+            " ${claim:/a}",
+            "${claim:/a} ",
         ] {
             let policy = json!({"Statement": [{"Resource": bad}]}).to_string();
             assert!(SessionPolicy::parse(&policy).is_err(), "{bad}");

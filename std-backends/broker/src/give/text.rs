@@ -43,7 +43,10 @@ impl Claim {
             Some(pointer) if pointer.starts_with('/') && !pointer.contains(['{', '}']) => {
                 Ok(Some(Self(pointer.to_owned())))
             }
-            _ => Err("expected ${claim:/pointer} and nothing else: a claim stands for a whole text".into()),
+            _ => {
+                Err("expected ${claim:/pointer} and nothing else: a claim stands for a whole text"
+                    .into())
+            }
         }
     }
 

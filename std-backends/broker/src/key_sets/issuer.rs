@@ -41,7 +41,8 @@ impl IssuerKeys {
         let (mut keys, mut fetcher) = (None, None);
         match issuer.keys() {
             Some(From::File(path)) => {
-                let text = crate::config::read(&path, 1 << 20).map_err(|e| e.within("keys-file"))?;
+                let text =
+                    crate::config::read(&path, 1 << 20).map_err(|e| e.within("keys-file"))?;
                 let set = Keys::parse(issuer.kind, &text)
                     .map_err(|e| LoadError::one(format!("keys-file: file {path:?}"), e))?;
                 keys = Some(Arc::new(set));

@@ -7,9 +7,11 @@ use cloudauth_core::encode::base64;
 use cloudauth_core::json::{Kind, Value};
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Error, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::aws_lc_rs as algorithms;
-use webpki::types::{CertificateDer, SignatureVerificationAlgorithm};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert,
+};
 
 use super::jwks::Keys;
 use crate::config::issuer::Root;
@@ -42,8 +44,8 @@ impl PinnedRoot {
     fn from_file(path: &Path) -> Result<Self, LoadError> {
         let place = format!("root: file {path:?}");
         let octets = crate::config::read(path, 1 << 20).map_err(|e| e.within("root"))?;
-        let ders = cloudauth_keys::pem::certificates(&octets)
-            .map_err(|e| LoadError::one(&place, e))?;
+        let ders =
+            cloudauth_keys::pem::certificates(&octets).map_err(|e| LoadError::one(&place, e))?;
         let [der] = ders.as_slice() else {
             return Err(LoadError::one(&place, "expected one certificate, the root's"));
         };
@@ -95,7 +97,7 @@ impl PinnedRoot {
                 &ALGORITHMS,
                 &[anchor],
                 std::slice::from_ref(intermediate),
-                webpki::types::UnixTime::since_unix_epoch(now),
+                rustls_pki_types::UnixTime::since_unix_epoch(now),
                 AnyUsage,
                 None,
                 None,

@@ -148,7 +148,10 @@ fn issuers(
     let waived = common.waive.iter().any(|name| name == "issuer");
     let names = match (common.issuer.clone(), waived) {
         (Some(_), true) => {
-            wrong.add("waive", "\"issuer\" is waived, and yet issuer is given; leave one of them out");
+            wrong.add(
+                "waive",
+                "\"issuer\" is waived, and yet issuer is given; leave one of them out",
+            );
             return (guess, None);
         }
         (None, true) => return (guess, None),
@@ -200,7 +203,10 @@ fn audience(
     }
     match (&common.audience, waived) {
         (Some(_), true) => {
-            wrong.add("waive", "\"audience\" is waived, and yet audience is given; leave one of them out");
+            wrong.add(
+                "waive",
+                "\"audience\" is waived, and yet audience is given; leave one of them out",
+            );
             None
         }
         (None, true) => None,
@@ -219,4 +225,3 @@ fn audience(
         }
     }
 }
-

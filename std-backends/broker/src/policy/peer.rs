@@ -44,7 +44,8 @@ impl PeerRules {
             }
         };
         if common.client_certificate.is_some() && config.server.client_certificate.is_none() {
-            let help = "no client is asked for one: set client-certificate and client-ca in [server]";
+            let help =
+                "no client is asked for one: set client-certificate and client-ca in [server]";
             wrong.add(CERTIFICATE, help);
         }
         if common.source_networks.as_ref().is_some_and(Vec::is_empty) {

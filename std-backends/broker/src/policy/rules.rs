@@ -3,9 +3,9 @@
 mod confidential_space;
 mod maa;
 
+use cloudauth_core::Result;
 use cloudauth_core::attest::{Binding, ClaimRule, Report, Rule, Wanted};
 use cloudauth_core::jws::{self, Outcome};
-use cloudauth_core::{Error, Result};
 
 use crate::config::attested::{Claim, Common, OneOrMore};
 use crate::decision::CheckLine;
@@ -52,7 +52,10 @@ impl Rules {
         let of = match kind {
             Of::ConfidentialSpace => crate::config::section(own).map(|own| {
                 Kind::ConfidentialSpace(confidential_space::Rules::read(
-                    own, issuers, audience, &mut reader,
+                    own,
+                    issuers,
+                    audience,
+                    &mut reader,
                 ))
             }),
             Of::Maa => crate::config::section(own)
@@ -104,7 +107,7 @@ fn checked<C: Copy, const N: usize>(report: &Report<'_, '_, C, N>) -> Checked {
     }
 }
 
-/// A check, for the record. The reasons of [`Error`] never hold what a token says.
+/// A check, for the record. The reasons of core's errors never hold what a token says.
 pub(crate) fn line(name: &str, outcome: Outcome) -> CheckLine {
     let (outcome, reason) = match outcome {
         Outcome::Passed => ("passed", None),
@@ -112,8 +115,6 @@ pub(crate) fn line(name: &str, outcome: Outcome) -> CheckLine {
         Outcome::NotAsked => ("not-asked", None),
         Outcome::Failed(error) => ("failed", Some(error.to_string())),
         Outcome::NotReached => ("not-reached", None),
-        // No check of a kind that is not known here was made.
-        _ => ("failed", Some(Error::unsupported("outcome", "is not known").to_string())),
     };
     CheckLine { name: name.to_owned(), outcome, reason }
 }
@@ -220,7 +221,8 @@ impl Reader {
     }
 
     fn missing(&mut self, name: &str, fields: &str) {
-        let help = format!("is neither fixed nor waived: give {fields}, or write waive = [\"{name}\"]");
+        let help =
+            format!("is neither fixed nor waived: give {fields}, or write waive = [\"{name}\"]");
         self.wrong.add(name, help);
     }
 

@@ -1,7 +1,7 @@
 //! The request of the `aws-` and `azure-channel-jwt-credential` clients: a JWS under the exported octets.
 
 use aws_lc_rs::hmac;
-use cloudauth_core::encode::base64::{url_decode_vartime, url_decoded_len};
+use cloudauth_core::encode::base64::url_decode_vartime;
 use cloudauth_core::json::{self, Value};
 
 use crate::decision::Refusal;
@@ -63,7 +63,7 @@ impl Request {
             ["use_assume_role", "access_key_id", "role_arn", "region", "duration", "session_name"];
         const AZURE: [&str; 3] = ["tenant", "appid", "scope"];
         let only = |names: &[&str]| payload.members().all(|(name, _)| names.contains(&name));
-        let text = |name| payload.get(name).and_then(|value| value.as_str());
+        let text = |name: &str| payload.get(name).and_then(|value| value.as_str());
         // What is not used must still be what it should be.
         let unused =
             |names: &[&str]| names.iter().all(|n| payload.get(n).is_none() || text(n).is_some());
@@ -98,11 +98,17 @@ impl Request {
                 let cap = give.duration().ok_or("the client asks for AWS credentials")?;
                 match (use_assume_role, give.role_arn()) {
                     (true, Some(own)) if own == role_arn => {}
-                    (true, Some(_)) => return Err("the client asks for another role than the grant's"),
-                    (true, None) => return Err("the client asks for a role, and the grant has none"),
+                    (true, Some(_)) => {
+                        return Err("the client asks for another role than the grant's");
+                    }
+                    (true, None) => {
+                        return Err("the client asks for a role, and the grant has none");
+                    }
                     (false, None) => {}
                     (false, Some(_)) => {
-                        return Err("the client asks for the broker's own rights, not for the role");
+                        return Err(
+                            "the client asks for the broker's own rights, not for the role",
+                        );
                     }
                 }
                 if !(LEAST_DURATION..=cap.into()).contains(duration) {
@@ -115,7 +121,7 @@ impl Request {
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, Error> {
-    let mut out = vec![0; url_decoded_len(text.len())];
+    let mut out = vec![0; text.len()];
     let octets = url_decode_vartime(text.as_bytes(), &mut out);
     Ok(octets.map_err(|_| malformed("expected base64url without padding"))?.to_vec())
 }

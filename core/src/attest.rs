@@ -7,6 +7,10 @@
 
 pub mod confidential_space;
 pub mod maa;
+pub mod teeserver;
+
+#[cfg(test)]
+mod testing;
 
 use core::fmt;
 

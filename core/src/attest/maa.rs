@@ -444,3 +444,6 @@ fn kind(claim: Option<Value<'_>>) -> Option<Kind> {
     let name = claim?.as_str()?;
     Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
 }
+
+#[cfg(test)]
+mod tests;

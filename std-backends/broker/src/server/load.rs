@@ -1,7 +1,5 @@
 //! From the configuration file to a snapshot.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +11,7 @@ use cloudauth_tls::{Acceptor, ClientCertificates, Protocol, TransportError};
 use super::Snapshot;
 use super::api::now;
 use super::signer::DeviceKey;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::config::server::{ClientCertificate, Server, seconds};
 use crate::error::LoadError;
 use crate::key_sets::KeySets;
@@ -61,7 +59,6 @@ struct Tls {
 }
 
 fn tls(server: &Server) -> Result<Tls, LoadError> {
-    server.check().map_err(|help| LoadError::one("configuration", help))?;
     let chain = read(&server.certificate, "server.certificate")?;
     let key = Key::open_with(&server.key, &Prompt::none())
         .map_err(|e| LoadError::one("server.key", e))?;
@@ -99,12 +96,5 @@ fn tls(server: &Server) -> Result<Tls, LoadError> {
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, LoadError> {
-    let mut octets = Vec::new();
-    let opened = File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_CERTIFICATES + 1).read_to_end(&mut octets));
-    read.map_err(|e| LoadError::one(what, format!("{path:?} cannot be read: {e}")))?;
-    if octets.len() as u64 > MAX_CERTIFICATES {
-        return Err(LoadError::one(what, format!("{path:?} is larger than 1 MiB")));
-    }
-    Ok(octets)
+    config::read(path, MAX_CERTIFICATES).map_err(|e| e.within(what))
 }

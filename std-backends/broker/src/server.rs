@@ -111,7 +111,8 @@ impl Broker {
             client_rate: Buckets::new(),
             grant_rate: Buckets::new(),
         });
-        let address = |listener: &TcpListener, configured| listener.local_addr().unwrap_or(configured);
+        let address =
+            |listener: &TcpListener, configured| listener.local_addr().unwrap_or(configured);
         let addresses = Addresses {
             api: address(&api, shared.snapshot().config.server.listen),
             admin: admin.as_ref().and_then(|admin| admin.local_addr().ok()),

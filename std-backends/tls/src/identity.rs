@@ -175,9 +175,8 @@ struct HandshakeSigner {
 
 impl rustls::sign::Signer for HandshakeSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let failed = |why: &dyn fmt::Display| {
-            rustls::Error::General(format!("the key did not sign: {why}"))
-        };
+        let failed =
+            |why: &dyn fmt::Display| rustls::Error::General(format!("the key did not sign: {why}"));
         let scheme = self.ours.ok_or_else(|| {
             failed(
                 &"it has none of the signature schemes that the other end takes (TLS 1.3 wants PSS of RSA keys)",

@@ -46,6 +46,6 @@ pub use endpoint::Endpoint;
 pub use error::{BuildError, Refusal, Step, TransportError};
 pub use identity::Identity;
 pub use request::Request;
-pub use server::{AcceptError, Acceptor, Accepted, ClientCertificates, Protocol, Session};
+pub use server::{AcceptError, Accepted, Acceptor, ClientCertificates, Protocol, Session};
 pub use transport::Transport;
 pub use trust::Trust;

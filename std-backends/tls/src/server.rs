@@ -10,7 +10,9 @@ use std::time::Duration;
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Scheme, Signer};
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
@@ -104,7 +106,9 @@ impl Acceptor {
         }
         let (key, spki) = certified_key(chain, signer, WHAT)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let bad = |what: &'static str| move |e: &dyn fmt::Display| TransportError::config(what, e.to_string());
+        let bad = |what: &'static str| {
+            move |e: &dyn fmt::Display| TransportError::config(what, e.to_string())
+        };
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
             .map_err(|e| bad("TLS")(&e))?;
@@ -116,7 +120,8 @@ impl Acceptor {
                 for certificate in certificates(pem, WHAT)? {
                     roots.add(certificate).map_err(|e| bad(WHAT)(&e))?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match clients {
                     ClientCertificates::Required(_) => verifier,
                     _ => verifier.allow_unauthenticated(),
@@ -235,11 +240,7 @@ impl Session {
     ///
     /// # Errors
     /// [`AcceptError::Export`].
-    pub fn export(
-        &self,
-        label: &str,
-        context: &[u8],
-    ) -> Result<Zeroizing<[u8; 32]>, AcceptError> {
+    pub fn export(&self, label: &str, context: &[u8]) -> Result<Zeroizing<[u8; 32]>, AcceptError> {
         let mut octets = Zeroizing::new([0; 32]);
         let tls = self.tls.lock();
         tls.get_ref()

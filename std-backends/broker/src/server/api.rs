@@ -91,9 +91,10 @@ impl Caller {
         let mut response = match (&answer, &self.kind) {
             (Ok(_), _) if record.id.is_empty() => Problem::Unavailable.answer(""),
             (Ok(answer), _) => form::response(StatusCode::OK, "application/json", answer.clone()),
-            (Err(problem), Kind::Compatibility { scheme: Scheme::GoogleCodelab, .. } | Kind::V1) => {
-                problem.answer(&record.id)
-            }
+            (
+                Err(problem),
+                Kind::Compatibility { scheme: Scheme::GoogleCodelab, .. } | Kind::V1,
+            ) => problem.answer(&record.id),
             (Err(problem), Kind::Compatibility { .. }) => problem.plain(&record.id),
         };
         if left <= 1 {
@@ -113,9 +114,10 @@ impl Caller {
 
     /// A record that says nothing yet.
     fn record(&self) -> Record {
-        let client_key = self.session.client_spki().map(|spki| {
-            String::from_utf8_lossy(&hex::digest(&sha256(spki))).into_owned()
-        });
+        let client_key = self
+            .session
+            .client_spki()
+            .map(|spki| String::from_utf8_lossy(&hex::digest(&sha256(spki))).into_owned());
         Record {
             time: now().map(rfc3339).unwrap_or_default(),
             id: id(),
@@ -210,7 +212,9 @@ impl Caller {
             // A challenge is no decision.
             (Ok(_), Endpoint::Challenge) => return result,
             // Those who flood are not waited for.
-            (Err(Problem::RateLimited(_) | Problem::Malformed(_)), _) => self.shared.records.note(record),
+            (Err(Problem::RateLimited(_) | Problem::Malformed(_)), _) => {
+                self.shared.records.note(record)
+            }
             _ => self.shared.records.write(record).await,
         };
         match written {
@@ -262,7 +266,8 @@ impl Caller {
         let request = base64::url_decode(request.as_bytes(), &mut decoded)
             .map_err(|_| form::content("request must be base64url without padding"))?;
         let octets = self.export(Prover::Client.label(), &challenge.octets, record)?;
-        let exported = Exported::new(Prover::Client, *octets).map_err(|e| unavailable(record, &e))?;
+        let exported =
+            Exported::new(Prover::Client, *octets).map_err(|e| unavailable(record, &e))?;
         let channel = Channel::V1 {
             exported: &exported,
             challenge: &challenge.octets,
@@ -303,7 +308,8 @@ impl Caller {
                 Ok(seed(&given))
             }
             _ => {
-                record.error = Some("this listener's scheme cannot carry what its grant gives".to_owned());
+                record.error =
+                    Some("this listener's scheme cannot carry what its grant gives".to_owned());
                 Err(Problem::Denied)
             }
         }
@@ -384,8 +390,10 @@ fn members<'b, const N: usize>(
     body: &'b mut [u8],
     names: [&'static str; N],
 ) -> Result<[&'b str; N], Malformed> {
-    const WRONG: Malformed = form::content("the body must be an object with exactly the members it has room for");
-    let value = json::parse(body).map_err(|_| form::content("the body must be JSON, without repeated members"))?;
+    const WRONG: Malformed =
+        form::content("the body must be an object with exactly the members it has room for");
+    let value = json::parse(body)
+        .map_err(|_| form::content("the body must be JSON, without repeated members"))?;
     if value.kind() != json::Kind::Object || value.members().count() != N {
         return Err(WRONG);
     }
@@ -437,9 +445,7 @@ fn seed(given: &Given) -> Answer {
                     .string("Expiration", &gave.expires_at);
             }
             Given::Bearer(token) => {
-                object
-                    .string("expires_in", &gave.expires_at)
-                    .string("access_token", &token.token);
+                object.string("expires_in", &gave.expires_at).string("access_token", &token.token);
             }
         }
         object.end();
@@ -530,7 +536,9 @@ mod tests {
 
     #[test]
     fn bodies() {
-        let read = |text: &str| members(&mut text.to_owned().into_bytes(), ["a", "b"]).map(|m| m.map(str::to_owned));
+        let read = |text: &str| {
+            members(&mut text.to_owned().into_bytes(), ["a", "b"]).map(|m| m.map(str::to_owned))
+        };
         let good = Ok(["1".to_owned(), "2".to_owned()]);
         assert_eq!(read(r#"{"a":"1","b":"2"}"#), good);
         assert_eq!(read(r#" {"b":"2","\u0061":"1"} "#), good);

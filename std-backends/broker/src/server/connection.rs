@@ -188,7 +188,7 @@ pub(super) struct Form {
 /// HTTP/1.1 on a stream, until it ends. Once the server drains, a request in flight is the last.
 pub(super) async fn http<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    service: impl Fn(http::Request<Incoming>) -> F,
+    service: impl Fn(http::Request<Incoming>) -> F + Unpin,
     form: Form,
     phase: &mut watch::Receiver<Phase>,
 ) where

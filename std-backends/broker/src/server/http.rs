@@ -51,7 +51,10 @@ pub(super) fn check(head: &Parts) -> Result<usize, Malformed> {
         return Err(worse(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 only"));
     }
     if headers.contains_key(TRANSFER_ENCODING) {
-        return Err(worse(StatusCode::NOT_IMPLEMENTED, "no Transfer-Encoding; send a Content-Length"));
+        return Err(worse(
+            StatusCode::NOT_IMPLEMENTED,
+            "no Transfer-Encoding; send a Content-Length",
+        ));
     }
     if headers.contains_key(EXPECT) {
         return Err(worse(StatusCode::EXPECTATION_FAILED, "no Expect"));
@@ -171,7 +174,9 @@ impl Problem {
         match self {
             Self::Malformed(malformed) => malformed.status,
             Self::ChallengeExpired => StatusCode::CONFLICT,
-            Self::ChannelMismatch | Self::AttestationInvalid | Self::Denied => StatusCode::FORBIDDEN,
+            Self::ChannelMismatch | Self::AttestationInvalid | Self::Denied => {
+                StatusCode::FORBIDDEN
+            }
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -339,13 +344,17 @@ mod tests {
     }
 
     async fn text(response: Response<Full<Bytes>>) -> String {
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec())
+            .unwrap()
     }
 
     #[tokio::test]
     async fn problems() {
         let answer = Problem::RateLimited(Duration::from_millis(1500)).answer("0a");
-        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"2".parse().unwrap()));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (429, &"2".parse().unwrap())
+        );
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         assert_eq!(
             text(answer).await,

@@ -11,8 +11,8 @@ use cloudauth_tls::{Acceptor, ClientCertificates, Protocol, TransportError};
 use super::Snapshot;
 use super::api::now;
 use super::signer::DeviceKey;
-use crate::config::{self, Config};
 use crate::config::server::{ClientCertificate, Server, seconds};
+use crate::config::{self, Config};
 use crate::error::LoadError;
 use crate::key_sets::KeySets;
 use crate::policy::Policy;
@@ -77,9 +77,11 @@ fn tls(server: &Server) -> Result<Tls, LoadError> {
     };
     let handshake = seconds(server.limits.handshake_seconds);
     let acceptor = |protocol| {
-        Acceptor::from_pem(&chain, signer.clone(), &clients, protocol, handshake).map_err(|e| match e {
-            TransportError::Config { what, help } => LoadError::one(what, help),
-            e => LoadError::one("server", e),
+        Acceptor::from_pem(&chain, signer.clone(), &clients, protocol, handshake).map_err(|e| {
+            match e {
+                TransportError::Config { what, help } => LoadError::one(what, help),
+                e => LoadError::one("server", e),
+            }
         })
     };
     let leaf = cloudauth_keys::pem::certificates(&chain)

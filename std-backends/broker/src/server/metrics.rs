@@ -152,8 +152,11 @@ impl Text {
     ) {
         self.head(name, "counter", help);
         for (values, count) in &*counters.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            let labels: Vec<_> =
-                names.iter().zip(values).map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+            let labels: Vec<_> = names
+                .iter()
+                .zip(values)
+                .map(|(name, value)| format!("{name}=\"{value}\""))
+                .collect();
             let _ = writeln!(self.0, "cloudauth_broker_{name}{{{}}} {count}", labels.join(","));
         }
     }

@@ -144,7 +144,7 @@ fn write_all(mut writer: Writer, mut waiting: mpsc::Receiver<Message>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut lines, mut wait) = (Vec::new(), Vec::new());
-        let mut flush = |writer: &mut Writer, lines: &mut Vec<u8>, wait: &mut Vec<_>| {
+        let flush = |writer: &mut Writer, lines: &mut Vec<u8>, wait: &mut Vec<_>| {
             let written = writer.write_all(lines).and_then(|()| writer.flush());
             if let Err(error) = &written {
                 tracing::error!(%error, "decision records cannot be written");

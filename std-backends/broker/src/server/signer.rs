@@ -41,11 +41,19 @@ impl Signer for DeviceKey {
         self.key.max_signature_len(scheme)
     }
 
-    fn sign(&self, scheme: Scheme, to_sign: &ToSign<'_>, out: &mut [u8]) -> Result<usize, SignError> {
+    fn sign(
+        &self,
+        scheme: Scheme,
+        to_sign: &ToSign<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, SignError> {
         let _place = self.waiting.try_acquire().map_err(|_| {
-            SignError::new("sign", "too many handshakes wait for this key; they come faster than it signs")
+            SignError::new(
+                "sign",
+                "too many handshakes wait for this key; they come faster than it signs",
+            )
         })?;
-        let sign = || self.key.sign(scheme, to_sign, out);
+        let mut sign = || self.key.sign(scheme, to_sign, out);
         let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
         match flavor {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(sign),

@@ -33,6 +33,7 @@ mod write;
 pub use jwks::{Jwk, JwkKeys, Jwks, JwksError};
 pub(crate) use token::is_compact;
 pub use token::{MAX_TOKEN_LEN, Token};
+pub(crate) use verify::single_audience;
 pub use verify::{
     Check, DEFAULT_SKEW, Expect, Key, KeySet, MAX_KEYS, Outcome, Outcomes, Report, Verified,
 };

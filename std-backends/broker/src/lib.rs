@@ -11,5 +11,7 @@ mod error;
 mod give;
 mod key_sets;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 pub use error::LoadError;

@@ -5,8 +5,6 @@ mod grant;
 mod peer;
 mod rules;
 mod seed;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

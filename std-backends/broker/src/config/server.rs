@@ -31,41 +31,41 @@ use serde::{Deserialize, Deserializer};
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Server {
+pub(crate) struct Server {
     /// Where the API is; port 0 takes a free one. A reload does not move it.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The server's certificate chain, PEM, its own certificate first. A reload reads it again.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// The key of the certificate: `file:PATH`, `pkcs11:…` or `tpm:…`. TLS 1.3 wants ECDSA, or RSA with PSS.
     #[serde(deserialize_with = "key")]
-    pub key: KeyUri,
+    pub(crate) key: KeyUri,
     /// The authorities (PEM) that issue clients' certificates. A reload reads them again.
-    pub client_ca: Option<PathBuf>,
+    pub(crate) client_ca: Option<PathBuf>,
     /// Whether clients are asked for a certificate, and what happens without one. Needs
     /// [`client_ca`](Self::client_ca).
-    pub client_certificate: Option<ClientCertificate>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
     /// The balancers that say in PROXY protocol v2 whose connection it is. Their connections must begin with
     /// that header, and nobody else's is looked at for one.
     #[serde(default)]
-    pub proxy_protocol_from: Vec<IpNet>,
+    pub(crate) proxy_protocol_from: Vec<IpNet>,
     /// Where `/healthz`, `/readyz` and `/metrics` are, without TLS and for whoever reaches it: by default
     /// `127.0.0.1:9090`; `"off"` for nowhere. A reload does not move it.
     #[serde(default)]
-    pub admin_listen: Admin,
+    pub(crate) admin_listen: Admin,
     /// Where the decision records go, one JSON line each: `"stderr"` (by default), `"stdout"`, or the path of a
     /// file, to which they are appended and which a reload opens again. A record that cannot be written within
     /// 5 seconds means that its credential is not handed out.
     #[serde(default)]
-    pub records: Records,
+    pub(crate) records: Records,
     /// How many seconds requests in flight have, once the broker is told to end: 30.
     #[serde(default = "drain")]
-    pub drain_seconds: u32,
+    pub(crate) drain_seconds: u32,
     /// How much is taken from outside.
     #[serde(default)]
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// How often.
     #[serde(default)]
-    pub rates: Rates,
+    pub(crate) rates: Rates,
 }
 
 impl Server {
@@ -99,7 +99,7 @@ impl Server {
 /// Whether a client must have a certificate. One that it shows is always verified.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClientCertificate {
+pub(crate) enum ClientCertificate {
     /// It may have none.
     Optional,
     /// Without one there is no connection.
@@ -108,7 +108,7 @@ pub enum ClientCertificate {
 
 /// Where the second, plain listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admin {
+pub(crate) enum Admin {
     /// At this address.
     At(SocketAddr),
     /// Nowhere.
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Admin {
 
 /// Where the decision records go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Records {
+pub(crate) enum Records {
     /// To this file.
     File(PathBuf),
     /// To standard error, beside the log.
@@ -159,25 +159,24 @@ impl<'de> Deserialize<'de> for Records {
 /// The section `[server.limits]`: how much is taken from outside. A request's body has at most 64 KiB.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Connections at once, over all listeners but the plain one: 10,000. Further ones are closed.
-    pub connections: NonZeroU32,
+    pub(crate) connections: NonZeroU32,
     /// Connections at once from one address (of IPv6: from one /64 network): 500.
-    pub connections_per_address: NonZeroU32,
-    /// The octets of a request's head: 16 KiB; at least 8 KiB.
-    pub head_octets: NonZeroU32,
+    pub(crate) connections_per_address: NonZeroU32,
+    /// The octets of a request's head: 16 KiB.
+    pub(crate) head_octets: NonZeroU32,
     /// The requests of one connection: 100. The answer to the last one closes it.
-    pub requests: NonZeroU32,
+    pub(crate) requests: NonZeroU32,
     /// From the accepted connection to the end of its TLS handshake, PROXY header included: 10 seconds.
-    pub handshake_seconds: NonZeroU32,
-    /// From the first octet of a request's head to its last: 10 seconds.
-    pub head_seconds: NonZeroU32,
+    pub(crate) handshake_seconds: NonZeroU32,
     /// For the body after the head: 10 seconds.
-    pub body_seconds: NonZeroU32,
+    pub(crate) body_seconds: NonZeroU32,
     /// For the decision and what the cloud takes to give a credential: 30 seconds.
-    pub decision_seconds: NonZeroU32,
-    /// Between two requests: 60 seconds, which is also how long a challenge lives.
-    pub idle_seconds: NonZeroU32,
+    pub(crate) decision_seconds: NonZeroU32,
+    /// From the end of the handshake, or of an answer, to the end of the next request's head: 60 seconds, which is also
+    /// how long a challenge lives.
+    pub(crate) idle_seconds: NonZeroU32,
 }
 
 impl Default for Limits {
@@ -188,7 +187,6 @@ impl Default for Limits {
             head_octets: number(16 * 1024),
             requests: number(100),
             handshake_seconds: number(10),
-            head_seconds: number(10),
             body_seconds: number(10),
             decision_seconds: number(30),
             idle_seconds: number(60),
@@ -200,15 +198,15 @@ impl Default for Limits {
 /// use takes one, and `per-minute` come back.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Rates {
+pub(crate) struct Rates {
     /// Connections from one client address (of IPv6: from one /64 network): 600 a minute, 100 at once. Beyond it they are
     /// closed before the handshake, which costs the server a signature.
-    pub connections: Rate,
+    pub(crate) connections: Rate,
     /// Requests from one client address: 1,200 a minute, 200 at once.
-    pub client: Rate,
+    pub(crate) client: Rate,
     /// Credentials asked for under one grant, from all clients together, once its policy has agreed: 6,000 a
     /// minute, 1,000 at once. The clouds have limits of their own.
-    pub grant: Rate,
+    pub(crate) grant: Rate,
 }
 
 impl Default for Rates {
@@ -224,11 +222,11 @@ impl Default for Rates {
 /// A token bucket.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Rate {
+pub(crate) struct Rate {
     /// How many come back in a minute.
-    pub per_minute: NonZeroU32,
+    pub(crate) per_minute: NonZeroU32,
     /// How many it holds.
-    pub burst: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
 }
 
 /// An entry of `[[compatibility]]`: a listener for the clients of older brokers, which stands for one grant.
@@ -243,19 +241,19 @@ pub struct Rate {
 /// Certificate, client certificates, limits and rates are the server's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Compatibility {
+pub(crate) struct Compatibility {
     /// Where it listens. A reload does not move it.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The one grant that it gives.
-    pub grant: String,
+    pub(crate) grant: String,
     /// What the client speaks.
-    pub scheme: Scheme,
+    pub(crate) scheme: Scheme,
 }
 
 /// The protocols of older brokers.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Of aws-channel-jwt-credential.
     SeedAws,
     /// Of azure-channel-jwt-credential.

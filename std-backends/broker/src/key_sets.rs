@@ -137,16 +137,17 @@ impl KeySets {
     }
 
     /// Holds a token against the keys of the issuer that it names. `None` when nobody is configured to be
-    /// that issuer, exactly.
+    /// that issuer, exactly. `fetch` lets keys be fetched that are not there.
     pub(crate) async fn verify<'b>(
         &self,
         token: &Token<'_, 'b>,
         time: UnixTime,
+        fetch: bool,
     ) -> Option<Held<'b>> {
         // What an unverified token says of its issuer decides only which keys it is held against.
         let unverified = token.verify(&Expect::new(&[], time), &[]);
         let issuer = self.issuers.get(Claims::unverified(&unverified).issuer()?)?;
-        Some(issuer.verify(token, time).await)
+        Some(issuer.verify(token, time, fetch).await)
     }
 
     /// What an unverified token says, for a record.

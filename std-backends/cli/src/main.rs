@@ -4,6 +4,7 @@
 
 mod aws;
 mod azure;
+mod broker;
 mod cache;
 mod context;
 mod credential;
@@ -71,6 +72,9 @@ enum Command {
     /// Azure: client assertions and token requests for Entra ID
     #[command(subcommand)]
     Azure(azure::Command),
+    /// Give cloud credentials to workloads that attest what they are
+    #[command(subcommand)]
+    Broker(broker::Command),
     /// The credentials that processes share
     #[command(subcommand)]
     Cache(cache::Command),
@@ -137,6 +141,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
+        Command::Broker(command) => broker::run(&command, &context),
         Command::Cache(command) => cache::run(&command),
         Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),

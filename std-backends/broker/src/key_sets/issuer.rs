@@ -144,7 +144,12 @@ impl IssuerKeys {
 
     /// Holds a token of this issuer against its keys: those of its chain if it brings one and a root is
     /// pinned, else the key set's.
-    pub(super) async fn verify<'b>(&self, token: &Token<'_, 'b>, time: UnixTime) -> Held<'b> {
+    pub(super) async fn verify<'b>(
+        &self,
+        token: &Token<'_, 'b>,
+        time: UnixTime,
+        fetch: bool,
+    ) -> Held<'b> {
         let kind = self.issuer.kind;
         let header = token.header();
         if kind == Kind::ConfidentialSpace && header.get("x5c").is_some() {
@@ -161,7 +166,7 @@ impl IssuerKeys {
         let kid = header.get("kid").and_then(|kid| kid.as_str());
         let mut keys = self.current();
         let known = keys.as_ref().is_some_and(|keys| kid.is_none_or(|kid| keys.has(kid)));
-        if !known {
+        if !known && fetch {
             self.refresh(self.cool_down).await;
             keys = self.current();
         }

@@ -287,3 +287,38 @@ fn google_is_known_by_name() {
     let loaded = world.load(&text).unwrap();
     assert!(loaded.key_sets.ready().unwrap_err().contains("issuers.google"));
 }
+
+/// The sample, whose words about flags are also checked.
+const EXAMPLE: &str = include_str!("../../broker.example.toml");
+
+#[test]
+fn the_sample_loads() {
+    let world = World::new();
+    world.load(EXAMPLE).unwrap();
+    // Every flag of the older brokers' servers.
+    for flag in [
+        "clientCertRootCA",
+        "serverCert",
+        "serverKey",
+        "audience",
+        "audienct",
+        "awsRegion",
+        "awsRoleArn",
+        "awsSessionName",
+        "awsAccessKeyID",
+        "awsSecretAccessKey",
+        "useCert",
+        "azurePublic",
+        "azurePrivate",
+        "azureTenant",
+        "azureAppID",
+        "azureSecret",
+        "scope",
+    ] {
+        let row = |line: &str| {
+            let cell = line.strip_prefix("# | ").and_then(|rest| rest.split('|').next());
+            cell.is_some_and(|cell| cell.split([' ', ',']).any(|word| word == flag))
+        };
+        assert!(EXAMPLE.lines().any(row), "{flag}");
+    }
+}

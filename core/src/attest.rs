@@ -7,6 +7,7 @@
 
 pub mod confidential_space;
 pub mod maa;
+pub mod teeserver;
 
 #[cfg(test)]
 mod testing;

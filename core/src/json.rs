@@ -6,3 +6,4 @@ mod write;
 
 pub use read::{Elements, Kind, MAX_DEPTH, MAX_MEMBERS, Members, Value, parse};
 pub use write::Object;
+pub(crate) use write::string;

@@ -31,6 +31,7 @@ mod verify;
 mod write;
 
 pub use jwks::{Jwk, JwkKeys, Jwks, JwksError};
+pub(crate) use token::is_compact;
 pub use token::{MAX_TOKEN_LEN, Token};
 pub(crate) use verify::single_audience;
 pub use verify::{

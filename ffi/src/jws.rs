@@ -225,7 +225,8 @@ fn tell(
         slot.outcome = match outcome {
             Checked::NotReached => CLOUDAUTH_JWS_NOT_REACHED,
             Checked::Passed => CLOUDAUTH_JWS_PASSED,
-            Checked::NotAsked => CLOUDAUTH_JWS_NOT_ASKED,
+            // A token alone has nothing to waive.
+            Checked::NotAsked | Checked::Waived => CLOUDAUTH_JWS_NOT_ASKED,
             Checked::Failed(error) => {
                 let mut described = zeroed::<cloudauth_error>();
                 Fault::from(error).describe(&mut described);

@@ -8,6 +8,7 @@ use super::{Authority, ClientAssertion};
 use crate::encode::form::Form;
 use crate::exchange::{Attempt, Draft, Exchange, Failure, Secret, ServiceError};
 use crate::http::{ResponseHead, check_host};
+use crate::jws::is_compact;
 use crate::oauth::{self, AccessToken};
 use crate::out::Sink;
 use crate::{Error, Result};
@@ -97,7 +98,7 @@ impl<'a> Credential<'a> {
             Self::Secret(_, secret) if secret.expose().contains(char::is_control) => Err(
                 Error::invalid("client secret", "holds a control character, such as a line end"),
             ),
-            Self::Federated(_, token) if !is_jws(token.expose()) => Err(Error::invalid(
+            Self::Federated(_, token) if !is_compact(token.expose()) => Err(Error::invalid(
                 "federated token",
                 "expected a JWT: three parts in base64url, joined by dots, and nothing around them",
             )),
@@ -202,15 +203,6 @@ pub fn aadsts_code(error: &ServiceError<'_>) -> Option<u32> {
     let (digits, _) = error.message.strip_prefix("AADSTS")?.split_once(':')?;
     let digits = Some(digits).filter(|d| d.bytes().all(|c| c.is_ascii_digit()))?;
     digits.parse().ok()
-}
-
-/// Whether `text` has the form of a signed compact JWS (RFC 7515, section 7.1).
-fn is_jws(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
-    };
-    text.split('.').count() == 3 && text.split('.').all(part)
 }
 
 #[cfg(test)]

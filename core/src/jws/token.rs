@@ -66,6 +66,20 @@ impl<'t, 'b> Token<'t, 'b> {
     pub const fn header(&self) -> Value<'b> {
         self.header
     }
+
+    /// The claims, which nobody has verified: for whoever asked for the token, to see that it is the one.
+    pub(crate) const fn unverified_claims(&self) -> Value<'b> {
+        self.claims
+    }
+}
+
+/// Whether `text` has the form of a signed compact JWS (RFC 7515, section 7.1).
+pub(crate) fn is_compact(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+    };
+    text.split('.').count() == 3 && text.split('.').all(part)
 }
 
 /// Sizes only.

@@ -22,6 +22,9 @@ pub(crate) struct Emulator {
     /// A further name or address for the certificate; may be repeated
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
+    /// A unix socket for Confidential Space's token service (teeserver.sock)
+    #[arg(long, value_name = "PATH")]
+    teeserver: Option<PathBuf>,
     /// A directory for ca.pem, which clients must trust
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -54,6 +57,7 @@ pub(crate) fn run(args: Emulator) -> Result<Vec<u8>, CliError> {
     options.listen_http = args.listen_http;
     options.allow_remote = args.allow_remote;
     options.names = args.name;
+    options.teeserver = args.teeserver;
     options.state_dir = args.state_dir;
     options.time_offset = args.time_offset;
     options.config = config;

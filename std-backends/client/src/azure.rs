@@ -111,6 +111,17 @@ impl AzureToken {
                 "give one of key with certificate, client secret and federated token file",
             ));
         }
+        if self.client_secret.is_some() || self.federated_token_file.is_some() {
+            // They would be passed over in silence.
+            let of_certificate = [
+                (self.algorithm.is_some(), "algorithm"),
+                (self.thumbprint != AzureThumbprint::default(), "thumbprint"),
+                (self.send_chain, "send-chain"),
+            ];
+            if let Some((_, field)) = of_certificate.iter().find(|(given, _)| *given) {
+                return Err(Error::config(*field, "goes with a key and certificate only"));
+            }
+        }
         if let Some(reference) = &self.client_secret {
             return Ok(Choice::Secret(reference.clone()));
         }

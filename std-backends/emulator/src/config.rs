@@ -7,6 +7,7 @@ use std::{fmt, fs};
 use serde::Deserialize;
 
 use crate::EmulatorError;
+use crate::attestation::Attestation;
 
 /// The accounts, keys and identities that the emulated services know.
 ///
@@ -22,6 +23,8 @@ pub struct Config {
     pub entra: Entra,
     /// What Google knows.
     pub google: Google,
+    /// What the attestation services find.
+    pub attestation: Attestation,
     /// The OpenID Connect issuers whose tokens the three clouds can check.
     pub issuers: Vec<Issuer>,
 }

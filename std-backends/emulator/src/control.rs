@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clock;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::request::{Call, Reply};
 use crate::route::service_of_host;
+use crate::{attestation, clock};
 
+const ATTESTATION: &str = "/_emulator/attestation/";
 /// How many faults may wait at a time.
 const MAX_FAULTS: usize = 100;
 
@@ -80,6 +81,19 @@ pub(crate) fn answer(call: &mut Call<'_>, control: &Control<'_>) -> Reply {
                 400,
                 &format!("the configuration, line {}, column {}", error.line(), error.column()),
             ),
+            Err(reply) => reply,
+        },
+        ("GET", "/_emulator/attestation/attacker-jwks") => {
+            match call.state.attestation.attacker_jwks() {
+                Ok(keys) => listed(&keys),
+                Err(error) => failure(500, &error.to_string()),
+            }
+        }
+        ("POST", path) if path.starts_with(ATTESTATION) => match body() {
+            Ok(body) => {
+                let what = path.strip_prefix(ATTESTATION).unwrap_or_default();
+                attestation::control(call, what, body).unwrap_or_else(|what| failure(400, &what))
+            }
             Err(reply) => reply,
         },
         _ => failure(404, "see the documentation of cloudauth-emulator"),

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::{SystemRandom, fill};
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -238,33 +238,45 @@ impl TokenKey {
     pub(crate) fn sign(&self, claims: &Value) -> Option<String> {
         let pair = self.pair.as_ref()?;
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.kid});
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let input = format!("{}.{}", encode(&header), encode(claims));
-        let mut signature = vec![0; pair.public_modulus_len()];
-        let random = SystemRandom::new();
-        pair.sign(&RSA_PKCS1_SHA256, &random, input.as_bytes(), &mut signature).ok()?;
-        Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        sign_jws(pair, &RSA_PKCS1_SHA256, &header.to_string(), &claims.to_string())
     }
 
     /// The key set (RFC 7517) that verifies them.
     pub(crate) fn jwks(&self) -> Value {
-        let numbers = self.pair.as_ref().and_then(|pair| {
-            let der = pair.public_key().as_der().ok()?;
-            let (_, spki) = SubjectPublicKeyInfo::from_der(der.as_ref()).ok()?;
-            let Ok(x509_parser::public_key::PublicKey::RSA(key)) = spki.parsed() else {
-                return None;
-            };
-            let number = |octets: &[u8]| {
-                let zeros = octets.iter().take_while(|octet| **octet == 0).count();
-                URL_SAFE_NO_PAD.encode(octets.get(zeros..).unwrap_or_default())
-            };
-            Some((number(key.modulus), number(key.exponent)))
-        });
-        let Some((n, e)) = numbers else { return json!({"keys": []}) };
-        json!({"keys": [
-            {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "n": n, "e": e},
-        ]})
+        let jwk = self.pair.as_ref().and_then(|pair| rsa_jwk(pair, &self.kid));
+        json!({"keys": jwk.into_iter().collect::<Vec<_>>()})
     }
+}
+
+/// What a JWS signs: header and claims as they are, in base64url.
+pub(crate) fn jws_input(header: &str, claims: &str) -> String {
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// A compact JWS of these very texts; that the header names the algorithm is the caller's business.
+pub(crate) fn sign_jws(
+    pair: &RsaKeyPair,
+    encoding: &'static dyn RsaEncoding,
+    header: &str,
+    claims: &str,
+) -> Option<String> {
+    let input = jws_input(header, claims);
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(encoding, &SystemRandom::new(), input.as_bytes(), &mut signature).ok()?;
+    Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// The public key as a JSON Web Key.
+pub(crate) fn rsa_jwk(pair: &RsaKeyPair, kid: &str) -> Option<Value> {
+    let der = pair.public_key().as_der().ok()?;
+    let (_, spki) = SubjectPublicKeyInfo::from_der(der.as_ref()).ok()?;
+    let Ok(x509_parser::public_key::PublicKey::RSA(key)) = spki.parsed() else { return None };
+    let number = |octets: &[u8]| {
+        let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+        URL_SAFE_NO_PAD.encode(octets.get(zeros..).unwrap_or_default())
+    };
+    let (n, e) = (number(key.modulus), number(key.exponent));
+    Some(json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e}))
 }
 
 #[cfg(test)]

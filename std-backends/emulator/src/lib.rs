@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod aws;
 mod clock;
 mod config;
@@ -13,6 +14,7 @@ mod log;
 mod request;
 mod route;
 mod server;
+mod socket;
 mod state;
 mod tls;
 
@@ -22,10 +24,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use serde_json::json;
-use tokio::net::TcpListener;
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
+pub use attestation::{
+    Attestation, AttestationKey, AttestationKind, AttestationToken, Chain, ConfidentialSpace,
+    ImageSignature, Maa,
+};
 pub use config::{
     AccountKey, Application, Aws, AwsRole, AwsUser, Bucket, Config, Entra, Federated, Google,
     Issuer, Profile, Provider, Secret, ServiceAccount, TrustAnchor, WebIdentity,
@@ -36,6 +45,7 @@ pub use route::Service;
 pub use state::Session;
 
 use server::Shared;
+use socket::Socket;
 use state::State;
 use tls::Authority;
 
@@ -52,6 +62,9 @@ pub enum EmulatorError {
     /// An address cannot be listened on.
     #[error("listening on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The unix socket cannot be listened on.
+    #[error("listening on {}: {}", .0.display(), .1)]
+    Socket(PathBuf, #[source] io::Error),
     /// Certificates cannot be made.
     #[error("TLS: {0}")]
     Tls(String),
@@ -76,6 +89,9 @@ pub struct Options {
     pub allow_remote: bool,
     /// Further names and addresses for the certificate.
     pub names: Vec<String>,
+    /// A unix socket for the token service of Confidential Space's launcher; made here, for its
+    /// owner alone (the launcher's is for everybody), and removed at the end.
+    pub teeserver: Option<PathBuf>,
     /// A directory for `ca.pem`; made where it is missing. Keys are never written.
     pub state_dir: Option<PathBuf>,
     /// How many seconds the emulator's clock is ahead of the machine's.
@@ -91,6 +107,7 @@ impl Default for Options {
             listen_http: None,
             allow_remote: false,
             names: Vec::new(),
+            teeserver: None,
             state_dir: None,
             time_offset: 0,
             config: Config::default(),
@@ -104,6 +121,7 @@ pub struct Emulator {
     address: SocketAddr,
     http_address: Option<SocketAddr>,
     ca_file: Option<PathBuf>,
+    teeserver: Option<Socket>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -120,16 +138,26 @@ impl Emulator {
     /// # Errors
     /// [`EmulatorError`]: the configuration, the addresses or the state directory.
     pub fn start(options: Options) -> Result<Self, EmulatorError> {
-        let Options { listen, listen_http, allow_remote, names, state_dir, time_offset, config } =
-            options;
+        let Options {
+            listen,
+            listen_http,
+            allow_remote,
+            names,
+            teeserver,
+            state_dir,
+            time_offset,
+            config,
+        } = options;
         let mut state = State { offset: checked_offset(time_offset)?, ..State::default() };
         state.register(config)?;
         let authority = Authority::new(&names)?;
         let secure = bind(listen, allow_remote)?;
         let plain = listen_http.map(|address| bind(address, allow_remote)).transpose()?;
         let address = secure.local_addr().map_err(|e| EmulatorError::Listen(listen, e))?;
+        state.attestation.url = format!("https://{address}");
         let http_address = plain.as_ref().and_then(|plain| plain.local_addr().ok());
         let ca_file = state_dir.map(|folder| write_ca(&folder, &authority.pem)).transpose()?;
+        let (unix, teeserver) = teeserver.map(Socket::bind).transpose()?.unzip();
         let shared = Arc::new(Shared::new(state, authority, allow_remote));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -141,24 +169,29 @@ impl Emulator {
             let secure = TcpListener::from_std(secure).map_err(EmulatorError::Start)?;
             let plain =
                 plain.map(TcpListener::from_std).transpose().map_err(EmulatorError::Start)?;
-            (secure, plain)
+            let unix = unix.map(UnixListener::from_std).transpose();
+            (secure, plain, unix.map_err(EmulatorError::Start)?)
         };
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("emulator".into())
             .spawn(move || {
-                let (secure, plain) = listeners;
+                let (secure, plain, unix) = listeners;
                 runtime.block_on(async move {
                     tokio::spawn(server::accept(secure, Arc::clone(&of_thread), true));
                     if let Some(plain) = plain {
-                        tokio::spawn(server::accept(plain, of_thread, false));
+                        tokio::spawn(server::accept(plain, Arc::clone(&of_thread), false));
+                    }
+                    if let Some(unix) = unix {
+                        tokio::spawn(server::accept_unix(unix, of_thread));
                     }
                     // Ends when told to, or when the handle is gone.
                     let _ = stopped.await;
                 });
             })
             .map_err(EmulatorError::Start)?;
-        Ok(Self { shared, address, http_address, ca_file, stop: Some(stop), thread: Some(thread) })
+        let (stop, thread) = (Some(stop), Some(thread));
+        Ok(Self { shared, address, http_address, ca_file, teeserver, stop, thread })
     }
 
     /// Where it listens with TLS.
@@ -189,6 +222,48 @@ impl Emulator {
     #[must_use]
     pub fn ca_file(&self) -> Option<&Path> {
         self.ca_file.as_deref()
+    }
+
+    /// The socket of the launcher's token service; None unless asked for.
+    #[must_use]
+    pub fn teeserver(&self) -> Option<&Path> {
+        self.teeserver.as_ref().map(Socket::path)
+    }
+
+    /// Mints an attestation token, right or wrong.
+    ///
+    /// # Errors
+    /// [`EmulatorError`]: what is asked for does not go together, or no key can be made.
+    pub fn attestation_token(&self, token: &AttestationToken) -> Result<String, EmulatorError> {
+        let state = self.shared.state();
+        let now = clock::system().saturating_add(state.offset);
+        attestation::mint(&state.attestation, now, token)
+    }
+
+    /// Gives both attestation issuers a new key; the one so far stays in their key sets if it is to
+    /// be kept, and can be minted with ([`AttestationKey::Previous`]) either way.
+    ///
+    /// # Errors
+    /// [`EmulatorError`]: no key can be made.
+    pub fn rotate_attestation_keys(&self, keep_previous: bool) -> Result<(), EmulatorError> {
+        self.shared.state().attestation.rotate(keep_previous)
+    }
+
+    /// The certificate of the root that Google's PKI tokens lead to, PEM.
+    ///
+    /// # Errors
+    /// [`EmulatorError`]: it cannot be made.
+    pub fn attestation_root_pem(&self) -> Result<String, EmulatorError> {
+        self.shared.state().attestation.root_pem()
+    }
+
+    /// The public key (RFC 7517) of [`AttestationKey::Attacker`] as a key set, for headers that
+    /// offer it.
+    ///
+    /// # Errors
+    /// [`EmulatorError`]: it cannot be made.
+    pub fn attacker_jwks(&self) -> Result<Value, EmulatorError> {
+        self.shared.state().attestation.attacker_jwks()
     }
 
     /// Adds to what the services know, in the place of what has the same name.
@@ -230,11 +305,21 @@ impl Emulator {
         self.shared.state().sessions.values().map(|issued| issued.session.clone()).collect()
     }
 
-    /// Waits until the emulator ends, which it does not by itself.
-    fn wait(mut self) {
+    /// Waits until the emulator ends, which it does not by itself. A signal to end it takes the
+    /// socket away first.
+    fn wait(mut self) -> Result<(), EmulatorError> {
+        if self.teeserver.is_some() {
+            let ends = [SIGHUP, SIGINT, SIGTERM];
+            let mut signals = Signals::new(ends).map_err(EmulatorError::Start)?;
+            let signal = signals.forever().next();
+            drop(self);
+            let signal = signal.unwrap_or(SIGTERM);
+            return emulate_default_handler(signal).map_err(EmulatorError::Start);
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        Ok(())
     }
 }
 
@@ -248,7 +333,7 @@ impl Drop for Emulator {
 }
 
 /// Runs an emulator until the process ends. Once it answers, one line of JSON is written to standard
-/// output: `{"url":…,"http_url":…,"ca_file":…}`.
+/// output: `{"url":…,"http_url":…,"ca_file":…,"teeserver":…}`.
 ///
 /// # Errors
 /// As [`Emulator::start`]; and standard output cannot be written.
@@ -258,12 +343,12 @@ pub fn run(options: Options) -> Result<(), EmulatorError> {
         "url": emulator.url(),
         "http_url": emulator.http_url(),
         "ca_file": emulator.ca_file(),
+        "teeserver": emulator.teeserver(),
     });
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(EmulatorError::Start)?;
     drop(stdout);
-    emulator.wait();
-    Ok(())
+    emulator.wait()
 }
 
 fn checked_offset(seconds: i64) -> Result<i64, EmulatorError> {

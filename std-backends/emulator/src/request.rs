@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::log::Record;
 use crate::state::State;
 
+/// The scheme of what comes over the unix socket.
+pub(crate) const UNIX: &str = "unix";
+
 /// A request, its body read in full.
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -18,7 +21,7 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// The authority of the request: host name and, unless it is the scheme's own, port.
     pub(crate) host: String,
-    /// `https` or `http`.
+    /// `https`, `http`, or [`UNIX`].
     pub(crate) scheme: &'static str,
 }
 
@@ -88,12 +91,14 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// The name of the error, for the log.
     pub(crate) error: Option<String>,
+    /// Whether it is sent in pieces, its length unsaid.
+    pub(crate) chunked: bool,
 }
 
 impl Reply {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { status, headers, body: body.into(), error: None }
+        Self { status, headers, body: body.into(), error: None, chunked: false }
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -101,11 +106,16 @@ impl Reply {
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), error: None }
+        Self { status, headers: Vec::new(), body: Bytes::new(), error: None, chunked: false }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn chunked(mut self) -> Self {
+        self.chunked = true;
         self
     }
 

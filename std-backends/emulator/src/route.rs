@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::Request;
+use crate::attestation::{GOOGLE_HOST, GOOGLE_KEYS};
+use crate::request::{Request, UNIX};
 
 /// An emulated service.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -25,6 +26,16 @@ pub enum Service {
     GoogleSts,
     /// Google's IAM Service Account Credentials API.
     GoogleIam,
+    /// What Google publishes of its attestation issuer, but for the keys.
+    ConfidentialSpace,
+    /// The keys of Google's attestation issuer.
+    ConfidentialSpaceKeys,
+    /// The launcher's token service, on the unix socket.
+    Teeserver,
+    /// Microsoft Azure Attestation, but for its keys.
+    Maa,
+    /// The keys of Microsoft Azure Attestation.
+    MaaKeys,
     /// The emulator's own control API.
     Control,
 }
@@ -39,6 +50,11 @@ impl fmt::Display for Service {
             Self::GoogleOauth => "google-oauth",
             Self::GoogleSts => "google-sts",
             Self::GoogleIam => "google-iam",
+            Self::ConfidentialSpace => "confidential-space",
+            Self::ConfidentialSpaceKeys => "confidential-space-keys",
+            Self::Teeserver => "teeserver",
+            Self::Maa => "maa",
+            Self::MaaKeys => "maa-keys",
             Self::Control => "control",
         })
     }
@@ -70,6 +86,8 @@ pub(crate) fn service_of_host(host: &str) -> Option<Service> {
         }
         "sts.googleapis.com" => Service::GoogleSts,
         "iamcredentials.googleapis.com" => Service::GoogleIam,
+        GOOGLE_HOST => Service::ConfidentialSpace,
+        _ if host.ends_with(".attest.azure.net") => Service::Maa,
         _ => return None,
     })
 }
@@ -86,11 +104,17 @@ pub(crate) fn region_of_host(host: &str) -> Option<&str> {
 /// The service that a request is for: by path for the control API, else by the real host name,
 /// else by what is signed and the path.
 pub(crate) fn route(request: &Request) -> Service {
+    if request.scheme == UNIX {
+        return Service::Teeserver;
+    }
     if request.path == "/_emulator" || request.path.starts_with("/_emulator/") {
         return Service::Control;
     }
-    if let Some(service) = service_of_host(request.hostname()) {
-        return service;
+    match (service_of_host(request.hostname()), request.path.as_str()) {
+        (Some(Service::GoogleOauth), GOOGLE_KEYS) => return Service::ConfidentialSpaceKeys,
+        (Some(Service::Maa), "/certs") => return Service::MaaKeys,
+        (Some(service), _) => return service,
+        (None, _) => {}
     }
     // S3 and STS share paths with everybody: the credential's scope tells them apart.
     match scope_service(request) {
@@ -106,6 +130,10 @@ pub(crate) fn route(request: &Request) -> Service {
             Service::GoogleOauth
         }
         ["v1", "token"] => Service::GoogleSts,
+        ["confidential-space", "jwks"] => Service::ConfidentialSpaceKeys,
+        ["confidential-space", ..] => Service::ConfidentialSpace,
+        ["maa", "certs"] => Service::MaaKeys,
+        ["maa", ..] => Service::Maa,
         ["v1", "projects", "-", "serviceAccounts", _] => Service::GoogleIam,
         ["common", "discovery", "instance"]
         | [_, "oauth2", "v2.0", "token"]
@@ -151,6 +179,9 @@ mod tests {
             ("sts.amazonaws.com.evil.example", None, None),
             ("login.microsoftonline.com", Some(Service::Entra), None),
             ("oauth2.googleapis.com", Some(Service::GoogleOauth), None),
+            ("confidentialcomputing.googleapis.com", Some(Service::ConfidentialSpace), None),
+            ("sharedeus.eus.attest.azure.net", Some(Service::Maa), None),
+            ("attest.azure.net", None, None),
             ("localhost", None, None),
         ] {
             assert_eq!(service_of_host(host), service, "{host}");

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -26,11 +26,11 @@ use crate::aws::{AwsError, rolesanywhere, s3, sts};
 use crate::control::{self, Control};
 use crate::fault::{self, Fault, FaultKind};
 use crate::log::Record;
-use crate::request::{Call, Reply, Request};
+use crate::request::{Call, Reply, Request, UNIX};
 use crate::route::{Service, route, service_of_host};
 use crate::state::State;
 use crate::tls::Authority;
-use crate::{clock, entra, google};
+use crate::{attestation, clock, entra, google};
 use wire::{Answer, Resettable};
 
 const MAX_CONNECTIONS: usize = 512;
@@ -87,7 +87,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: bool
             tracing::warn!(%peer, "too many connections");
             continue;
         };
-        let shared = Arc::clone(&shared);
+        let (shared, peer) = (Arc::clone(&shared), Peer::Tcp(peer));
         tokio::spawn(async move {
             if timeout(CONNECTION, serve(stream, peer, shared, tls)).await.is_err() {
                 tracing::debug!(%peer, "connection: an hour is enough");
@@ -97,7 +97,50 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: bool
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, tls: bool) {
+/// The same for the token service's socket.
+pub(crate) async fn accept_unix(listener: UnixListener, shared: Arc<Shared>) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+            tracing::warn!(peer = %Peer::Unix, "too many connections");
+            continue;
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let reset = Arc::new(AtomicBool::new(false));
+            let served = connection(stream, Peer::Unix, shared, reset, UNIX);
+            if timeout(CONNECTION, served).await.is_err() {
+                tracing::debug!(peer = %Peer::Unix, "connection: an hour is enough");
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Who a connection is from, for the log.
+#[derive(Clone, Copy)]
+enum Peer {
+    Tcp(SocketAddr),
+    Unix,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix socket"),
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, tls: bool) {
     // Answers are small: nothing is gained by waiting for more of them.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
@@ -111,7 +154,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, tls: bo
 
 async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Arc<Shared>,
     reset: Arc<AtomicBool>,
 ) {
@@ -125,7 +168,7 @@ async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Arc<Shared>,
     reset: Arc<AtomicBool>,
     scheme: &'static str,
@@ -159,7 +202,7 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 /// Nothing is ever dialled.
 fn tunnel(
     request: hyper::Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Arc<Shared>,
     reset: Arc<AtomicBool>,
 ) -> Response<Answer> {
@@ -226,6 +269,7 @@ async fn respond(
         Some(FaultKind::Truncate) => Answer::half(reply.body),
         _ => Answer::whole(reply.body),
     };
+    let answer = if reply.chunked { answer.chunked() } else { answer };
     let mut builder =
         Response::builder().status(reply.status).header("date", clock::http_date(now));
     for (name, value) in reply.headers {
@@ -345,6 +389,11 @@ fn handle(request: &Request, service: Service, shared: &Shared) -> (Reply, Optio
             Service::GoogleOauth => google::oauth(&mut call),
             Service::GoogleSts => google::sts(&mut call),
             Service::GoogleIam => google::iam(&mut call),
+            Service::ConfidentialSpace | Service::ConfidentialSpaceKeys => {
+                attestation::confidential_space(&mut call)
+            }
+            Service::Teeserver => attestation::teeserver(&mut call),
+            Service::Maa | Service::MaaKeys => attestation::maa(&mut call),
             Service::Control => {
                 let (ca_pem, any_host) = (shared.authority.pem.as_str(), shared.any_host);
                 control::answer(&mut call, &Control { ca_pem, any_host })
@@ -381,7 +430,15 @@ fn failing(call: &Call<'_>, service: Service, status: u16) -> Reply {
         Service::S3 => s3::failure(&aws("SlowDown", "InternalError")),
         Service::Entra => entra::fault(call.now, status),
         Service::GoogleOauth | Service::GoogleSts => google::oauth_fault(status),
-        Service::GoogleIam | Service::Control => {
+        Service::Teeserver => attestation::teeserver_failure(status, what),
+        Service::Maa | Service::MaaKeys => {
+            let code = if status == 429 { "TooManyRequests" } else { "InternalServerError" };
+            attestation::maa_failure(status, code, what)
+        }
+        Service::GoogleIam
+        | Service::ConfidentialSpace
+        | Service::ConfidentialSpaceKeys
+        | Service::Control => {
             let name = if status == 429 { "RESOURCE_EXHAUSTED" } else { "INTERNAL" };
             google::api_failure(status, name, what)
         }
@@ -461,6 +518,10 @@ mod tests {
             "/_emulator/fault",
             "/_emulator/clock",
             "/_emulator/register",
+            "/_emulator/attestation/token",
+            "/_emulator/attestation/rotate",
+            "/maa/attest/SevSnpVm?api-version=1",
+            "/confidential-space/.well-known/openid-configuration",
         ]);
         prop_oneof![fixed.prop_map(str::to_owned), text().prop_map(|text| format!("/{text}"))]
     }

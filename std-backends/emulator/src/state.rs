@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::EmulatorError;
+use crate::attestation::Services;
 use crate::config::{
     AccountKey, Application, AwsRole, AwsUser, Config, Profile, Provider, ServiceAccount,
 };
@@ -109,6 +110,7 @@ pub(crate) struct State {
     pub(crate) service_accounts: Vec<(ServiceAccount, Vec<(String, PublicKey)>)>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) issuers: HashMap<String, KeySet>,
+    pub(crate) attestation: Services,
     /// By access key identifier.
     pub(crate) sessions: HashMap<String, Issued>,
     /// By token.
@@ -221,6 +223,7 @@ impl State {
             put(&mut self.providers, provider, |a, b| a.audience == b.audience);
         }
         self.issuers.extend(issuers);
+        self.attestation.register(config.attestation);
         Ok(())
     }
 

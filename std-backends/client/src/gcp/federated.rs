@@ -88,6 +88,7 @@ impl GcpTokenType {
 impl GcpFederated {
     pub(crate) fn open(&self, inputs: &Inputs) -> Result<FederatedFlow> {
         let via = self.endpoint_url.as_deref().map(|url| endpoint(url, "endpoint URL"));
+        self.check_others()?;
         let subject = match (&self.key, &self.token_file) {
             (Some(uri), None) => {
                 let key = inputs.key(uri)?;
@@ -106,6 +107,26 @@ impl GcpFederated {
             }
         };
         Ok(FederatedFlow { config: self.clone(), subject, via: via.transpose()? })
+    }
+
+    /// Refuses what belongs to the other kind of subject token: it would be passed over in silence.
+    fn check_others(&self) -> Result<()> {
+        let of_key = [
+            (self.issuer.is_some(), "issuer"),
+            (self.subject.is_some(), "subject"),
+            (self.audience.is_some(), "audience"),
+            (self.key_id.is_some(), "key-id"),
+            (self.lifetime.is_some(), "lifetime"),
+        ];
+        let of_file = [(self.token_type != GcpTokenType::default(), "token-type")];
+        let (others, with): (&[_], _) = match self.key {
+            Some(_) => (&of_file, "a token-file"),
+            None => (&of_key, "a key"),
+        };
+        match others.iter().find(|(given, _)| *given) {
+            Some((_, field)) => Err(Error::config(*field, format!("goes with {with} only"))),
+            None => Ok(()),
+        }
     }
 
     /// The subject token alone, signed by the key: what google-auth's executable and file sources want.

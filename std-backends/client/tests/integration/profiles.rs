@@ -113,3 +113,37 @@ async fn from_a_file() {
     let error = Config::from_file(&world.path("none.toml")).unwrap_err().to_string();
     assert!(error.contains("none.toml"), "{error}");
 }
+
+/// What goes with another kind of proof is refused, and not passed over.
+#[test]
+fn fields_of_another_proof() {
+    let world = World::new();
+    world.write("secret", "s");
+    world.write("token", "aa.bb.cc");
+    let at = cloudauth_core::Attempt::new(cloudauth_core::UnixTime::new(1).unwrap(), [7; 32]);
+    let azure = "kind = 'azure-token'\ntenant = 't'\nclient-id = 'c'\nscopes = ['s/.default']\n";
+    let azure = format!("{azure}federated-token-file = 'token'\n");
+    let gcp = "kind = 'gcp-federated'\nprovider = '//iam.googleapis.com/projects/1/locations/global/\
+               workloadIdentityPools/pool/providers/p'\ntoken-file = 'token'\n";
+    for (profile, field) in [
+        (azure.as_str(), "algorithm = 'PS256'"),
+        (azure.as_str(), "thumbprint = 'sha1'"),
+        (azure.as_str(), "send-chain = true"),
+        (gcp, "issuer = 'https://issuer.example'"),
+        (gcp, "subject = 's'"),
+        (gcp, "audience = 'a'"),
+        (gcp, "key-id = 'k'"),
+        (gcp, "lifetime = 60"),
+    ] {
+        let built = |field: &str| {
+            let text = format!("[profiles.p]\n{profile}{field}\n");
+            let config = Config::parse(&text, &world.path(""), "c").unwrap();
+            let inputs = std::sync::Arc::default();
+            config.profile("p").unwrap().request(&inputs, None, &at, |_| {})
+        };
+        built("").unwrap();
+        let error = built(field).unwrap_err().to_string();
+        let name = field.split(' ').next().unwrap();
+        assert!(error.starts_with(name) && error.contains("goes with a key"), "{error}");
+    }
+}

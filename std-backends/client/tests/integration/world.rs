@@ -353,6 +353,7 @@ fn known(root: &str, rsa: &str, jwks: &str) -> emulator::Config {
             }],
         },
         issuers: vec![emulator::Issuer { url: ISSUER.into(), jwks: jwks.into() }],
+        ..emulator::Config::default()
     }
 }
 

@@ -17,18 +17,25 @@ use tokio::time::{Sleep, sleep};
 /// The body of an answer: all of it, or half of what its length promises and then an error.
 pub(super) struct Answer {
     data: Option<Bytes>,
-    length: u64,
+    /// What its length header says; None where it has none and comes in chunks.
+    length: Option<u64>,
     /// Set where it breaks off: the time in which the half is sent.
     broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Answer {
     pub(super) fn whole(data: Bytes) -> Self {
-        Self { length: length(&data), data: Some(data), broken: None }
+        Self { length: Some(length(&data)), data: Some(data), broken: None }
+    }
+
+    /// The same without a length: in two chunks at least.
+    pub(super) fn chunked(mut self) -> Self {
+        self.length = None;
+        self
     }
 
     pub(super) fn half(mut data: Bytes) -> Self {
-        let length = length(&data).max(1);
+        let length = Some(length(&data).max(1));
         data.truncate(data.len() / 2);
         let broken = Some(Box::pin(sleep(Duration::from_millis(50))));
         Self { length, data: Some(data), broken }
@@ -47,7 +54,10 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
+        if let Some(mut data) = self.data.take().filter(|data| !data.is_empty()) {
+            if self.length.is_none() && data.len() > 1 {
+                self.data = Some(data.split_off(data.len() / 2));
+            }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match &mut self.broken {
@@ -64,7 +74,7 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
+        self.length.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 

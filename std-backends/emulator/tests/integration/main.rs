@@ -5,6 +5,7 @@
 // Of texts that are ASCII.
 #![allow(clippy::string_slice)]
 
+mod attestation;
 mod aws;
 mod client;
 mod server;

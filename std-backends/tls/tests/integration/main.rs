@@ -10,3 +10,5 @@ mod proxy;
 mod repetition;
 mod support;
 mod tls;
+#[cfg(unix)]
+mod unix;

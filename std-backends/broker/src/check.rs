@@ -105,12 +105,18 @@ impl Check {
         self.key_sets.ready().map_err(|help| LoadError::one("issuers", help))
     }
 
-    /// Runs a token through every grant, as of `time`.
+    /// Runs a token through every grant, as of `time`. `fetch` lets an issuer's keys be fetched that are not
+    /// there.
     ///
     /// # Errors
     /// In words, why it cannot be looked at: it is no token, or of nobody who is configured.
-    pub async fn token(&self, token: &str, time: UnixTime) -> Result<TokenReport, String> {
-        let tried = self.policy.try_token(token, time).await?;
+    pub async fn token(
+        &self,
+        token: &str,
+        time: UnixTime,
+        fetch: bool,
+    ) -> Result<TokenReport, String> {
+        let tried = self.policy.try_token(token, time, fetch).await?;
         let grants = tried.grants.into_iter().map(|(grant, would_give, checks)| GrantReport {
             grant,
             would_give,

@@ -17,6 +17,8 @@ use crate::config::Config;
 use crate::config::issuer::Kind;
 use crate::error::LoadError;
 use issuer::IssuerKeys;
+#[cfg(test)]
+pub(crate) use jwks::Keys;
 
 /// How long after one attempt an unknown `kid` makes no other.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -65,13 +67,22 @@ impl KeySets {
     /// # Errors
     /// [`LoadError`] for a file with keys or roots that cannot be used.
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Arc<Self>, LoadError> {
+        Self::with_cool_down(config, before, COOL_DOWN)
+    }
+
+    /// The same with another time between attempts.
+    pub(crate) fn with_cool_down(
+        config: &Config,
+        before: Option<&Self>,
+        cool_down: Duration,
+    ) -> Result<Arc<Self>, LoadError> {
         let mut wrong = LoadError::default();
         let mut issuers = HashMap::new();
         for (name, issuer) in config.all_issuers() {
             let url = issuer.issuer.clone();
             let earlier = before.and_then(|sets| sets.issuers.get(&url));
             let place = format!("{}: issuers.{name}", config.place);
-            let keys = IssuerKeys::new(name, issuer, earlier.map(AsRef::as_ref));
+            let keys = IssuerKeys::new(name, issuer, earlier.map(AsRef::as_ref), cool_down);
             if let Some(keys) = wrong.take(keys.map_err(|e| e.within(&place))) {
                 issuers.insert(url, Arc::new(keys));
             }
@@ -85,7 +96,7 @@ impl KeySets {
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
         let mut tasks = tokio::task::JoinSet::new();
         for issuer in self.issuers.values() {
-            tasks.spawn(issuer.clone().keep_fresh(REFRESH, COOL_DOWN));
+            tasks.spawn(issuer.clone().keep_fresh(REFRESH));
         }
         // They end only when this is dropped.
         while tasks.join_next().await.is_some() {}
@@ -100,6 +111,12 @@ impl KeySets {
             tasks.spawn(async move { issuer.refresh(Duration::ZERO).await });
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Why the last attempts failed, by the issuers' names.
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> BTreeMap<String, String> {
+        self.issuers.values().filter_map(|issuer| issuer.last_failure()).collect()
     }
 
     /// Whether every issuer has keys to verify with.
@@ -120,16 +137,17 @@ impl KeySets {
     }
 
     /// Holds a token against the keys of the issuer that it names. `None` when nobody is configured to be
-    /// that issuer, exactly.
+    /// that issuer, exactly. `fetch` lets keys be fetched that are not there.
     pub(crate) async fn verify<'b>(
         &self,
         token: &Token<'_, 'b>,
         time: UnixTime,
+        fetch: bool,
     ) -> Option<Held<'b>> {
         // What an unverified token says of its issuer decides only which keys it is held against.
         let unverified = token.verify(&Expect::new(&[], time), &[]);
         let issuer = self.issuers.get(Claims::unverified(&unverified).issuer()?)?;
-        Some(issuer.verify(token, time).await)
+        Some(issuer.verify(token, time, fetch).await)
     }
 
     /// What an unverified token says, for a record.

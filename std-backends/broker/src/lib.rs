@@ -18,6 +18,8 @@ mod give;
 mod key_sets;
 mod policy;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use error::LoadError;
 pub use server::{Addresses, Broker, StartError};

@@ -5,13 +5,12 @@ mod grant;
 mod peer;
 mod rules;
 mod seed;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloudauth_client::{Client, Inputs};
+use cloudauth_core::UnixTime;
 use cloudauth_core::attest::{Binding, confidential_space, maa};
 use cloudauth_core::json;
 use cloudauth_core::jws::Token;
@@ -118,7 +117,7 @@ impl Policy {
             record.failed("attestation", error);
             Refusal::AttestationInvalid
         })?;
-        let Some(held) = self.key_sets.verify(&token, evidence.time).await else {
+        let Some(held) = self.key_sets.verify(&token, evidence.time, true).await else {
             let report = KeySets::unverified(&token, evidence.time);
             record.claims = claims::issuer_only(&report);
             record.failed("issuer", "no configured issuer is called that");
@@ -202,11 +201,13 @@ impl Policy {
     pub(crate) async fn try_token(
         &self,
         attestation: &str,
-        time: cloudauth_core::UnixTime,
+        time: UnixTime,
+        fetch: bool,
     ) -> Result<Tried, String> {
         let mut buf = vec![0; attestation.len()];
         let token = Token::parse(attestation, &mut buf).map_err(|e| e.to_string())?;
-        let Some(Held { kind, report, chain }) = self.key_sets.verify(&token, time).await else {
+        let held = self.key_sets.verify(&token, time, fetch).await;
+        let Some(Held { kind, report, chain }) = held else {
             return Err("no configured issuer is called what the token's iss says".into());
         };
         let mut grants = Vec::new();

@@ -141,7 +141,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
-        Command::Broker(command) => broker::run(&command),
+        Command::Broker(command) => broker::run(&command, &context),
         Command::Cache(command) => cache::run(&command),
         Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),

@@ -60,6 +60,8 @@ pub struct Config {
     /// The profiles.
     pub profiles: BTreeMap<String, Source>,
     place: String,
+    /// The environment says that this is the file.
+    of_environment: bool,
 }
 
 #[derive(Deserialize)]
@@ -112,11 +114,12 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
         check_mode(path, &place)?;
+        let of_environment = Self::default_path()?.is_some_and(|default| default == path);
         let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
         let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::parse(text, directory, &place)
+        Ok(Self { of_environment, ..Self::parse(text, directory, &place)? })
     }
 
     /// Reads the text of one; relative paths in it start at `directory`, and errors call it `place`.
@@ -200,8 +203,16 @@ impl Config {
     /// A provider for the profile `name`, with those that it stands on.
     ///
     /// # Errors
-    /// [`Error::Config`] when there is no such profile.
+    /// [`Error::Config`] when there is no such profile, and for an attested one in the file of
+    /// [`default_path`](Self::default_path): whom it trusts must not be the environment's to say.
     pub fn provider(&self, client: &Client, name: &str) -> Result<Provider> {
+        if self.of_environment && matches!(self.profile(name)?, Source::Attested(_)) {
+            let help = format!(
+                "profile {name:?} is attested; that counts only in a file that is named (--config FILE), \
+                 elsewhere than where {CONFIG_VARIABLE}, XDG_CONFIG_HOME or HOME says"
+            );
+            return Err(Error::config(&self.place, help));
+        }
         let mut provider = None;
         for source in self.chain(name)?.into_iter().rev() {
             provider = Some(client.chained(source.clone(), provider));

@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attested;
 mod aws;
 mod azure;
 pub mod blocking;
@@ -50,6 +51,7 @@ mod provider;
 mod source;
 mod text;
 
+pub use attested::{AttestationType, Attested, AttestedScheme, SeedRequest};
 pub use aws::{
     AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, TokenCode, WebIdentity,
 };

@@ -8,12 +8,15 @@ use cloudauth_core::{Scheme, UnixTime};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::Held;
 use super::fetch::Fetcher;
 use super::jwks::Keys;
 use super::pki::PinnedRoot;
-use super::{COOL_DOWN, Held};
 use crate::config::issuer::{Issuer, Keys as From, Kind};
 use crate::error::LoadError;
+
+/// How long after a failure the next attempt is made, when nobody asks.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// One issuer.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct IssuerKeys {
     last: Mutex<Option<Instant>>,
     /// Why the last attempt gave nothing.
     failure: RwLock<Option<String>>,
+    /// How long after one attempt an unknown `kid` makes no other.
+    cool_down: Duration,
 }
 
 impl IssuerKeys {
@@ -37,6 +42,7 @@ impl IssuerKeys {
         name: String,
         issuer: Issuer,
         before: Option<&Self>,
+        cool_down: Duration,
     ) -> Result<Self, LoadError> {
         let (mut keys, mut fetcher) = (None, None);
         match issuer.keys() {
@@ -64,6 +70,7 @@ impl IssuerKeys {
             root,
             last: Mutex::new(None),
             failure: RwLock::new(None),
+            cool_down,
         })
     }
 
@@ -78,6 +85,13 @@ impl IssuerKeys {
         }
         let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner).clone();
         Some((self.name.clone(), failure.unwrap_or_else(|| "they are being fetched".into())))
+    }
+
+    /// Its name and why the last attempt failed, if it did.
+    #[cfg(test)]
+    pub(super) fn last_failure(&self) -> Option<(String, String)> {
+        let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Some((self.name.clone(), failure?))
     }
 
     /// Fetches the key set, unless that was tried less than `cool_down` ago. Those who come meanwhile wait for
@@ -106,7 +120,7 @@ impl IssuerKeys {
     }
 
     /// Fetches now where there is nothing, then every `period`; after a failure sooner.
-    pub(super) async fn keep_fresh(self: Arc<Self>, period: Duration, retry: Duration) {
+    pub(super) async fn keep_fresh(self: Arc<Self>, period: Duration) {
         if self.fetcher.is_none() {
             return;
         }
@@ -116,7 +130,7 @@ impl IssuerKeys {
         loop {
             self.refresh(Duration::ZERO).await;
             let failed = self.failure.read().unwrap_or_else(PoisonError::into_inner).is_some();
-            sleep(self.varied(if failed { retry } else { period })).await;
+            sleep(self.varied(if failed { RETRY } else { period })).await;
         }
     }
 
@@ -130,7 +144,12 @@ impl IssuerKeys {
 
     /// Holds a token of this issuer against its keys: those of its chain if it brings one and a root is
     /// pinned, else the key set's.
-    pub(super) async fn verify<'b>(&self, token: &Token<'_, 'b>, time: UnixTime) -> Held<'b> {
+    pub(super) async fn verify<'b>(
+        &self,
+        token: &Token<'_, 'b>,
+        time: UnixTime,
+        fetch: bool,
+    ) -> Held<'b> {
         let kind = self.issuer.kind;
         let header = token.header();
         if kind == Kind::ConfidentialSpace && header.get("x5c").is_some() {
@@ -147,8 +166,8 @@ impl IssuerKeys {
         let kid = header.get("kid").and_then(|kid| kid.as_str());
         let mut keys = self.current();
         let known = keys.as_ref().is_some_and(|keys| kid.is_none_or(|kid| keys.has(kid)));
-        if !known {
-            self.refresh(COOL_DOWN).await;
+        if !known && fetch {
+            self.refresh(self.cool_down).await;
             keys = self.current();
         }
         let keys = keys.unwrap_or_default();

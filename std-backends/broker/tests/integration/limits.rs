@@ -118,8 +118,8 @@ async fn tls_1_3_and_http_1_1_only() {
         }
     };
     assert!(dial(|_| ()).await);
-    assert!(dial(|d| d.versions = &[&TLS13, &TLS12]).await);
-    assert!(!dial(|d| d.versions = &[&TLS12]).await);
+    assert!(dial(|d| d.versions = vec![&TLS13, &TLS12]).await);
+    assert!(!dial(|d| d.versions = vec![&TLS12]).await);
     assert!(dial(|d| d.alpn = &["h2", "http/1.1"]).await);
     assert!(!dial(|d| d.alpn = &["h2"]).await);
     assert!(!dial(|d| d.alpn = &["http/1.0"]).await);

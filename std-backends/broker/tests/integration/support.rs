@@ -232,7 +232,7 @@ endpoint-url = "{url}"
         Dialer {
             authority: self.authority.pem.clone(),
             identity: None,
-            versions: &[&rustls::version::TLS13],
+            versions: vec![&rustls::version::TLS13],
             alpn: &["http/1.1"],
             first: Vec::new(),
             from: Ipv4Addr::LOCALHOST,
@@ -271,7 +271,7 @@ fn write(path: &Path, text: &str) {
 pub(crate) struct Dialer {
     pub(crate) authority: String,
     pub(crate) identity: Option<(String, String)>,
-    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     pub(crate) alpn: &'static [&'static str],
     /// Sent before TLS.
     pub(crate) first: Vec<u8>,
@@ -297,7 +297,7 @@ impl Dialer {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(self.versions)
+            .with_protocol_versions(&self.versions)
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match &self.identity {

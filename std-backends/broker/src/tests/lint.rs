@@ -267,7 +267,7 @@ fn the_file_as_a_whole() {
 #[cfg(unix)]
 #[test]
 fn a_file_that_others_can_change() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let world = World::new();
     let path = world.folder.path().join("broker.toml");
     std::fs::write(&path, world.head()).unwrap();

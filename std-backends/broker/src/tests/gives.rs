@@ -192,14 +192,15 @@ async fn what_the_cloud_says_stays_in_the_record() {
     let world = world();
     let give = assume(&world, "").replace(ROLE, "arn:aws:iam::123456789012:role/unknown");
     let loaded = world.grant(WORKLOAD, &give).unwrap();
-    let granted = granted(&world, &loaded, json!({})).await;
-    let error = loaded.policy.give(&granted).await.unwrap_err();
+    let order = granted(&world, &loaded, json!({})).await;
+    let error = loaded.policy.give(&order).await.unwrap_err();
     assert!(
         matches!(&error, GiveError::Upstream(text) if text.contains("AccessDenied")),
         "{error:?}"
     );
 
     let loaded = world.grant(WORKLOAD, &assume(&world, "")).unwrap();
+    let order = granted(&world, &loaded, json!({})).await;
     world.emulator.fault(Fault {
         service: Some(Service::Sts),
         count: 9,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attested;
 mod aws;
 mod azure;
 mod cache;
@@ -65,6 +66,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Credentials for an attested workload, from a token broker
+    #[command(subcommand)]
+    Attested(attested::Command),
     /// AWS: sign requests, STS, IAM Roles Anywhere
     #[command(subcommand)]
     Aws(aws::Command),
@@ -135,6 +139,7 @@ fn main() -> ExitCode {
         return fail(&CliError::Usage("--output google-executable is for gcp federate".to_owned()));
     }
     let result = match command {
+        Command::Attested(command) => attested::run(&command, &context),
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
         Command::Cache(command) => cache::run(&command),

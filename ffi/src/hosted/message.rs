@@ -107,7 +107,7 @@ impl From<Error> for Failed {
             Error::File { .. } => Self::new(CLOUDAUTH_ERR_FILE, "file", text),
             Error::Key(error) => Self { text, ..error.clone().into() },
             Error::Request(error) => Self { text, ..Fault::from(*error).into() },
-            Error::Expired { .. } | Error::Empty { .. } => {
+            Error::Expired { .. } | Error::Empty { .. } | Error::Refused { .. } => {
                 Self::new(CLOUDAUTH_ERR_SERVICE, "service", text)
             }
             Error::Service { source, .. } => {

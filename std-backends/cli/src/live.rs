@@ -213,9 +213,10 @@ impl From<Error> for CliError {
             Error::Missing { field, help } => Self::Usage(format!("--{field} is missing; {help}")),
             Error::Key(e) => e.into(),
             Error::Request(e) => e.into(),
-            Error::Service { .. } | Error::Expired { .. } | Error::Empty { .. } => {
-                Self::Service(e.to_string())
-            }
+            Error::Service { .. }
+            | Error::Expired { .. }
+            | Error::Empty { .. }
+            | Error::Refused { .. } => Self::Service(e.to_string()),
             e => Self::Input(e.to_string()),
         }
     }

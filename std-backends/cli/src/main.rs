@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod attested;
 mod aws;
 mod azure;
+mod broker;
 mod cache;
 mod context;
 mod credential;
@@ -65,12 +67,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Credentials for an attested workload, from a token broker
+    #[command(subcommand)]
+    Attested(attested::Command),
     /// AWS: sign requests, STS, IAM Roles Anywhere
     #[command(subcommand)]
     Aws(aws::Command),
     /// Azure: client assertions and token requests for Entra ID
     #[command(subcommand)]
     Azure(azure::Command),
+    /// Give cloud credentials to workloads that attest what they are
+    #[command(subcommand)]
+    Broker(broker::Command),
     /// The credentials that processes share
     #[command(subcommand)]
     Cache(cache::Command),
@@ -135,8 +143,10 @@ fn main() -> ExitCode {
         return fail(&CliError::Usage("--output google-executable is for gcp federate".to_owned()));
     }
     let result = match command {
+        Command::Attested(command) => attested::run(&command, &context),
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
+        Command::Broker(command) => broker::run(&command, &context),
         Command::Cache(command) => cache::run(&command),
         Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),

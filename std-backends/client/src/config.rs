@@ -60,6 +60,8 @@ pub struct Config {
     /// The profiles.
     pub profiles: BTreeMap<String, Source>,
     place: String,
+    /// The environment says that this is the file.
+    of_environment: bool,
 }
 
 #[derive(Deserialize)]
@@ -112,11 +114,12 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
         check_mode(path, &place)?;
+        let of_environment = Self::default_path()?.is_some_and(|default| default == path);
         let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
         let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::parse(text, directory, &place)
+        Ok(Self { of_environment, ..Self::parse(text, directory, &place)? })
     }
 
     /// Reads the text of one; relative paths in it start at `directory`, and errors call it `place`.
@@ -132,17 +135,28 @@ impl Config {
             Error::config(place, format!("line {line}: {}", without_value(e.message())))
         })?;
         let below = |path: PathBuf| directory.join(path);
-        let mut profiles = raw.profiles;
-        for source in profiles.values_mut() {
-            source.paths(&mut |path| *path = directory.join(&*path));
-        }
-        let config = Self {
+        Ok(Self {
             ca_file: raw.ca_file.map(below),
             cache_dir: raw.cache_dir.map(below),
             timeout: raw.timeout,
-            profiles,
-            place: place.to_owned(),
-        };
+            ..Self::from_profiles(raw.profiles, directory, place)?
+        })
+    }
+
+    /// Of profiles that stand in another file; relative paths in them start at `directory`, and errors call
+    /// that file `place`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that stands on a profile that it cannot stand on.
+    pub fn from_profiles(
+        mut profiles: BTreeMap<String, Source>,
+        directory: &Path,
+        place: &str,
+    ) -> Result<Self> {
+        for source in profiles.values_mut() {
+            source.resolve_paths(directory);
+        }
+        let config = Self { profiles, place: place.to_owned(), ..Self::default() };
         for name in config.profiles.keys() {
             config.chain(name)?;
         }
@@ -189,8 +203,16 @@ impl Config {
     /// A provider for the profile `name`, with those that it stands on.
     ///
     /// # Errors
-    /// [`Error::Config`] when there is no such profile.
+    /// [`Error::Config`] when there is no such profile, and for an attested one in the file of
+    /// [`default_path`](Self::default_path): whom it trusts must not be the environment's to say.
     pub fn provider(&self, client: &Client, name: &str) -> Result<Provider> {
+        if self.of_environment && matches!(self.profile(name)?, Source::Attested(_)) {
+            let help = format!(
+                "profile {name:?} is attested; that counts only in a file that is named (--config FILE), \
+                 elsewhere than where {CONFIG_VARIABLE}, XDG_CONFIG_HOME or HOME says"
+            );
+            return Err(Error::config(&self.place, help));
+        }
         let mut provider = None;
         for source in self.chain(name)?.into_iter().rev() {
             provider = Some(client.chained(source.clone(), provider));
@@ -231,8 +253,9 @@ impl Config {
     }
 }
 
-/// An error of serde without the value that it quotes, in which a PIN may stand.
-fn without_value(message: &str) -> String {
+/// The message of an error of serde without the value that it quotes: a PIN may stand there.
+#[must_use]
+pub fn without_value(message: &str) -> String {
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant "]
         .into_iter()
         .find_map(|start| Some((start, message.strip_prefix(start)?)));

@@ -56,6 +56,15 @@ pub enum Error {
         /// What went wrong.
         source: Arc<TransportError>,
     },
+    /// Something that must hold does not: an attestation could not be had or is not what was asked for, or a
+    /// broker gave something else than the configuration expects.
+    #[error("{what}: {help}")]
+    Refused {
+        /// What was refused, or what refused.
+        what: &'static str,
+        /// Why, and what to do.
+        help: String,
+    },
     /// What the service issued was expired, or as good as expired, when it came.
     #[error(
         "{call}: the service issued a credential that has expired already; look at this machine's clock"
@@ -75,6 +84,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn config(place: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Config { place: place.into(), help: help.into() }
+    }
+
+    pub(crate) fn refused(what: &'static str, help: impl Into<String>) -> Self {
+        Self::Refused { what, help: help.into() }
     }
 
     /// Of a call; what went wrong before it was sent is told as what it is.

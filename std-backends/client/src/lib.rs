@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attested;
 mod aws;
 mod azure;
 pub mod blocking;
@@ -50,11 +51,12 @@ mod provider;
 mod source;
 mod text;
 
+pub use attested::{AttestationType, Attested, AttestedScheme, SeedRequest};
 pub use aws::{
     AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, TokenCode, WebIdentity,
 };
 pub use azure::{AzureAlgorithm, AzureThumbprint, AzureToken};
-pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE};
+pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE, without_value};
 pub use credential::{AwsKeys, BearerToken, Credential};
 pub use environment::variable;
 pub use error::{Error, Result};

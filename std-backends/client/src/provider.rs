@@ -38,6 +38,14 @@ impl Client {
         Self::with_routes(Route::new(|| Ok(transport)), None, Vec::new(), inputs)
     }
 
+    /// A client for [`Attested`](crate::Attested) sources alone, which have a way of their own: nothing of the
+    /// environment is looked at.
+    #[must_use]
+    pub fn attested(inputs: Inputs) -> Self {
+        let none = || Err(Error::config("client", "is for attested sources alone"));
+        Self::with_routes(Route::new(none), None, Vec::new(), inputs)
+    }
+
     /// With a way for AWS of its own, and with what tells the trusted certificates apart from others.
     pub(crate) fn with_routes(
         transport: Route,
@@ -86,7 +94,11 @@ impl Client {
     #[must_use]
     pub fn chained(&self, source: impl Into<Source>, base: Option<Provider>) -> Provider {
         let source = source.into();
-        let clock = clock(self.route(&source).clone());
+        let clock = match source {
+            // It has a way of its own, and must not set up one that the environment has a say in.
+            Source::Attested(_) => Clock::system(),
+            _ => clock(self.route(&source).clone()),
+        };
         let memory = Memory::new(clock.clone(), source.kind());
         let refused = AtomicBool::new(false);
         let (spent, key) = (AtomicBool::new(false), Mutex::default());
@@ -251,6 +263,10 @@ impl Inner {
 
     async fn fetch_with(&self, base: Option<Arc<Credential>>) -> Result<Credential> {
         let Self { client, clock, .. } = self;
+        if let Source::Attested(attested) = &self.source {
+            // By a way of its own, and never out of a file.
+            return attested.fetch(&client.inputs).await;
+        }
         let (transport, inputs) = (client.route(&self.source).get()?, &client.inputs);
         // What was got with a code is given to nobody who does not have one.
         let file_cache = client.file_cache.as_ref().filter(|_| !self.source.has_code());
@@ -310,7 +326,7 @@ fn clock(route: Route) -> Clock {
 }
 
 /// Elsewhere, so that other tasks need not wait; and not for ever.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

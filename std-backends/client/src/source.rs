@@ -1,12 +1,13 @@
 //! Which credential.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloudauth_core::{Attempt, HttpRequest};
 use cloudauth_keys::{KeyUri, SecretRef};
 use serde::{Deserialize, Serialize};
 
+use crate::attested::Attested;
 use crate::aws::{AssumeRole, RolesAnywhere, SessionToken, WebIdentity};
 use crate::azure::AzureToken;
 use crate::flow::Flow;
@@ -18,6 +19,8 @@ use crate::{Credential, Error, Inputs, Result};
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Source {
+    /// `attested`
+    Attested(Attested),
     /// `aws-roles-anywhere`
     AwsRolesAnywhere(RolesAnywhere),
     /// `aws-assume-role`
@@ -45,6 +48,7 @@ impl Source {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Attested(_) => "attested",
             Self::AwsRolesAnywhere(_) => "aws-roles-anywhere",
             Self::AwsAssumeRole(_) => "aws-assume-role",
             Self::AwsSessionToken(_) => "aws-session-token",
@@ -72,6 +76,7 @@ impl Source {
     #[must_use]
     pub const fn key(&self) -> Option<&KeyUri> {
         match self {
+            Self::Attested(source) => source.key.as_ref(),
             Self::AwsRolesAnywhere(source) => Some(&source.key),
             Self::AwsAssumeRole(source) => source.key.as_ref(),
             Self::AwsSessionToken(source) => source.key.as_ref(),
@@ -93,7 +98,8 @@ impl Source {
             Self::AwsAssumeRole(source) => source.session_token.as_ref(),
             Self::AwsSessionToken(source) => source.session_token.as_ref(),
             Self::AzureToken(source) => source.client_secret.as_ref(),
-            Self::AwsRolesAnywhere(_)
+            Self::Attested(_)
+            | Self::AwsRolesAnywhere(_)
             | Self::AwsWebIdentity(_)
             | Self::GcpToken(_)
             | Self::GcpOauth(_)
@@ -172,14 +178,24 @@ impl Source {
                 _ => wrong("expected a kind that gives an access token of Google Cloud"),
             },
             (Self::GcpImpersonated(_), None) => wrong("name a source-profile"),
+            (Self::Attested(source), None) => source.check(),
             (_, None) => Ok(()),
             (_, Some(_)) => wrong("this kind stands on its own"),
         }
     }
 
+    /// Lets relative paths in it start at `directory`.
+    pub fn resolve_paths(&mut self, directory: &Path) {
+        self.paths(&mut |path| *path = directory.join(&*path));
+    }
+
     /// Every path in it.
-    pub(crate) fn paths(&mut self, change: &mut dyn FnMut(&mut PathBuf)) {
+    fn paths(&mut self, change: &mut dyn FnMut(&mut PathBuf)) {
         match self {
+            Self::Attested(source) => {
+                let files = [&mut source.ca_file, &mut source.certificate, &mut source.sts_ca_file];
+                files.into_iter().chain([&mut source.teeserver]).flatten().for_each(change);
+            }
             Self::AwsRolesAnywhere(source) => {
                 change(&mut source.certificate);
                 source.intermediates.iter_mut().for_each(change);
@@ -212,6 +228,10 @@ impl Source {
         base: Option<&Credential>,
     ) -> Result<Option<Arc<dyn Flow>>> {
         Ok(Some(match self {
+            Self::Attested(_) => {
+                let help = "depends on the connection it is sent on; it cannot be had without one";
+                return Err(Error::config("request", help));
+            }
             Self::AwsRolesAnywhere(source) => Arc::new(source.open(inputs)?),
             Self::AwsAssumeRole(source) => Arc::new(source.open(inputs, base)?),
             Self::AwsSessionToken(source) => Arc::new(source.open(inputs)?),
@@ -237,6 +257,7 @@ macro_rules! from {
 }
 
 from! {
+    Attested(Attested),
     AwsRolesAnywhere(RolesAnywhere),
     AwsAssumeRole(AssumeRole),
     AwsSessionToken(SessionToken),

@@ -66,7 +66,8 @@ impl Builder {
 
     /// Whether the environment has a say (by default it has): `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`,
     /// and where trusted certificates come from. Without it [`trust`](Self::trust) must be
-    /// [`Trust::Only`] or [`Trust::Pin`]: the system's certificates are part of the environment.
+    /// [`Trust::Only`], [`Trust::Pin`] or [`Trust::BuiltIn`]: the system's certificates are part of the
+    /// environment.
     pub const fn trust_environment(mut self, yes: bool) -> Self {
         self.environment = yes;
         self
@@ -121,7 +122,7 @@ impl Builder {
         if !self.environment && !self.trust.is_fixed() {
             return Err(TransportError::config(
                 "trusted certificates",
-                "without trust in the environment they must be given: Trust::Only or Trust::Pin",
+                "without trust in the environment they must be given: Trust::Only, Trust::Pin or Trust::BuiltIn",
             ));
         }
         let proxies = if self.environment {

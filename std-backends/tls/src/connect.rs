@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -49,6 +52,9 @@ impl Routes {
         endpoint: &Endpoint,
         progress: &Progress,
     ) -> Result<BoxIo, TransportError> {
+        if let Some(path) = endpoint.socket() {
+            return unix(path, endpoint, progress).await;
+        }
         let Some(proxy) = self.proxies.of(endpoint)? else {
             return Ok(Box::new(dial(endpoint, progress).await?));
         };
@@ -140,7 +146,7 @@ pub(crate) async fn shake_hands(
     io: BoxIo,
 ) -> Result<TlsStream<BoxIo>, TransportError> {
     let host = || endpoint.authority();
-    let name = ServerName::try_from(endpoint.name().to_owned())
+    let name = ServerName::try_from(endpoint.tls_name().to_owned())
         .map_err(|e| TransportError::config("host", e.to_string()))?;
     let stream = TlsConnector::from(config.clone())
         .connect(name, io)
@@ -157,12 +163,36 @@ pub(crate) async fn shake_hands(
     Ok(stream)
 }
 
+/// A connection to a Unix socket.
+#[cfg(unix)]
+async fn unix(
+    path: &Path,
+    endpoint: &Endpoint,
+    progress: &Progress,
+) -> Result<BoxIo, TransportError> {
+    progress.set(Step::Connect);
+    let stream = UnixStream::connect(path)
+        .await
+        .map_err(|source| TransportError::Connect { host: endpoint.label(), source })?;
+    Ok(Box::new(stream))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unused_async, reason = "as where there are such sockets")]
+async fn unix(_: &Path, endpoint: &Endpoint, progress: &Progress) -> Result<BoxIo, TransportError> {
+    progress.set(Step::Connect);
+    Err(TransportError::Connect {
+        host: endpoint.label(),
+        source: io::ErrorKind::Unsupported.into(),
+    })
+}
+
 /// A TCP connection to an endpoint.
 async fn dial(endpoint: &Endpoint, progress: &Progress) -> Result<TcpStream, TransportError> {
     progress.set(Step::Resolve);
     let host = endpoint.authority();
     let resolve = |source| TransportError::Resolve { host: host.clone(), source };
-    let found = lookup_host((endpoint.name(), endpoint.port())).await.map_err(resolve)?;
+    let found = lookup_host(endpoint.address()).await.map_err(resolve)?;
     // `localhost` is this machine by its name; a hosts file may say otherwise.
     let addresses: Vec<_> = found
         .filter(|a| endpoint.is_tls() || a.ip().is_loopback() || !endpoint.is_loopback())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
@@ -35,6 +36,21 @@ pub struct Endpoint {
     port: u16,
     /// Empty, or begins with a slash and does not end with one.
     prefix: String,
+    /// Where to connect, when not to host and port.
+    route: Route,
+    /// The name that the server's certificate must have, when it is another than the one connected to.
+    server_name: Option<String>,
+}
+
+/// Where an endpoint's connections go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Route {
+    #[default]
+    Url,
+    /// To another host and port.
+    Dial(String, u16),
+    /// To a Unix socket.
+    Socket(PathBuf),
 }
 
 impl Endpoint {
@@ -67,6 +83,58 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// Plain `http` over the Unix socket at `path`, which is on this machine like a loopback host. No
+    /// proxy stands before it. Errors name the socket. Where the system has no such sockets, connecting
+    /// fails.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 80,
+            prefix: String::new(),
+            route: Route::Socket(path.into()),
+            server_name: None,
+        }
+    }
+
+    /// The same endpoint, connected to at `address` (`host:port`). Requests still name the URL's host; the
+    /// server's certificate must name `address`'s, unless [`server_name`](Self::server_name) says another.
+    ///
+    /// # Errors
+    /// [`TransportError::Config`] for anything but `host:port`, and for plain `http` to a host that is not
+    /// loopback.
+    pub fn dial(self, address: &str) -> Result<Self, TransportError> {
+        const WHAT: &str = "address to connect to";
+        let bad = |_| TransportError::config(WHAT, "expected host:port");
+        let to = Self::https(address).map_err(bad)?;
+        let has_port = address.parse::<Authority>().is_ok_and(|a| a.port().is_some());
+        if !has_port {
+            return Err(TransportError::config(WHAT, "expected host:port"));
+        }
+        if !self.tls && !to.is_loopback() {
+            return Err(TransportError::config(
+                WHAT,
+                "plain http is allowed to loopback hosts only",
+            ));
+        }
+        Ok(Self { route: Route::Dial(to.host, to.port), ..self })
+    }
+
+    /// The same endpoint, with the name that its certificate must have, and that TLS tells the server
+    /// (RFC 6066, section 3).
+    ///
+    /// # Errors
+    /// [`TransportError::Config`] for what is no host name or address.
+    pub fn server_name(self, name: &str) -> Result<Self, TransportError> {
+        if ServerName::try_from(name).is_err() {
+            return Err(TransportError::config(
+                "server name",
+                "expected a host name or an address",
+            ));
+        }
+        Ok(Self { server_name: Some(name.to_owned()), ..self })
+    }
+
     /// `https` to `host[:port]`, as it stands in a request.
     pub(crate) fn https(authority: &str) -> Result<Self, TransportError> {
         match authority.parse::<Authority>() {
@@ -91,9 +159,9 @@ impl Endpoint {
             None if tls => 443,
             None => 80,
         };
-        let endpoint = Self { tls, host, port, prefix };
+        let endpoint = Self { tls, host, port, prefix, route: Route::Url, server_name: None };
         let bracketed = endpoint.host.starts_with('[');
-        let name = endpoint.name();
+        let name = unbracketed(&endpoint.host);
         if port == 0
             || ServerName::try_from(name).is_err()
             || bracketed && name.parse::<Ipv6Addr>().is_err()
@@ -116,18 +184,44 @@ impl Endpoint {
         }
     }
 
-    /// `host:port`, for a proxy.
+    /// `host:port` of where to connect, for a proxy.
     pub(crate) fn host_and_port(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        match &self.route {
+            Route::Dial(host, port) => format!("{host}:{port}"),
+            Route::Url | Route::Socket(_) => format!("{}:{}", self.host, self.port),
+        }
     }
 
-    /// The host, an IPv6 address without its brackets.
-    pub(crate) fn name(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+    /// The name of the server for TLS: a name, or an address without brackets.
+    pub(crate) fn tls_name(&self) -> &str {
+        match &self.server_name {
+            Some(name) => name,
+            None => self.address().0,
+        }
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
+    /// Where to connect: a host, an IPv6 address without its brackets, and a port.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        match &self.route {
+            Route::Dial(host, port) => (unbracketed(host), *port),
+            Route::Url | Route::Socket(_) => (unbracketed(&self.host), self.port),
+        }
+    }
+
+    /// The Unix socket, if it is one.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        match &self.route {
+            Route::Socket(path) => Some(path),
+            Route::Url | Route::Dial(..) => None,
+        }
+    }
+
+    /// What errors call it.
+    pub(crate) fn label(&self) -> String {
+        match &self.route {
+            Route::Socket(path) => format!("socket {path:?}"),
+            Route::Url | Route::Dial(..) => self.authority(),
+        }
     }
 
     pub(crate) const fn is_tls(&self) -> bool {
@@ -140,13 +234,21 @@ impl Endpoint {
 
     /// Whether it is this machine, by its name alone.
     pub(crate) fn is_loopback(&self) -> bool {
-        let name = self.name();
+        let (name, _) = self.address();
         name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
+/// An IPv6 address without its brackets.
+fn unbracketed(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.socket() {
+            return write!(f, "unix:{}", path.display());
+        }
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
@@ -169,7 +271,7 @@ mod tests {
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
             assert_eq!(
-                (endpoint.authority().as_str(), endpoint.port(), endpoint.prefix()),
+                (endpoint.authority().as_str(), endpoint.address().1, endpoint.prefix()),
                 (authority, port, prefix),
                 "{url}",
             );
@@ -178,6 +280,34 @@ mod tests {
             Endpoint::https("a.example:8443").unwrap().to_string(),
             "https://a.example:8443"
         );
+    }
+
+    #[test]
+    fn other_ways_to_it() {
+        let url = Endpoint::parse("https://broker.example:8443/x").unwrap();
+        assert_eq!((url.address(), url.tls_name()), (("broker.example", 8443), "broker.example"));
+        let dialled = url.clone().dial("localhost:8081").unwrap();
+        assert_eq!(dialled.address(), ("localhost", 8081));
+        assert_eq!((dialled.tls_name(), dialled.is_loopback()), ("localhost", true));
+        assert_eq!((dialled.authority().as_str(), dialled.prefix()), ("broker.example:8443", "/x"));
+        let named = dialled.server_name("server.example").unwrap();
+        assert_eq!((named.tls_name(), named.address()), ("server.example", ("localhost", 8081)));
+        assert_eq!(url.clone().dial("[::1]:1").unwrap().address(), ("::1", 1));
+        for bad in
+            ["", "localhost", "localhost:", "localhost:0", "a b:1", "u@h:1", "https://h:1", "h:1/x"]
+        {
+            assert!(url.clone().dial(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "a b", "a:1", "-a"] {
+            assert!(url.clone().server_name(bad).is_err(), "{bad}");
+        }
+        let plain = Endpoint::parse("http://localhost:1").unwrap();
+        assert!(plain.clone().dial("sts.example:1").is_err());
+        assert!(plain.dial("127.0.0.1:1").is_ok());
+        let socket = Endpoint::unix("/run/a b.sock");
+        assert_eq!((socket.is_tls(), socket.authority().as_str()), (false, "localhost"));
+        assert_eq!(socket.label(), "socket \"/run/a b.sock\"");
+        assert_eq!(socket.to_string(), "unix:/run/a b.sock");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum TransportError {
     },
     /// None of the host's addresses takes connections.
     #[error(
-        "{host}: connecting failed: {source}; check that it can be reached from here, or set HTTPS_PROXY"
+        "{host}: connecting failed: {source}; {}", reach(.host)
     )]
     Connect {
         /// The host, or the proxy's, with the port.
@@ -154,6 +154,15 @@ pub enum TransportError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// What to do about a connection that failed.
+fn reach(host: &str) -> &'static str {
+    if host.starts_with("socket ") {
+        "is the service running that listens there, and may this user connect to it?"
+    } else {
+        "check that it can be reached from here, or set HTTPS_PROXY"
+    }
 }
 
 /// What a request's builder may fail with: [`cloudauth_core::Error`], or the error of a key or of a task.

@@ -55,7 +55,7 @@ impl Proxies {
         let Some(matcher) = self.0.as_ref().filter(|_| !endpoint.is_loopback()) else {
             return Ok(None);
         };
-        let uri = format!("https://{}/", endpoint.authority()).parse::<Uri>().ok();
+        let uri = format!("https://{}/", endpoint.host_and_port()).parse::<Uri>().ok();
         uri.and_then(|uri| matcher.intercept(&uri)).map(Proxy::new).transpose()
     }
 }

@@ -264,7 +264,7 @@ impl Transport {
             Some(endpoint) => endpoint.clone(),
             None => Arc::new(Endpoint::https(request.host())?),
         };
-        let host = endpoint.authority();
+        let host = endpoint.label();
         let request = request
             .into_http(endpoint.prefix(), true)
             .map_err(|e| TransportError::Build { source: e.into() })?;

@@ -24,6 +24,9 @@ pub enum Trust {
     Platform,
     /// Those of the operating system, and these.
     PlatformAnd(Vec<u8>),
+    /// Those of Mozilla's programme, as they were when this was built (the crate webpki-roots): for programs
+    /// that trust their own binary more than the system they run on. Build anew from time to time.
+    BuiltIn,
     /// These and no others.
     Only(Vec<u8>),
     /// The one server whose SubjectPublicKeyInfo, in DER, has this SHA-256. Who issued its certificate,
@@ -34,7 +37,7 @@ pub enum Trust {
 impl Trust {
     /// Whether it is the same whatever the environment says.
     pub(crate) const fn is_fixed(&self) -> bool {
-        matches!(self, Self::Only(_) | Self::Pin(_))
+        matches!(self, Self::BuiltIn | Self::Only(_) | Self::Pin(_))
     }
 
     pub(crate) fn verifier(
@@ -54,10 +57,15 @@ impl Trust {
                 let extra = certificates(pem, WHAT)?;
                 Arc::new(Verifier::new_with_extra_roots(extra, provider).map_err(bad)?)
             }
-            Self::Only(pem) => {
+            Self::BuiltIn | Self::Only(_) => {
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates(pem, WHAT)? {
-                    roots.add(certificate).map_err(bad)?;
+                match self {
+                    Self::Only(pem) => {
+                        for certificate in certificates(pem, WHAT)? {
+                            roots.add(certificate).map_err(bad)?;
+                        }
+                    }
+                    _ => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
                 }
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
                     .build()

@@ -51,13 +51,14 @@ impl CallerIdentity {
         at: &Attempt,
         mut then: impl FnMut(&HttpRequest<'_>),
     ) -> Result<()> {
-        self.build(inputs, None, at, &mut then)
+        self.build(inputs, None, self.endpoint()?.as_ref(), at, &mut then)
     }
 
     fn build(
         &self,
         inputs: &Arc<Inputs>,
         base: Option<&Credential>,
+        endpoint: Option<&Endpoint>,
         at: &Attempt,
         then: Then<'_>,
     ) -> Result<()> {
@@ -67,7 +68,7 @@ impl CallerIdentity {
             session_token: self.session_token.as_ref(),
         };
         let signer = Signer::open(caller, base, self.region.as_deref(), inputs)?;
-        let authority = self.endpoint()?.as_ref().map(Endpoint::authority);
+        let authority = endpoint.map(Endpoint::authority);
         signer.sign(at.time(), |s| build(&self.exchange(s, authority.as_deref()), None, at, then))
     }
 
@@ -77,12 +78,24 @@ impl CallerIdentity {
         base: Option<&Credential>,
         transport: &Transport,
     ) -> Result<Identity> {
+        self.ask(inputs, base, transport, self.endpoint()?.as_ref()).await
+    }
+
+    /// The same at a given endpoint, whatever the variables say.
+    pub(crate) async fn ask(
+        &self,
+        inputs: &Arc<Inputs>,
+        base: Option<&Credential>,
+        transport: &Transport,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Identity> {
         const NAME: &str = "GetCallerIdentity";
-        let transport = to(self.endpoint()?.as_ref(), transport);
+        let transport = to(endpoint, transport);
         let sent = transport.call(
             async |at| {
                 let mut request = None;
-                self.build(inputs, base, &at, &mut |built| request = Some(Request::new(built)))?;
+                let then: Then<'_> = &mut |built| request = Some(Request::new(built));
+                self.build(inputs, base, endpoint, &at, then)?;
                 Ok(request.ok_or("the request was not built")??)
             },
             |head, body| {

@@ -159,5 +159,5 @@ async fn the_environment_is_heeded_unless_told_otherwise() {
     assert_eq!(child(&url, &[deaf[0], deaf[1], ("TEST_CA", &ours_file)]).await, "pong");
 
     let error = Transport::builder().trust_environment(false).build().unwrap_err();
-    assert!(error.to_string().contains("Trust::Only or Trust::Pin"), "{error}");
+    assert!(error.to_string().contains("Trust::Only, Trust::Pin"), "{error}");
 }

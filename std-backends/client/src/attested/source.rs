@@ -1,0 +1,225 @@
+//! Where attestation tokens come from. There is no other source, and no token in the place of one that is
+//! not to be had.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cloudauth_core::attest::teeserver::{TokenRequest, TokenType};
+use cloudauth_core::jws::{MAX_TOKEN_LEN, Token};
+use cloudauth_tls::{Endpoint, Transport, TransportError, Trust};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::Attested;
+use crate::{Error, Result};
+
+/// How long a token may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+const TEESERVER: &str = "attestation token of the teeserver";
+const COMMAND: &str = "attestation command";
+
+/// Who gives tokens.
+pub(super) enum TokenSource {
+    /// The service behind a socket.
+    Teeserver(Transport),
+    /// A program and its arguments.
+    Command(Vec<String>),
+}
+
+impl TokenSource {
+    pub(super) fn teeserver(socket: &Path) -> Result<Self> {
+        // Of its certificates nobody has need: there is no TLS on a socket.
+        let transport = Transport::builder()
+            .trust(Trust::BuiltIn)
+            .trust_environment(false)
+            .read_timeout(LIMIT)
+            .timeout(LIMIT)
+            .attempts(2)
+            .body_limit(MAX_TOKEN_LEN + 2);
+        let transport = transport.build().map_err(|e| Error::service("setting up", e))?;
+        Ok(Self::Teeserver(transport.via(Endpoint::unix(socket))))
+    }
+
+    /// A token with these nonces, which is what was asked for.
+    pub(super) async fn token(
+        &self,
+        config: &Attested,
+        nonces: &[&str],
+    ) -> Result<Zeroizing<String>> {
+        let kind = config.token_type.of_google();
+        let asked = TokenRequest {
+            audience: &config.audience,
+            nonces,
+            token_type: kind.unwrap_or(TokenType::Oidc),
+        };
+        let token = match self {
+            Self::Teeserver(transport) => {
+                let token = transport
+                    .send(&asked, None, |token| Zeroizing::new(token.expose().to_owned()))
+                    .await;
+                token.map_err(not_there)?
+            }
+            Self::Command(command) => {
+                let mut input = json!({
+                    "audience": config.audience,
+                    "nonces": nonces,
+                    "token_type": config.token_type.name(),
+                });
+                if let ([nonce], Some(input)) = (nonces, input.as_object_mut()) {
+                    let data = json!({ "nonce": nonce }).to_string();
+                    input.insert("runtime_data".to_owned(), data.into());
+                }
+                run(command, input.to_string().as_bytes(), LIMIT).await?
+            }
+        };
+        let mut buf = vec![0; token.len()];
+        let checked = match kind {
+            Some(_) => asked.check(&token, &mut buf),
+            // Its audience and nonce stand where the broker looks for them.
+            None => Token::parse(&token, &mut buf).map(drop),
+        };
+        match checked {
+            Ok(()) => Ok(token),
+            Err(e) => Err(Error::refused("attestation", e.to_string())),
+        }
+    }
+}
+
+/// An error of the teeserver.
+fn not_there(e: TransportError) -> Error {
+    if let TransportError::Connect { host, source } = &e {
+        return Error::refused(
+            "attestation",
+            format!(
+                "{host}: {source}; is this a Confidential Space VM, and may this user connect to the \
+                 launcher's socket?"
+            ),
+        );
+    }
+    Error::service(TEESERVER, e)
+}
+
+/// What a command writes, given `input`.
+async fn run(command: &[String], input: &[u8], limit: Duration) -> Result<Zeroizing<String>> {
+    let failed = |why: String| Error::refused(COMMAND, why);
+    let Some((program, args)) = command.split_first() else {
+        return Err(failed("none is named".to_owned()));
+    };
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        // What the operator set, secrets among it, is none of its business.
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|e| failed(format!("{program}: {e}")))?;
+    let outcome = timeout(limit, talk(&mut child, input)).await;
+    let ended = match outcome {
+        Err(_) => Err(format!("{program}: gave no token within {} s", limit.as_secs())),
+        Ok(Err(why)) => Err(format!("{program}: {why}")),
+        Ok(Ok(output)) => Ok(output),
+    };
+    let output = match ended {
+        Ok(output) => output,
+        Err(why) => {
+            kill(&mut child);
+            let _ = child.wait().await;
+            return Err(failed(why));
+        }
+    };
+    match std::str::from_utf8(&output) {
+        Ok(token) => Ok(Zeroizing::new(token.trim_ascii().to_owned())),
+        Err(_) => Err(failed(format!("{program}: wrote what is no token"))),
+    }
+}
+
+/// Writes the input, reads the output, waits for the end; each as far as the limits go.
+async fn talk(child: &mut Child, input: &[u8]) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err("has no standard input or output".to_owned());
+    };
+    // Room for everything at once: a vector that grows leaves copies behind.
+    let mut output = Zeroizing::new(Vec::with_capacity(MAX_TOKEN_LEN + 64));
+    // It fits into the pipe. A command may close its input unread.
+    let _ = stdin.write_all(input).await;
+    drop(stdin);
+    let limit = u64::try_from(MAX_TOKEN_LEN).unwrap_or(u64::MAX) + 1;
+    let read = stdout.take(limit).read_to_end(&mut output).await;
+    read.map_err(|e| format!("its output cannot be read: {e}"))?;
+    if output.len() > MAX_TOKEN_LEN {
+        return Err(format!("wrote more than {MAX_TOKEN_LEN} octets"));
+    }
+    let status = child.wait().await.map_err(|e| format!("waiting for its end failed: {e}"))?;
+    if status.success() { Ok(output) } else { Err(format!("failed ({status})")) }
+}
+
+/// Ends a command that has not been waited for, and what it has started.
+fn kill(child: &mut Child) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+    let _ = child.start_kill();
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    async fn shell(script: &str) -> Result<String> {
+        let command = ["/bin/sh", "-c", script].map(str::to_owned);
+        let output = run(&command, br#"{"audience":"a"}"#, Duration::from_secs(2)).await;
+        output.map(|output| output.to_string())
+    }
+
+    #[tokio::test]
+    async fn commands() {
+        assert_eq!(shell("cat").await.unwrap(), r#"{"audience":"a"}"#);
+        assert_eq!(shell("echo ' a.b.c '").await.unwrap(), "a.b.c");
+        // It need not read.
+        assert_eq!(shell("exec <&-; echo a").await.unwrap(), "a");
+        let environment = shell("/usr/bin/env; pwd").await.unwrap();
+        assert!(!environment.contains("HOME") && environment.ends_with('/'), "{environment}");
+        for (script, says) in [
+            ("echo a; exit 3", "exit status: 3"),
+            ("kill -9 $$", "signal: 9"),
+            ("printf '\\377'", "no token"),
+            ("sleep 60", "within 2 s"),
+            ("yes", "65536 octets"),
+            // What it has started goes with it, though it holds on to the output.
+            ("sleep 60 & echo a", "within 2 s"),
+        ] {
+            let start = Instant::now();
+            let error = shell(script).await.unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains("/bin/sh"), "{script}: {error}");
+            assert!(start.elapsed() < Duration::from_secs(10), "{script}");
+        }
+        let error = run(&["/no/such".to_owned()], b"", LIMIT).await.unwrap_err().to_string();
+        assert!(error.contains("/no/such"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_command_at_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let sign = folder.path().join("sign");
+        let script = format!("(sleep 3; touch {0}) & sleep 60", sign.display());
+        assert!(shell(&script).await.is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!sign.exists());
+    }
+}

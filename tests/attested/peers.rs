@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -59,9 +60,16 @@ impl Material {
         write("ca.pem", &ca);
         for (name, pair) in [("server", &server), ("client", &client)] {
             write(&format!("{name}.pem"), &pair.pem);
-            write(&format!("{name}.key"), &pair.key.serialize_pem());
+            let key = format!("{name}.key");
+            write(&key, &pair.key.serialize_pem());
+            let own = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(folder.path().join(key), own).unwrap();
         }
         Self { folder, ca, server, client }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -105,7 +113,7 @@ impl Peer {
             name => Command::new(program(&format!("exporter-{name}"))),
         };
         let context: String = context.iter().map(|octet| format!("{octet:02x}")).collect();
-        command.args([mode, address]).arg(material.folder.path()).arg(context).args(options);
+        command.args([mode, address]).arg(material.path()).arg(context).args(options);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Running { child, output }

@@ -36,7 +36,12 @@ async fn a_credential_for_what_is_attested() {
         assert!(!records.contains(aws[secret].as_str().unwrap()), "{secret}");
     }
     assert!(!records.contains("eyJ"), "{records}");
-    assert_eq!(world.metric("cloudauth_broker_requests_total{endpoint=\"credentials\",outcome=\"granted\"}").await, 3.0);
+    assert_eq!(
+        world
+            .metric("cloudauth_broker_requests_total{endpoint=\"credentials\",outcome=\"granted\"}")
+            .await,
+        3.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,10 +54,14 @@ async fn refusals_say_what_and_not_why() {
         let record = world.record();
         assert_eq!(record["id"], answer.json()["instance"]);
         assert_eq!(record["verdict"], "denied");
-        assert!(record["checks"].as_array().unwrap().iter().any(|c| c["outcome"] == "failed"), "{record}");
+        assert!(
+            record["checks"].as_array().unwrap().iter().any(|c| c["outcome"] == "failed"),
+            "{record}"
+        );
     }
     // The two look alike.
-    let bodies = [client.attest(&world, None, "other").await, client.attest(&world, None, "unknown").await];
+    let bodies =
+        [client.attest(&world, None, "other").await, client.attest(&world, None, "unknown").await];
     assert_eq!(bodies[0].json()["title"], bodies[1].json()["title"]);
 
     let challenge = client.challenge().await;
@@ -97,7 +106,11 @@ async fn an_attestation_is_bound_to_connection_challenge_and_request() {
         assert_eq!(client.credentials(request, &token).await.problem(), "channel_mismatch");
     }
     // Bound, and then it does not parse.
-    for request in ["nonsense", "{\"grant\":\"reader\",\"x\":1}", "{\"grant\":\"reader\",\"grant\":\"reader\"}"] {
+    for request in [
+        "nonsense",
+        "{\"grant\":\"reader\",\"x\":1}",
+        "{\"grant\":\"reader\",\"grant\":\"reader\"}",
+    ] {
         let challenge = client.challenge().await;
         let token = world.mint(&world.token(&[client.nonce(&challenge, None, request)]));
         assert_eq!(client.credentials(request, &token).await.problem(), "malformed");
@@ -152,7 +165,10 @@ async fn client_certificates_are_part_of_what_is_bound() {
         assert_eq!(world.record()["client_key"], crate::support::hexadecimal(&hash));
         // As if there were none, or another.
         assert_eq!(client.attest(&world, None, "reader").await.problem(), "channel_mismatch");
-        assert_eq!(client.attest(&world, Some(&other), "reader").await.problem(), "channel_mismatch");
+        assert_eq!(
+            client.attest(&world, Some(&other), "reader").await.problem(),
+            "channel_mismatch"
+        );
 
         // With TLS 1.3 the client hears of it when it reads.
         let mut client = world.client().connect(world.api()).await.unwrap();

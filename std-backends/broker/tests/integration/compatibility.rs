@@ -39,10 +39,8 @@ fn token_jwt(client: &Client, payload: &Value) -> String {
 
 async fn ask(world: &World, client: &mut Client, payload: &Value) -> Answer {
     let request = token_jwt(client, payload);
-    let nonces = [
-        client.compatibility_nonce(Compat::Seed),
-        hexadecimal(&sha256(request.as_bytes())),
-    ];
+    let nonces =
+        [client.compatibility_nonce(Compat::Seed), hexadecimal(&sha256(request.as_bytes()))];
     let token = world.mint(&world.token(&nonces));
     let body = json!({"token_jwt": request, "attestation_jwt": token});
     client.post("/token", &body.to_string()).await
@@ -76,11 +74,14 @@ async fn the_seeds_clients_get_what_they_know() {
     assert!(!std::fs::read_to_string(world.path("records.jsonl")).unwrap().contains(&nonce));
 
     let mut client = old_client(&world).connect(to_azure).await.unwrap();
-    let answer = ask(&world, &mut client, &json!({"scope": "https://storage.azure.com/.default"})).await;
+    let answer =
+        ask(&world, &mut client, &json!({"scope": "https://storage.azure.com/.default"})).await;
     assert_eq!(answer.status, 200, "{answer:?} {}", world.record());
     let json = answer.json();
     assert_eq!(json.as_object().unwrap().len(), 2);
-    assert!(json["access_token"].is_string() && json["expires_in"].as_str().unwrap().ends_with('Z'));
+    assert!(
+        json["access_token"].is_string() && json["expires_in"].as_str().unwrap().ends_with('Z')
+    );
 
     // A client that speaks today's TLS gets it too.
     let mut client = world.client().connect(to_aws).await.unwrap();
@@ -120,7 +121,9 @@ async fn the_grant_decides() {
             assert!(!answer.body.contains("role"), "{answer:?}");
         }
     }
-    for (scope, status) in [("https://vault.azure.net/.default", 403), ("https://storage.azure.com/.default", 200)] {
+    for (scope, status) in
+        [("https://vault.azure.net/.default", 403), ("https://storage.azure.com/.default", 200)]
+    {
         let mut client = old_client(&world).connect(to_azure).await.unwrap();
         assert_eq!(ask(&world, &mut client, &json!({"scope": scope})).await.status, status);
     }
@@ -128,7 +131,8 @@ async fn the_grant_decides() {
     let other = old_client(&world).connect(to_aws).await.unwrap();
     let mut client = old_client(&world).connect(to_aws).await.unwrap();
     let request = token_jwt(&client, &aws());
-    let nonces = [other.compatibility_nonce(Compat::Seed), hexadecimal(&sha256(request.as_bytes()))];
+    let nonces =
+        [other.compatibility_nonce(Compat::Seed), hexadecimal(&sha256(request.as_bytes()))];
     let body = json!({"token_jwt": request, "attestation_jwt": world.mint(&world.token(&nonces))});
     assert_eq!(client.post("/token", &body.to_string()).await.status, 403);
     assert_eq!(world.record()["verdict"], "channel_mismatch");
@@ -138,9 +142,11 @@ async fn the_grant_decides() {
 async fn the_codelabs_scheme() {
     let world = World::with("", LISTENERS).await;
     let [to_aws, _, codelab] = world.broker().addresses().compatibility[..] else { panic!() };
-    for (to, label, status) in
-        [(codelab, Compat::GoogleCodelab, 200), (codelab, Compat::Seed, 403), (to_aws, Compat::GoogleCodelab, 400)]
-    {
+    for (to, label, status) in [
+        (codelab, Compat::GoogleCodelab, 200),
+        (codelab, Compat::Seed, 403),
+        (to_aws, Compat::GoogleCodelab, 400),
+    ] {
         let mut client = old_client(&world).connect(to).await.unwrap();
         let token = world.mint(&world.token(&[client.compatibility_nonce(label)]));
         let answer = client.post("/token", &json!({"attestation_jwt": token}).to_string()).await;

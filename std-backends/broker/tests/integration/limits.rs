@@ -187,7 +187,12 @@ async fn slow_clients_are_cut_off() {
         }
     };
     tokio::join!(handshake, half_a_hello, idle, head, body, neighbour);
-    assert!(world.metric("cloudauth_broker_connections_closed_early_total{reason=\"handshake_timeout\"}").await >= 1.0);
+    assert!(
+        world
+            .metric("cloudauth_broker_connections_closed_early_total{reason=\"handshake_timeout\"}")
+            .await
+            >= 1.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +264,8 @@ async fn rates() {
 }
 
 /// 192.0.2.7, by PROXY protocol v2.
-const PROXY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x11\x11\x22\x22";
+const PROXY: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x11\x11\x22\x22";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proxy_headers_count_from_balancers_only() {

@@ -53,7 +53,9 @@ async fn a_reload_changes_what_is_new() {
 
     // A bad one changes nothing.
     let good = std::fs::read_to_string(world.path("broker.toml")).unwrap();
-    for bad in [good.replace("swname", "swnaem"), good.replace("broker.pem", "none.pem"), String::new()] {
+    for bad in
+        [good.replace("swname", "swnaem"), good.replace("broker.pem", "none.pem"), String::new()]
+    {
         world.write("broker.toml", &bad);
         assert!(world.broker().reload().await.is_err());
         assert_eq!(world.connect().await.attest(&world, None, "reader").await.status, 200);
@@ -67,7 +69,8 @@ async fn a_reload_changes_what_is_new() {
 
     // A good one: the new certificate for new connections; the old connection is bound to the old one.
     world.write_leaf();
-    let changed = good.replace("\"reader\"", "\"reader\"").replace("[grants.reader.", "[grants.renamed.");
+    let changed =
+        good.replace("\"reader\"", "\"reader\"").replace("[grants.reader.", "[grants.renamed.");
     world.write("broker.toml", &changed);
     std::fs::rename(world.path("records.jsonl"), world.path("records.1")).unwrap();
     world.broker().reload().await.unwrap();
@@ -105,7 +108,9 @@ async fn draining_answers_what_was_asked() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let draining = tokio::spawn(broker.drain());
     assert!(idle.is_closed().await);
-    assert!(tokio::net::TcpStream::connect(api).await.is_err() || dialer.connect(api).await.is_err());
+    assert!(
+        tokio::net::TcpStream::connect(api).await.is_err() || dialer.connect(api).await.is_err()
+    );
     let (answer, closed) = asking.await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(closed);
@@ -140,7 +145,10 @@ async fn what_does_not_start() {
     ] {
         world.write("broker.toml", &good.replace(from, to));
         let error = Broker::start(&path).await.unwrap_err();
-        assert!(matches!(error, StartError::Config(_)) && error.to_string().contains(why), "{error}");
+        assert!(
+            matches!(error, StartError::Config(_)) && error.to_string().contains(why),
+            "{error}"
+        );
     }
     world.write("broker.toml", &good);
     assert!(Broker::start(&path).await.is_ok());

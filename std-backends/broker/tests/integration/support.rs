@@ -413,7 +413,12 @@ impl Client {
     }
 
     /// Binder v1 for a request, as the client's end sees the connection.
-    pub(crate) fn nonce(&self, challenge: &[u8; 32], client: Option<&Leaf>, request: &str) -> String {
+    pub(crate) fn nonce(
+        &self,
+        challenge: &[u8; 32],
+        client: Option<&Leaf>,
+        request: &str,
+    ) -> String {
         let octets = self.export(Prover::Client.label(), Some(challenge));
         let client = client.map(Leaf::spki);
         let binder = Binder {
@@ -433,7 +438,12 @@ impl Client {
     }
 
     /// The whole exchange for a grant.
-    pub(crate) async fn attest(&mut self, world: &World, client: Option<&Leaf>, grant: &str) -> Answer {
+    pub(crate) async fn attest(
+        &mut self,
+        world: &World,
+        client: Option<&Leaf>,
+        grant: &str,
+    ) -> Answer {
         let challenge = self.challenge().await;
         let request = format!("{{\"grant\":\"{grant}\"}}");
         let nonce = self.nonce(&challenge, client, &request);

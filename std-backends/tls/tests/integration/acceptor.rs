@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
 use cloudauth_keys::{Key, KeyUri};
-use cloudauth_tls::{AcceptError, Accepted, Acceptor, ClientCertificates, Identity, Protocol, Session};
+use cloudauth_tls::{
+    AcceptError, Accepted, Acceptor, ClientCertificates, Identity, Protocol, Session,
+};
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs};
+use rustls::{
+    ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -91,7 +95,8 @@ async fn both_ends_see_the_same() {
         }
         let transport = builder.build().unwrap();
         let endpoint =
-            cloudauth_tls::Endpoint::parse(&format!("https://localhost:{}", address.port())).unwrap();
+            cloudauth_tls::Endpoint::parse(&format!("https://localhost:{}", address.port()))
+                .unwrap();
         let connection = transport.connect(&endpoint).await.unwrap();
         let (_stream, session) = accepting.await.unwrap().unwrap();
         assert_eq!(session.server_spki(), connection.server_spki());
@@ -104,7 +109,10 @@ async fn both_ends_see_the_same() {
             assert_eq!(exported, connection.export(label, context).unwrap());
             assert_ne!(*exported, [0; 32]);
         }
-        assert_ne!(session.export(LABEL, &[1; 32]).unwrap(), session.export(LABEL, &[2; 32]).unwrap());
+        assert_ne!(
+            session.export(LABEL, &[1; 32]).unwrap(),
+            session.export(LABEL, &[2; 32]).unwrap()
+        );
     }
 }
 
@@ -136,7 +144,8 @@ async fn clients_must_show_a_good_certificate() {
             builder = builder.identity(Identity::from_pem(leaf.pem.as_bytes(), key(leaf)).unwrap());
         }
         let endpoint =
-            cloudauth_tls::Endpoint::parse(&format!("https://localhost:{}", address.port())).unwrap();
+            cloudauth_tls::Endpoint::parse(&format!("https://localhost:{}", address.port()))
+                .unwrap();
         let _connection = builder.build().unwrap().connect(&endpoint).await;
         let result = accepting.await.unwrap();
         assert_eq!(result.is_ok(), accepted, "{required} {result:?}");
@@ -238,7 +247,12 @@ impl Signer for Limited {
         self.key.max_signature_len(scheme)
     }
 
-    fn sign(&self, scheme: Scheme, to_sign: &ToSign<'_>, out: &mut [u8]) -> Result<usize, SignError> {
+    fn sign(
+        &self,
+        scheme: Scheme,
+        to_sign: &ToSign<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, SignError> {
         self.asked.store(true, Ordering::Relaxed);
         match self.fails {
             true => Err(SignError::new("sign", "the device is gone")),
@@ -276,10 +290,11 @@ async fn any_key_serves_and_one_that_cannot_is_refused() {
             }
         }
     }
-    let error = |leaf: &Leaf, signer: Arc<dyn Signer + Send + Sync>, clients: &ClientCertificates| {
-        let result = Acceptor::from_pem(leaf.pem.as_bytes(), signer, clients, required, LIMIT);
-        result.err().unwrap().to_string()
-    };
+    let error =
+        |leaf: &Leaf, signer: Arc<dyn Signer + Send + Sync>, clients: &ClientCertificates| {
+            let result = Acceptor::from_pem(leaf.pem.as_bytes(), signer, clients, required, LIMIT);
+            result.err().unwrap().to_string()
+        };
     let rsa = authority.issue(&["localhost"], &rcgen::PKCS_RSA_SHA256, |_| {});
     let pkcs1 = limited(&rsa, &[Scheme::RsaPkcs1Sha256], false);
     assert!(error(&rsa, pkcs1, &none).contains("cannot sign in TLS 1.3"));

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cloudauth_tls::AcceptError;
 use http::Response;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -126,9 +127,8 @@ async fn run(
     };
     // Answers are small: nothing is gained by waiting for more of them.
     let _ = tcp.set_nodelay(true);
-    let deadline = Instant::now() + seconds(limits.handshake_seconds);
     let reading = client_address(&mut tcp, peer, &snapshot);
-    let address = match tokio::time::timeout_at(deadline, reading).await {
+    let address = match timeout(seconds(limits.handshake_seconds), reading).await {
         Ok(Ok(address)) => address,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "connection refused");
@@ -149,18 +149,17 @@ async fn run(
     };
     let mut phase = shared.phase.subscribe();
     let began = Instant::now();
-    let shaking = tokio::time::timeout_at(deadline, acceptor.accept(tcp));
     let accepted = tokio::select! {
-        accepted = shaking => accepted,
+        accepted = acceptor.accept(tcp) => accepted,
         _ = phase.wait_for(|phase| *phase != Phase::Running) => return Err("draining"),
     };
     let (stream, session) = match accepted {
-        Ok(Ok(accepted)) => accepted,
-        Ok(Err(error)) => {
+        Ok(accepted) => accepted,
+        Err(AcceptError::TimedOut(_)) => return Err("handshake_timeout"),
+        Err(error) => {
             tracing::debug!(%peer, %error, "connection refused");
             return Err("handshake");
         }
-        Err(_) => return Err("handshake_timeout"),
     };
     shared.metrics.handshake.add(began.elapsed());
     let idle = seconds(limits.idle_seconds);

@@ -4,4 +4,5 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod aws_signing_suite;
+mod broker_check;
 mod program;

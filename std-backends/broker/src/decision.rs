@@ -134,4 +134,6 @@ pub(crate) enum GiveError {
 pub(crate) struct Granted {
     /// The grant's name.
     pub(crate) grant: String,
+    /// What to ask the cloud for.
+    pub(crate) order: crate::give::Order,
 }

@@ -5,6 +5,7 @@
 mod attested;
 mod aws;
 mod azure;
+mod broker;
 mod cache;
 mod context;
 mod credential;
@@ -75,6 +76,9 @@ enum Command {
     /// Azure: client assertions and token requests for Entra ID
     #[command(subcommand)]
     Azure(azure::Command),
+    /// Give cloud credentials to workloads that attest what they are
+    #[command(subcommand)]
+    Broker(broker::Command),
     /// The credentials that processes share
     #[command(subcommand)]
     Cache(cache::Command),
@@ -142,6 +146,7 @@ fn main() -> ExitCode {
         Command::Attested(command) => attested::run(&command, &context),
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
+        Command::Broker(command) => broker::run(&command, &context),
         Command::Cache(command) => cache::run(&command),
         Command::Credential(args) => credential::run(&args, &context),
         Command::Demo => demo::run(&context),

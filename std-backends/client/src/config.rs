@@ -135,18 +135,28 @@ impl Config {
             Error::config(place, format!("line {line}: {}", without_value(e.message())))
         })?;
         let below = |path: PathBuf| directory.join(path);
-        let mut profiles = raw.profiles;
-        for source in profiles.values_mut() {
-            source.paths(&mut |path| *path = directory.join(&*path));
-        }
-        let config = Self {
+        Ok(Self {
             ca_file: raw.ca_file.map(below),
             cache_dir: raw.cache_dir.map(below),
             timeout: raw.timeout,
-            profiles,
-            place: place.to_owned(),
-            of_environment: false,
-        };
+            ..Self::from_profiles(raw.profiles, directory, place)?
+        })
+    }
+
+    /// Of profiles that stand in another file; relative paths in them start at `directory`, and errors call
+    /// that file `place`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that stands on a profile that it cannot stand on.
+    pub fn from_profiles(
+        mut profiles: BTreeMap<String, Source>,
+        directory: &Path,
+        place: &str,
+    ) -> Result<Self> {
+        for source in profiles.values_mut() {
+            source.resolve_paths(directory);
+        }
+        let config = Self { profiles, place: place.to_owned(), ..Self::default() };
         for name in config.profiles.keys() {
             config.chain(name)?;
         }
@@ -243,8 +253,9 @@ impl Config {
     }
 }
 
-/// An error of serde without the value that it quotes, in which a PIN may stand.
-fn without_value(message: &str) -> String {
+/// The message of an error of serde without the value that it quotes: a PIN may stand there.
+#[must_use]
+pub fn without_value(message: &str) -> String {
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant "]
         .into_iter()
         .find_map(|start| Some((start, message.strip_prefix(start)?)));

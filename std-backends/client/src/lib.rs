@@ -56,7 +56,7 @@ pub use aws::{
     AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, TokenCode, WebIdentity,
 };
 pub use azure::{AzureAlgorithm, AzureThumbprint, AzureToken};
-pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE};
+pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE, without_value};
 pub use credential::{AwsKeys, BearerToken, Credential};
 pub use environment::variable;
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Which credential.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloudauth_core::{Attempt, HttpRequest};
@@ -184,8 +184,13 @@ impl Source {
         }
     }
 
+    /// Lets relative paths in it start at `directory`.
+    pub fn resolve_paths(&mut self, directory: &Path) {
+        self.paths(&mut |path| *path = directory.join(&*path));
+    }
+
     /// Every path in it.
-    pub(crate) fn paths(&mut self, change: &mut dyn FnMut(&mut PathBuf)) {
+    fn paths(&mut self, change: &mut dyn FnMut(&mut PathBuf)) {
         match self {
             Self::Attested(source) => {
                 let files = [&mut source.ca_file, &mut source.certificate, &mut source.sts_ca_file];

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::EmulatorError;
 use crate::attestation::Attestation;
+use crate::keyvault::Vault;
 
 /// The accounts, keys and identities that the emulated services know.
 ///
@@ -25,6 +26,8 @@ pub struct Config {
     pub google: Google,
     /// What the attestation services find.
     pub attestation: Attestation,
+    /// The vaults of Azure Key Vault.
+    pub vaults: Vec<Vault>,
     /// The OpenID Connect issuers whose tokens the three clouds can check.
     pub issuers: Vec<Issuer>,
 }

@@ -10,6 +10,7 @@ mod entra;
 mod fault;
 mod google;
 mod keys;
+mod keyvault;
 mod log;
 mod request;
 mod route;
@@ -40,6 +41,7 @@ pub use config::{
     Issuer, Profile, Provider, Secret, ServiceAccount, TrustAnchor, WebIdentity,
 };
 pub use fault::{Fault, FaultKind};
+pub use keyvault::{Vault, VaultCertificate, VaultSecret};
 pub use log::Record;
 pub use route::Service;
 pub use state::Session;

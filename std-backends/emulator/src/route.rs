@@ -20,6 +20,8 @@ pub enum Service {
     S3,
     /// Microsoft Entra ID.
     Entra,
+    /// Azure Key Vault.
+    KeyVault,
     /// Google's OAuth 2.0 server.
     GoogleOauth,
     /// Google's Security Token Service.
@@ -47,6 +49,7 @@ impl fmt::Display for Service {
             Self::RolesAnywhere => "roles-anywhere",
             Self::S3 => "s3",
             Self::Entra => "entra",
+            Self::KeyVault => "key-vault",
             Self::GoogleOauth => "google-oauth",
             Self::GoogleSts => "google-sts",
             Self::GoogleIam => "google-iam",
@@ -87,6 +90,12 @@ pub(crate) fn service_of_host(host: &str) -> Option<Service> {
         "sts.googleapis.com" => Service::GoogleSts,
         "iamcredentials.googleapis.com" => Service::GoogleIam,
         GOOGLE_HOST => Service::ConfidentialSpace,
+        _ if [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"]
+            .iter()
+            .any(|domain| host.ends_with(domain)) =>
+        {
+            Service::KeyVault
+        }
         _ if host.ends_with(".attest.azure.net") => Service::Maa,
         _ => return None,
     })
@@ -134,6 +143,7 @@ pub(crate) fn route(request: &Request) -> Service {
         ["confidential-space", ..] => Service::ConfidentialSpace,
         ["maa", "certs"] => Service::MaaKeys,
         ["maa", ..] => Service::Maa,
+        ["secrets" | "certificates", _, ..] => Service::KeyVault,
         ["v1", "projects", "-", "serviceAccounts", _] => Service::GoogleIam,
         ["common", "discovery", "instance"]
         | [_, "oauth2", "v2.0", "token"]
@@ -182,6 +192,8 @@ mod tests {
             ("confidentialcomputing.googleapis.com", Some(Service::ConfidentialSpace), None),
             ("sharedeus.eus.attest.azure.net", Some(Service::Maa), None),
             ("attest.azure.net", None, None),
+            ("prod.vault.azure.net", Some(Service::KeyVault), None),
+            ("vault.azure.net", None, None),
             ("localhost", None, None),
         ] {
             assert_eq!(service_of_host(host), service, "{host}");

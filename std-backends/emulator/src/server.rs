@@ -30,7 +30,7 @@ use crate::request::{Call, Reply, Request, UNIX};
 use crate::route::{Service, route, service_of_host};
 use crate::state::State;
 use crate::tls::Authority;
-use crate::{attestation, clock, entra, google};
+use crate::{attestation, clock, entra, google, keyvault};
 use wire::{Answer, Resettable};
 
 const MAX_CONNECTIONS: usize = 512;
@@ -386,6 +386,7 @@ fn handle(request: &Request, service: Service, shared: &Shared) -> (Reply, Optio
             Service::RolesAnywhere => rolesanywhere::answer(&mut call),
             Service::S3 => s3::answer(&mut call),
             Service::Entra => entra::answer(&mut call),
+            Service::KeyVault => keyvault::answer(&mut call),
             Service::GoogleOauth => google::oauth(&mut call),
             Service::GoogleSts => google::sts(&mut call),
             Service::GoogleIam => google::iam(&mut call),
@@ -429,6 +430,7 @@ fn failing(call: &Call<'_>, service: Service, status: u16) -> Reply {
         }
         Service::S3 => s3::failure(&aws("SlowDown", "InternalError")),
         Service::Entra => entra::fault(call.now, status),
+        Service::KeyVault => keyvault::fault(status),
         Service::GoogleOauth | Service::GoogleSts => google::oauth_fault(status),
         Service::Teeserver => attestation::teeserver_failure(status, what),
         Service::Maa | Service::MaaKeys => {

@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::EmulatorError;
 use crate::attestation::Services;
+use crate::clock;
 use crate::config::{
     AccountKey, Application, AwsRole, AwsUser, Config, Profile, Provider, ServiceAccount,
 };
 use crate::fault::Fault;
 use crate::keys::{KeySet, PublicKey, pem_certificates, sha1, sha256};
+use crate::keyvault::Vaults;
 use crate::log::{CAPACITY, Record};
 
 /// How many sessions, tokens and assertion identifiers are remembered, each.
@@ -111,6 +113,7 @@ pub(crate) struct State {
     pub(crate) providers: Vec<Provider>,
     pub(crate) issuers: HashMap<String, KeySet>,
     pub(crate) attestation: Services,
+    pub(crate) vaults: Vaults,
     /// By access key identifier.
     pub(crate) sessions: HashMap<String, Issued>,
     /// By token.
@@ -190,6 +193,7 @@ impl State {
             Ok((issuer.url, keys))
         });
         let issuers = issuers.collect::<Result<Vec<_>, EmulatorError>>()?;
+        Vaults::check(&config.vaults).map_err(EmulatorError::Config)?;
         // Nothing can fail from here on.
         for user in config.aws.users {
             put(&mut self.users, user, |a, b| a.access_key_id == b.access_key_id);
@@ -222,6 +226,8 @@ impl State {
         for provider in config.google.providers {
             put(&mut self.providers, provider, |a, b| a.audience == b.audience);
         }
+        let now = clock::system().saturating_add(self.offset);
+        self.vaults.register(config.vaults, now);
         self.issuers.extend(issuers);
         self.attestation.register(config.attestation);
         Ok(())

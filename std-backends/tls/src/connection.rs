@@ -1,14 +1,10 @@
 //! Several exchanges on one TLS connection, and what that connection exports.
 
 use std::fmt;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Exchange, Failure, ResponseHead, Signer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
@@ -17,6 +13,7 @@ use crate::connect::{BoxIo, shake_hands};
 use crate::http1::{Deadline, Http};
 use crate::progress::Progress;
 use crate::retry;
+use crate::shared::Shared;
 use crate::transport::{attempt, read_answer};
 use crate::{Endpoint, Request, Step, Transport, TransportError};
 
@@ -30,7 +27,7 @@ pub struct Connection {
     transport: Transport,
     host: String,
     prefix: String,
-    tls: Stream,
+    tls: Shared<TlsStream<BoxIo>>,
     http: Option<Http>,
     server_spki: Vec<u8>,
     client_spki: Option<Vec<u8>>,
@@ -85,7 +82,7 @@ impl Connection {
         let server_spki = leaf.spki().to_vec();
         let identity = shared.identity.as_ref().filter(|_| resolver.is_some_and(|r| r.was_asked()));
         let client_spki = identity.map(|identity| identity.spki().to_vec());
-        let tls = Stream(Arc::new(Mutex::new(tls)));
+        let tls = Shared::new(tls);
         let http = Some(Http::new(Box::new(tls.clone()), &host).await?);
         let prefix = endpoint.prefix().to_owned();
         Ok(Self { transport, host, prefix, tls, http, server_spki, client_spki })
@@ -184,43 +181,5 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("host", &self.host).finish_non_exhaustive()
-    }
-}
-
-/// The TLS stream, held by hyper and by the [`Connection`] that exports from it.
-#[derive(Clone)]
-struct Stream(Arc<Mutex<TlsStream<BoxIo>>>);
-
-impl Stream {
-    fn lock(&self) -> MutexGuard<'_, TlsStream<BoxIo>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.lock()).poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_shutdown(cx)
     }
 }

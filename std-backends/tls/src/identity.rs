@@ -1,4 +1,4 @@
-//! The client's side of mutual TLS, with any signer.
+//! Certificates whose key is any signer, and the client's side of mutual TLS.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,24 +41,8 @@ impl Identity {
         chain: &[u8],
         signer: Arc<dyn Signer + Send + Sync>,
     ) -> Result<Self, TransportError> {
-        const WHAT: &str = "client certificate";
-        let chain = certificates(chain, WHAT)?;
-        let bad = |e: cloudauth_core::Error| TransportError::config(WHAT, e.to_string());
-        let leaf = chain.first().map(|der| Certificate::parse(der)).transpose().map_err(bad)?;
-        let spki: Arc<[u8]> = leaf.map(|leaf| leaf.spki()).unwrap_or_default().into();
-        let certified = PublicKey::from_spki(&spki).map_err(bad)?;
-        if certified != PublicKey::from_spki(signer.public_key()).map_err(bad)? {
-            return Err(TransportError::config(
-                WHAT,
-                "it was issued for another key; give the one that was issued for this key, first in the file",
-            ));
-        }
-        let algorithm = match certified.rsa() {
-            Some(_) => SignatureAlgorithm::RSA,
-            None => SignatureAlgorithm::ECDSA,
-        };
-        let key = Arc::new(Key { signer, algorithm });
-        Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), spki })
+        let (key, spki) = certified_key(chain, signer, "client certificate")?;
+        Ok(Self { key, spki })
     }
 
     /// The SubjectPublicKeyInfo of the key's certificate, in DER.
@@ -77,6 +61,32 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({} certificates)", self.key.cert.len())
     }
+}
+
+/// A chain in PEM with the key that its first certificate was issued for, and that certificate's
+/// SubjectPublicKeyInfo. `what` is its name in errors.
+pub(crate) fn certified_key(
+    chain: &[u8],
+    signer: Arc<dyn Signer + Send + Sync>,
+    what: &'static str,
+) -> Result<(Arc<CertifiedKey>, Arc<[u8]>), TransportError> {
+    let chain = certificates(chain, what)?;
+    let bad = |e: cloudauth_core::Error| TransportError::config(what, e.to_string());
+    let leaf = chain.first().map(|der| Certificate::parse(der)).transpose().map_err(bad)?;
+    let spki: Arc<[u8]> = leaf.map(|leaf| leaf.spki()).unwrap_or_default().into();
+    let certified = PublicKey::from_spki(&spki).map_err(bad)?;
+    if certified != PublicKey::from_spki(signer.public_key()).map_err(bad)? {
+        return Err(TransportError::config(
+            what,
+            "it was issued for another key; give the one that was issued for this key, first in the file",
+        ));
+    }
+    let algorithm = match certified.rsa() {
+        Some(_) => SignatureAlgorithm::RSA,
+        None => SignatureAlgorithm::ECDSA,
+    };
+    let key = Arc::new(Key { signer, algorithm });
+    Ok((Arc::new(CertifiedKey::new(chain, key)), spki))
 }
 
 /// The certificates in PEM; at least one.
@@ -129,7 +139,7 @@ const SCHEMES: [(SignatureScheme, Scheme); 4] = [
 ];
 
 impl SigningKey for Key {
-    /// Never `None`: rustls would go on without a certificate, and the server's refusal would not say
+    /// Never `None`: a client would go on without a certificate, and the server's refusal would not say
     /// why.
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
         let chosen = SCHEMES
@@ -165,12 +175,11 @@ struct HandshakeSigner {
 
 impl rustls::sign::Signer for HandshakeSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let failed = |why: &dyn fmt::Display| {
-            rustls::Error::General(format!("the client key did not sign: {why}"))
-        };
+        let failed =
+            |why: &dyn fmt::Display| rustls::Error::General(format!("the key did not sign: {why}"));
         let scheme = self.ours.ok_or_else(|| {
             failed(
-                &"it has none of the signature schemes that the server takes (TLS 1.3 wants PSS of RSA keys)",
+                &"it has none of the signature schemes that the other end takes (TLS 1.3 wants PSS of RSA keys)",
             )
         })?;
         let mut seed = Zeroizing::new([0; 32]);

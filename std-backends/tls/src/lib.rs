@@ -6,6 +6,7 @@
 //! - [`Connection`] sends several exchanges on one TLS 1.3 connection and exports keying material from it.
 //! - [`Identity`] is a client certificate with any [`Signer`](cloudauth_core::Signer): the TPM key as the
 //!   TLS client key.
+//! - [`Acceptor`] is the server's side of such connections.
 //! - [`Endpoint`] sends requests somewhere else: an emulator, a private endpoint, a gateway.
 //!
 //! | limit | default |
@@ -34,6 +35,8 @@ mod progress;
 mod proxy;
 mod request;
 mod retry;
+mod server;
+mod shared;
 mod transport;
 mod trust;
 
@@ -43,5 +46,6 @@ pub use endpoint::Endpoint;
 pub use error::{BuildError, Refusal, Step, TransportError};
 pub use identity::Identity;
 pub use request::Request;
+pub use server::{AcceptError, Accepted, Acceptor, ClientCertificates, Protocol, Session};
 pub use transport::Transport;
 pub use trust::Trust;

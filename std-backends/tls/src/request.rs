@@ -47,6 +47,25 @@ impl Request {
         })
     }
 
+    /// A `GET` of an `https` URL, for documents that everyone may read, such as an issuer's keys.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for another scheme, and for a URL with a user or a fragment.
+    pub fn get(url: &str) -> Result<Self> {
+        const BAD: Error = Error::invalid("URL", "expected https://host[:port]/path[?query]");
+        let rest =
+            url.strip_prefix("https://").filter(|rest| !rest.contains(['@', '#'])).ok_or(BAD)?;
+        let uri: Uri = url.parse().map_err(|_| BAD)?;
+        let host = uri.authority().filter(|host| rest.starts_with(host.as_str())).ok_or(BAD)?;
+        Ok(Self {
+            method: Method::GET,
+            host: host.as_str().to_owned(),
+            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        })
+    }
+
     /// Builds an exchange's request, `signer` signing it where it needs a signature. This asks the key,
     /// which may take its time.
     ///

@@ -248,6 +248,7 @@ pub(crate) fn assume_role(args: &AssumeRoleArgs, context: &Context) -> Result<Ve
         region: given.call.region.clone(),
         duration: given.role.duration,
         policy: given.role.policy.clone(),
+        policy_text: None,
         policy_arns: given.role.policy_arns.clone(),
         external_id: given.external_id.clone(),
         tags: pairs(&given.tags, "session tag", "KEY=VALUE")?,

@@ -16,7 +16,7 @@ use crate::environment::aws_endpoint;
 use crate::file_cache::CacheKey;
 use crate::flow::{Flow, Issued, Then, build, identity};
 use crate::text::strs;
-use crate::{Credential, Inputs, Result, text};
+use crate::{Credential, Error, Inputs, Result, text};
 
 /// A role's credentials, for whoever may assume it: an access key, or the credentials of another provider.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -45,6 +45,10 @@ pub struct AssumeRole {
     pub duration: Option<u32>,
     /// A file with a policy in JSON that narrows the session.
     pub policy: Option<PathBuf>,
+    /// The same policy, already in memory, for programs that make one for each session. It stands in place
+    /// of the file; no configuration file has it.
+    #[serde(skip)]
+    pub policy_text: Option<String>,
     /// Managed policies that narrow the session.
     #[serde(default)]
     pub policy_arns: Vec<String>,
@@ -79,7 +83,13 @@ impl AssumeRole {
         inputs: &Arc<Inputs>,
         base: Option<&Credential>,
     ) -> Result<AssumeRoleFlow> {
-        let policy = policy(self.policy.as_deref(), inputs)?;
+        let policy = match &self.policy_text {
+            Some(_) if self.policy.is_some() => {
+                return Err(Error::config("policy", "give a file or a text, not both"));
+            }
+            Some(text) => Some(Zeroizing::new(text.clone())),
+            None => policy(self.policy.as_deref(), inputs)?,
+        };
         let mut assertions = Vec::new();
         for (_, file) in &self.provided_contexts {
             assertions.push(inputs.token(file, "context assertion")?);

@@ -66,6 +66,10 @@ pub(crate) fn answer(call: &mut Call<'_>) -> Reply {
 }
 
 fn custom(call: &mut Call<'_>) -> Reply {
+    // serde would read the members from a list too.
+    if !call.request.body.trim_ascii_start().starts_with(b"{") {
+        return failure(400, "the body is no JSON object");
+    }
     let options = match serde_json::from_slice::<Options>(&call.request.body) {
         Ok(options) => options,
         Err(error) => return failure(400, &format!("the body is not as it should be: {error}")),

@@ -187,15 +187,16 @@ fn discovery_and_rotation() {
 
 #[test]
 fn teeserver() {
-    let mut workload = ConfidentialSpace::default();
-    workload.image_signatures = ["b", "a", "c"]
-        .map(|key_id| ImageSignature {
-            key_id: key_id.into(),
-            signature: "MEQC".into(),
-            signature_algorithm: "ECDSA_P256_SHA256".into(),
-        })
-        .into();
-    workload.claims = patch(json!({"submods": {"container": {"restart_policy": null}}}));
+    let signature = |key_id: &str| ImageSignature {
+        key_id: key_id.into(),
+        signature: "MEQC".into(),
+        signature_algorithm: "ECDSA_P256_SHA256".into(),
+    };
+    let workload = ConfidentialSpace {
+        image_signatures: ["b", "a", "c"].map(signature).into(),
+        claims: patch(json!({"submods": {"container": {"restart_policy": null}}})),
+        ..ConfidentialSpace::default()
+    };
     let attestation = Attestation { confidential_space: Some(workload), maa: None };
     let (emulator, _folder) = with_socket(Config { attestation, ..Config::default() });
     let socket = emulator.teeserver().unwrap();
@@ -377,9 +378,7 @@ fn spki_pem(n: &str, e: &str) -> String {
     fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
         let length = match u8::try_from(content.len()) {
             Ok(short) if short < 128 => vec![short],
-            _ => {
-                vec![0x82, u8::try_from(content.len() >> 8).unwrap(), (content.len() & 0xff) as u8]
-            }
+            _ => [&[0x82], &u16::try_from(content.len()).unwrap().to_be_bytes()[..]].concat(),
         };
         [&[tag], length.as_slice(), content].concat()
     }

@@ -1,0 +1,157 @@
+//! The keys of the issuers of attestations.
+
+mod fetch;
+mod issuer;
+mod jwks;
+mod pki;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudauth_core::UnixTime;
+use cloudauth_core::attest::confidential_space::Claims;
+use cloudauth_core::jws::{Expect, Report, Token};
+
+use crate::config::Config;
+use crate::config::issuer::Kind;
+use crate::error::LoadError;
+use issuer::IssuerKeys;
+#[cfg(test)]
+pub(crate) use jwks::Keys;
+
+/// How long after one attempt an unknown `kid` makes no other.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// How long keys are used before they are fetched anew, without anyone's asking.
+const REFRESH: Duration = Duration::from_secs(3600);
+
+/// The SHA-256 of the SubjectPublicKeyInfo of keys that sign for nobody, whatever a configuration says:
+/// their private halves are public.
+const REFUSED: [[u8; 32]; 1] = [
+    // The test issuer of the `aws-` and `azure-channel-jwt-credential` brokers: misc/testtoken of
+    // github.com/salrashid123/confidential_space.
+    [
+        0xc2, 0x6b, 0x3b, 0xeb, 0x79, 0x11, 0xb5, 0x19, 0x79, 0x14, 0x34, 0x7d, 0xdf, 0xfa, 0x14,
+        0xcc, 0x15, 0xa6, 0xa0, 0x32, 0xde, 0xc1, 0xb0, 0x9e, 0x92, 0xe3, 0x38, 0x68, 0x5e, 0x40,
+        0x3f, 0x65,
+    ],
+];
+
+/// Whether a key must never verify anything.
+fn is_refused(spki: &[u8]) -> bool {
+    REFUSED.contains(&cloudauth_core::digest::sha256(spki))
+}
+
+/// The keys of every configured issuer, by `iss`.
+///
+/// Whatever happens to an issuer's host (down, slow, answering something else), the last good keys stay.
+#[derive(Debug, Default)]
+pub(crate) struct KeySets {
+    issuers: HashMap<String, Arc<IssuerKeys>>,
+}
+
+/// A token, held against its issuer's keys.
+pub(crate) struct Held<'b> {
+    /// Whose claims it holds.
+    pub(crate) kind: Kind,
+    /// The checks that every token gets.
+    pub(crate) report: Report<'b>,
+    /// What is wrong with the chain in `x5c`, where the token's form needs one.
+    pub(crate) chain: Option<Result<(), String>>,
+}
+
+impl KeySets {
+    /// The key sets of a configuration. What `before` has fetched for an issuer that is configured as it was
+    /// is taken over. Files are read here; nothing is fetched.
+    ///
+    /// # Errors
+    /// [`LoadError`] for a file with keys or roots that cannot be used.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Arc<Self>, LoadError> {
+        Self::with_cool_down(config, before, COOL_DOWN)
+    }
+
+    /// The same with another time between attempts.
+    pub(crate) fn with_cool_down(
+        config: &Config,
+        before: Option<&Self>,
+        cool_down: Duration,
+    ) -> Result<Arc<Self>, LoadError> {
+        let mut wrong = LoadError::default();
+        let mut issuers = HashMap::new();
+        for (name, issuer) in config.all_issuers() {
+            let url = issuer.issuer.clone();
+            let earlier = before.and_then(|sets| sets.issuers.get(&url));
+            let place = format!("{}: issuers.{name}", config.place);
+            let keys = IssuerKeys::new(name, issuer, earlier.map(AsRef::as_ref), cool_down);
+            if let Some(keys) = wrong.take(keys.map_err(|e| e.within(&place))) {
+                issuers.insert(url, Arc::new(keys));
+            }
+        }
+        wrong.finish()?;
+        Ok(Arc::new(Self { issuers }))
+    }
+
+    /// Fetches what is missing, then all of it once an hour. It never ends: run it as a task, and end that
+    /// when the next `KeySets` takes over.
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for issuer in self.issuers.values() {
+            tasks.spawn(issuer.clone().keep_fresh(REFRESH));
+        }
+        // They end only when this is dropped.
+        while tasks.join_next().await.is_some() {}
+        std::future::pending().await
+    }
+
+    /// Fetches what is missing, once.
+    pub(crate) async fn load(&self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for issuer in self.issuers.values() {
+            let issuer = issuer.clone();
+            tasks.spawn(async move { issuer.refresh(Duration::ZERO).await });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Why the last attempts failed, by the issuers' names.
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> BTreeMap<String, String> {
+        self.issuers.values().filter_map(|issuer| issuer.last_failure()).collect()
+    }
+
+    /// Whether every issuer has keys to verify with.
+    ///
+    /// # Errors
+    /// In words, the issuers that have none, and why.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let missing: BTreeMap<_, _> =
+            self.issuers.values().filter_map(|issuer| issuer.missing()).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(missing
+                .iter()
+                .map(|(name, why)| format!("issuers.{name} has no keys yet: {why}"))
+                .collect::<Vec<_>>()
+                .join("; ")),
+        }
+    }
+
+    /// Holds a token against the keys of the issuer that it names. `None` when nobody is configured to be
+    /// that issuer, exactly. `fetch` lets keys be fetched that are not there.
+    pub(crate) async fn verify<'b>(
+        &self,
+        token: &Token<'_, 'b>,
+        time: UnixTime,
+        fetch: bool,
+    ) -> Option<Held<'b>> {
+        // What an unverified token says of its issuer decides only which keys it is held against.
+        let unverified = token.verify(&Expect::new(&[], time), &[]);
+        let issuer = self.issuers.get(Claims::unverified(&unverified).issuer()?)?;
+        Some(issuer.verify(token, time, fetch).await)
+    }
+
+    /// What an unverified token says, for a record.
+    pub(crate) fn unverified<'b>(token: &Token<'_, 'b>, time: UnixTime) -> Report<'b> {
+        token.verify(&Expect::new(&[], time), &[])
+    }
+}

@@ -1,0 +1,185 @@
+//! The keys of one issuer, and how they are kept.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use cloudauth_core::jws::{Expect, Report, Token};
+use cloudauth_core::{Scheme, UnixTime};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::Held;
+use super::fetch::Fetcher;
+use super::jwks::Keys;
+use super::pki::PinnedRoot;
+use crate::config::issuer::{Issuer, Keys as From, Kind};
+use crate::error::LoadError;
+
+/// How long after a failure the next attempt is made, when nobody asks.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// One issuer.
+#[derive(Debug)]
+pub(super) struct IssuerKeys {
+    name: String,
+    issuer: Issuer,
+    algorithms: Vec<Scheme>,
+    /// Where the key set comes from, if it is fetched.
+    fetcher: Option<Fetcher>,
+    /// The last good key set.
+    keys: RwLock<Option<Arc<Keys>>>,
+    root: Option<PinnedRoot>,
+    /// Held while someone fetches.
+    last: Mutex<Option<Instant>>,
+    /// Why the last attempt gave nothing.
+    failure: RwLock<Option<String>>,
+    /// How long after one attempt an unknown `kid` makes no other.
+    cool_down: Duration,
+}
+
+impl IssuerKeys {
+    pub(super) fn new(
+        name: String,
+        issuer: Issuer,
+        before: Option<&Self>,
+        cool_down: Duration,
+    ) -> Result<Self, LoadError> {
+        let (mut keys, mut fetcher) = (None, None);
+        match issuer.keys() {
+            Some(From::File(path)) => {
+                let text =
+                    crate::config::read(&path, 1 << 20).map_err(|e| e.within("keys-file"))?;
+                let set = Keys::parse(issuer.kind, &text)
+                    .map_err(|e| LoadError::one(format!("keys-file: file {path:?}"), e))?;
+                keys = Some(Arc::new(set));
+            }
+            Some(from) => {
+                fetcher = Some(Fetcher::new(&issuer, from)?);
+                let same = before.filter(|before| before.issuer == issuer);
+                keys = same.and_then(Self::current);
+            }
+            None => {}
+        }
+        let root = issuer.root().map(|root| PinnedRoot::new(&root)).transpose()?;
+        Ok(Self {
+            name,
+            algorithms: issuer.algorithms(),
+            issuer,
+            fetcher,
+            keys: RwLock::new(keys),
+            root,
+            last: Mutex::new(None),
+            failure: RwLock::new(None),
+            cool_down,
+        })
+    }
+
+    fn current(&self) -> Option<Arc<Keys>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its name and why, if it has no keys.
+    pub(super) fn missing(&self) -> Option<(String, String)> {
+        if self.fetcher.is_none() || self.current().is_some() {
+            return None;
+        }
+        let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Some((self.name.clone(), failure.unwrap_or_else(|| "they are being fetched".into())))
+    }
+
+    /// Its name and why the last attempt failed, if it did.
+    #[cfg(test)]
+    pub(super) fn last_failure(&self) -> Option<(String, String)> {
+        let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Some((self.name.clone(), failure?))
+    }
+
+    /// Fetches the key set, unless that was tried less than `cool_down` ago. Those who come meanwhile wait for
+    /// the same attempt.
+    pub(super) async fn refresh(&self, cool_down: Duration) {
+        let Some(fetcher) = &self.fetcher else { return };
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if last.is_some_and(|last| last >= asked || last.elapsed() < cool_down) {
+            return;
+        }
+        let result = fetcher.keys().await;
+        // Counted from the end: a slow host is not asked all the time.
+        *last = Some(Instant::now());
+        let mut failure = self.failure.write().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(keys) => {
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+                *failure = None;
+            }
+            Err(error) => {
+                tracing::warn!(issuer = self.name, %error, "its keys were not fetched; the last stay");
+                *failure = Some(error);
+            }
+        }
+    }
+
+    /// Fetches now where there is nothing, then every `period`; after a failure sooner.
+    pub(super) async fn keep_fresh(self: Arc<Self>, period: Duration) {
+        if self.fetcher.is_none() {
+            return;
+        }
+        if self.current().is_some() {
+            sleep(self.varied(period)).await;
+        }
+        loop {
+            self.refresh(Duration::ZERO).await;
+            let failed = self.failure.read().unwrap_or_else(PoisonError::into_inner).is_some();
+            sleep(self.varied(if failed { RETRY } else { period })).await;
+        }
+    }
+
+    /// Up to an eighth less, so that many brokers do not ask at once.
+    fn varied(&self, period: Duration) -> Duration {
+        let mut random = [0; 4];
+        // Without random octets it is just not varied.
+        let _ = getrandom::fill(&mut random);
+        period - period.mul_f64(f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX) / 8.0)
+    }
+
+    /// Holds a token of this issuer against its keys: those of its chain if it brings one and a root is
+    /// pinned, else the key set's.
+    pub(super) async fn verify<'b>(
+        &self,
+        token: &Token<'_, 'b>,
+        time: UnixTime,
+        fetch: bool,
+    ) -> Held<'b> {
+        let kind = self.issuer.kind;
+        let header = token.header();
+        if kind == Kind::ConfidentialSpace && header.get("x5c").is_some() {
+            let keys = match &self.root {
+                Some(root) => root.verify(&header, time),
+                None => Err("no root is configured for tokens that bring their chain".into()),
+            };
+            let (keys, chain) = match keys {
+                Ok(keys) => (keys, Ok(())),
+                Err(error) => (Keys::default(), Err(error)),
+            };
+            return Held { kind, report: self.report(token, &keys, time), chain: Some(chain) };
+        }
+        let kid = header.get("kid").and_then(|kid| kid.as_str());
+        let mut keys = self.current();
+        let known = keys.as_ref().is_some_and(|keys| kid.is_none_or(|kid| keys.has(kid)));
+        if !known && fetch {
+            self.refresh(self.cool_down).await;
+            keys = self.current();
+        }
+        let keys = keys.unwrap_or_default();
+        Held { kind, report: self.report(token, &keys, time), chain: None }
+    }
+
+    fn report<'b>(&self, token: &Token<'_, 'b>, keys: &Keys, time: UnixTime) -> Report<'b> {
+        let expect = Expect {
+            issuer: Some(&self.issuer.issuer),
+            max_age: Some(self.issuer.max_age),
+            ..Expect::new(&self.algorithms, time)
+        };
+        token.verify(&expect, keys)
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests over the whole of the policy, against the emulator's issuers and clouds.
+
+mod decide;
+mod gives;
+mod key_sets;
+mod lint;
+mod maa;
+mod seed;
+mod world;

@@ -1,0 +1,3 @@
+module github.com/libcloudauth/libcloudauth/tests/attested
+
+go 1.25.0

@@ -171,7 +171,7 @@ async fn run(
         let caller = caller.clone();
         Box::pin(async move { Ok::<_, Infallible>(caller.answer(request).await) })
     };
-    http(stream, service, Form { head, idle }, &mut phase).await;
+    http(stream, service, Form { head, idle, until: Phase::Draining }, &mut phase).await;
     Ok(())
 }
 
@@ -182,9 +182,11 @@ pub(super) struct Form {
     pub(super) head: usize,
     /// From the end of one answer to the end of the next head.
     pub(super) idle: Duration,
+    /// Once the server is so far, a request in flight is the last.
+    pub(super) until: Phase,
 }
 
-/// HTTP/1.1 on a stream, until it ends. Once the server drains, a request in flight is the last.
+/// HTTP/1.1 on a stream, until it ends.
 pub(super) async fn http<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     service: impl Fn(http::Request<Incoming>) -> F + Unpin,
@@ -206,7 +208,7 @@ pub(super) async fn http<F>(
         loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-                _ = phase.wait_for(|phase| *phase != Phase::Running), if !closing => {}
+                _ = phase.wait_for(|phase| *phase >= form.until), if !closing => {}
                 () = &mut life, if !closing => {}
             }
             closing = true;

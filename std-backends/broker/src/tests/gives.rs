@@ -135,6 +135,48 @@ async fn the_brokers_own_rights() {
 }
 
 #[tokio::test]
+async fn roles_anywhere() {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    };
+    const ANCHOR: &str = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/a";
+    const PROFILE: &str = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/p";
+    let world = world();
+    let root_key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    root.distinguished_name.push(DnType::CommonName, "root");
+    let root_pem = root.self_signed(&root_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::default();
+    leaf.is_ca = IsCa::ExplicitNoCa;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.distinguished_name.push(DnType::CommonName, "broker");
+    let leaf = leaf.signed_by(&key, &Issuer::new(root, root_key)).unwrap();
+    write(world.folder.path(), "machine.key", &key.serialize_pem());
+    write(world.folder.path(), "machine.pem", &leaf.pem());
+    let known = json!({"aws": {
+        "trust_anchors": [{"arn": ANCHOR, "certificates": root_pem}],
+        "profiles": [{"arn": PROFILE, "roles": [ROLE]}],
+    }});
+    world.emulator.register(serde_json::from_value(known).unwrap()).unwrap();
+    let give = format!(
+        "kind = 'aws-roles-anywhere'\ncertificate = 'machine.pem'\nkey = 'file:{}'\n\
+         trust-anchor-arn = '{ANCHOR}'\nprofile-arn = '{PROFILE}'\nrole-arn = '{ROLE}'\n\
+         endpoint-url = '{}'",
+        world.folder.path().join("machine.key").display(),
+        world.emulator.url()
+    );
+    let loaded = world.grant(WORKLOAD, &give).unwrap();
+    loaded.policy.try_keys().unwrap();
+    let granted = granted(&world, &loaded, json!({})).await;
+    let given = loaded.policy.give(&granted).await.unwrap();
+    // The region is the trust anchor's.
+    assert_eq!(session(&world, &given).role_arn.as_deref(), Some(ROLE));
+}
+
+#[tokio::test]
 async fn azure_shared_and_renewed() {
     let world = world();
     let give = format!(

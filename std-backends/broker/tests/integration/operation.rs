@@ -69,8 +69,7 @@ async fn a_reload_changes_what_is_new() {
 
     // A good one: the new certificate for new connections; the old connection is bound to the old one.
     world.write_leaf();
-    let changed =
-        good.replace("\"reader\"", "\"reader\"").replace("[grants.reader.", "[grants.renamed.");
+    let changed = good.replace("[grants.reader.", "[grants.renamed.");
     world.write("broker.toml", &changed);
     std::fs::rename(world.path("records.jsonl"), world.path("records.1")).unwrap();
     world.broker().reload().await.unwrap();
@@ -100,6 +99,7 @@ async fn draining_answers_what_was_asked() {
         kind: FaultKind::Latency(800),
     });
     let (api, dialer) = (world.api(), world.client());
+    let admin = world.broker().addresses().admin.unwrap();
     let broker = world.broker.take().unwrap();
     let asking = tokio::spawn(async move {
         let answer = busy.credentials(request, &token).await;
@@ -111,6 +111,9 @@ async fn draining_answers_what_was_asked() {
     assert!(
         tokio::net::TcpStream::connect(api).await.is_err() || dialer.connect(api).await.is_err()
     );
+    // Balancers hear of it.
+    let said = crate::support::admin(admin, "GET /readyz").await;
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("draining"), "{said}");
     let (answer, closed) = asking.await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(closed);
@@ -129,6 +132,9 @@ async fn draining_has_an_end() {
     assert!(stuck.is_closed().await);
 }
 
+const TWICE: &str =
+    "[[compatibility]]\nlisten = \"127.0.0.1:0\"\nscheme = \"seed-aws\"\ngrant = \"reader\"\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_start() {
     let world = World::new().await;
@@ -142,6 +148,7 @@ async fn what_does_not_start() {
         ("\"broker.pem\"", "\"none.pem\"", "server.certificate"),
         ("broker-key.pem", "none.pem", "server.key"),
         ("drain-seconds", "client-ca = \"emulator-ca.pem\"\ndrain-seconds", "client-certificate"),
+        ("[issuers.emulator]", &format!("{TWICE}{TWICE}[issuers.emulator]"), "twice"),
     ] {
         world.write("broker.toml", &good.replace(from, to));
         let error = Broker::start(&path).await.unwrap_err();

@@ -209,12 +209,7 @@ endpoint-url = "{url}"
 
     /// One request to the plain listener.
     pub(crate) async fn admin(&self, line: &str) -> String {
-        let mut tcp = TcpStream::connect(self.broker().addresses().admin.unwrap()).await.unwrap();
-        let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        tcp.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        tcp.read_to_string(&mut text).await.unwrap();
-        text
+        admin(self.broker().addresses().admin.unwrap(), line).await
     }
 
     pub(crate) async fn metric(&self, name: &str) -> f64 {
@@ -259,6 +254,15 @@ endpoint-url = "{url}"
 }
 
 pub(crate) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+
+pub(crate) async fn admin(to: SocketAddr, line: &str) -> String {
+    let mut tcp = TcpStream::connect(to).await.unwrap();
+    let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    tcp.read_to_string(&mut text).await.unwrap();
+    text
+}
 
 fn write(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;

@@ -88,8 +88,13 @@ impl Caller {
         let (head, body) = request.into_parts();
         let endpoint = self.endpoint(&head);
         let mut record = self.record();
+        // Whatever is wrong with it, a request for credentials uses the challenge up.
+        let challenge = match endpoint {
+            Endpoint::Credentials => self.challenge().take(),
+            _ => None,
+        };
         let answer = match self.read(&head, body).await {
-            Ok(body) => self.decide(endpoint, &head, body, &mut record).await,
+            Ok(body) => self.decide(endpoint, &head, challenge, body, &mut record).await,
             Err(problem) => Err(problem),
         };
         let answer = self.keep(endpoint, &mut record, answer).await;
@@ -153,6 +158,7 @@ impl Caller {
         &self,
         endpoint: Endpoint,
         head: &Parts,
+        challenge: Option<Challenge>,
         mut body: Zeroizing<Vec<u8>>,
         record: &mut Record,
     ) -> Result<Answer, Problem> {
@@ -166,11 +172,6 @@ impl Caller {
         if head.uri.query().is_some() {
             return Err(form::content("no query").into());
         }
-        // Whatever is wrong with it, a request for credentials uses the challenge up.
-        let challenge = match endpoint {
-            Endpoint::Credentials => self.challenge().take(),
-            _ => None,
-        };
         form::check_json(&head.headers)?;
         let snapshot = self.shared.snapshot();
         let limit = seconds(snapshot.config.server.limits.decision_seconds);

@@ -165,7 +165,7 @@ def test_readme_broker(bash):
         assert port in script
         script = script.replace(port, str(free))
     # Where metrics are told is the one port that the text leaves at its default.
-    script = script.replace("certificate = ", "admin-listen = false\ncertificate = ", 1)
+    script = script.replace("certificate = ", "admin-listen = 'off'\ncertificate = ", 1)
     done = bash(script)
     found = re.search(r"^nothing is wrong; grants: s3-reader$", done.stdout, re.MULTILINE)
     assert found, done.stdout

@@ -84,5 +84,7 @@ fn say(addresses: &Addresses) -> Result<(), CliError> {
 }
 
 fn level() -> LevelFilter {
-    std::env::var("RUST_LOG").unwrap_or_default().parse().unwrap_or(LevelFilter::INFO)
+    // An empty text would parse, as the level error.
+    let text = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    text.and_then(|text| text.parse().ok()).unwrap_or(LevelFilter::INFO)
 }

@@ -243,7 +243,7 @@ fn what_may_pass_is_tried_once_more() {
     for (behaviours, connections, says) in [
         (vec![Problem(403, "challenge_expired", None); 3], 2, "challenge_expired"),
         (vec![Close("/v1/credentials"); 3], 2, "connection"),
-        (vec![Problem(403, "denied", None)], 1, "denied: urn:uuid:record-1"),
+        (vec![Problem(403, "denied", None)], 1, "denied (request id urn:uuid:record-1)"),
         (vec![Problem(403, "channel_mismatch", None)], 1, "channel_mismatch"),
         (vec![Problem(429, "rate_limited", Some(60))], 1, "again for 60 s"),
         (vec![Raw(200, "{}".into())], 1, "is missing"),

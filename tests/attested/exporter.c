@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,8 @@ int main(int argc, char **argv) {
     context[i] = (unsigned char)octet;
   }
 
+  /* The other side may end the connection at any time. */
+  signal(SIGPIPE, SIG_IGN);
   SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
   need(ctx != NULL, "SSL_CTX_new");
   need(SSL_CTX_set_min_proto_version(ctx, version) == 1, "version");
@@ -85,6 +88,7 @@ int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int connected = tcp;
   if (server) {
+    SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_alpn_select_cb(ctx, choose, NULL);
     if (certificate) SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     socklen_t length = sizeof address;

@@ -37,8 +37,9 @@ async fn clients_of_others() {
             assert_eq!(session.client_spki().is_some(), shown);
             let export = |label: &str, context: &[u8]| *session.export(label, context).unwrap();
             let ours = ours(export, &CONTEXT, session.server_spki(), session.client_spki());
-            // Until the peer has said all and ends the connection.
+            // Until the peer has said all and ends the connection; it may wait for this end of it.
             let _ = stream.read_to_end(&mut Vec::new()).await;
+            drop((stream, session));
             let (theirs, status, complaint) = running.end();
             assert!(status.success(), "{peer:?}: {complaint}");
             same(peer, &theirs, &ours);

@@ -7,3 +7,4 @@
 
 mod exporters;
 mod peers;
+mod seeds;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use cloudauth_core::ekm::{Binder, Compat, Exported, Prover};
 use cloudauth_keys::Key;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Where `tests/attested/run` put the programs.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -42,11 +43,13 @@ impl Material {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, "Test authority");
         let ca = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
         let leaf = |name: &str| {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
             params.use_authority_key_identifier_extension = true;
             Pair { pem: params.signed_by(&key, &issuer).unwrap().pem(), key }
         };
@@ -57,9 +60,16 @@ impl Material {
         write("ca.pem", &ca);
         for (name, pair) in [("server", &server), ("client", &client)] {
             write(&format!("{name}.pem"), &pair.pem);
-            write(&format!("{name}.key"), &pair.key.serialize_pem());
+            let key = format!("{name}.key");
+            write(&key, &pair.key.serialize_pem());
+            let own = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(folder.path().join(key), own).unwrap();
         }
         Self { folder, ca, server, client }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -103,7 +113,7 @@ impl Peer {
             name => Command::new(program(&format!("exporter-{name}"))),
         };
         let context: String = context.iter().map(|octet| format!("{octet:02x}")).collect();
-        command.args([mode, address]).arg(material.folder.path()).arg(context).args(options);
+        command.args([mode, address]).arg(material.path()).arg(context).args(options);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Running { child, output }

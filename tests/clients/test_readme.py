@@ -25,9 +25,10 @@ openssl x509 -req -in robot.csr -CA ca.pem -CAkey ca.key -days 30 -extfile ext -
 """
 
 
-def commands(title, blocks=2):
+def commands(title, blocks=2, level="###"):
     """The commands of each console block below a heading."""
-    section = README.read_text().split(f"### {title}\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
+    section = README.read_text().split(f"\n{level} {title}\n", 1)[1]
+    section = section.split("\n## ", 1)[0].split("\n### ", 1)[0]
     found = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     assert len(found) == blocks, f"{title}: {blocks} blocks were expected"
     return [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in found]
@@ -153,6 +154,35 @@ def test_readme_tools(bash, cloudauth):
     assert jwt.decode(azure, options={"verify_signature": False})["tid"]
     assert len(google) > 20
     assert test_sts.SECRET not in done.stdout + done.stderr
+
+
+def test_readme_broker(bash):
+    """The broker in five minutes: the emulator, the broker and a workload, in one shell."""
+    operator, workload = commands("A token broker in five minutes", level="##")
+    ports = {port: free_port() for port in ["8443", "8444"]}
+    script = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{operator}\n{workload}"
+    for port, free in ports.items():
+        assert port in script
+        script = script.replace(port, str(free))
+    # Where metrics are told is the one port that the text leaves at its default.
+    script = script.replace("certificate = ", "admin-listen = 'off'\ncertificate = ", 1)
+    done = bash(script)
+    found = re.search(r"^nothing is wrong; grants: s3-reader$", done.stdout, re.MULTILINE)
+    assert found, done.stdout
+    start = done.stdout.index('{\n  "AccessKeyId"')
+    keys, end = json.JSONDecoder().raw_decode(done.stdout[start:])
+    assert keys["Version"] == 1 and keys["SessionToken"]
+    record = json.loads(done.stdout[start + end :])
+    assert (record["grant"], record["verdict"]) == ("s3-reader", "granted")
+    assert {"name": "image", "outcome": "passed"} in record["checks"]
+    for secret in [keys["SecretAccessKey"], keys["SessionToken"], "wJalrXUtnFEMI"]:
+        assert secret not in (bash.folder / "broker-demo" / "broker.log").read_text()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 def two_ports():

@@ -3,6 +3,7 @@
 //!
 //! Source: Google Cloud, "Confidential Space: connect to external resources"; the launcher's own source.
 
+use crate::broker::seed;
 use crate::exchange::{Attempt, Draft, Exchange, Failure, Secret, ServiceError};
 use crate::http::ResponseHead;
 use crate::json::{Kind, Object, Value};
@@ -143,10 +144,11 @@ impl Exchange for TokenRequest<'_> {
         head: &ResponseHead<'b>,
         body: &'b mut [u8],
     ) -> core::result::Result<Secret<'b>, Failure<'b>> {
-        let text = crate::broker::seed::text(body);
+        let text = seed::text(body);
         if head.status != 200 {
             // An error is plain text, which must not pass for a token.
-            let error = ServiceError { status: head.status, code: "", message: text };
+            let message = seed::message(text);
+            let error = ServiceError { status: head.status, code: "", message };
             return Err(Failure::Service(error));
         }
         if text.len() > crate::jws::MAX_TOKEN_LEN || !is_compact(text) {
@@ -203,8 +205,8 @@ mod tests {
             assert_eq!(e.kind(), ErrorKind::Invalid);
             e.field()
         };
-        let long = "a".repeat(513);
-        assert!(TokenRequest { audience: &long[1..], ..GOOD }.needed(&attempt(), 0).is_ok());
+        let (longest, long) = ("a".repeat(512), "a".repeat(513));
+        assert!(TokenRequest { audience: &longest, ..GOOD }.needed(&attempt(), 0).is_ok());
         assert_eq!(refused(TokenRequest { audience: &long, ..GOOD }), "audience");
         assert_eq!(refused(TokenRequest { audience: "", ..GOOD }), "audience");
         for len in [10, 74] {

@@ -158,7 +158,7 @@ impl Exchange for Token<'_> {
     ) -> core::result::Result<Issued<'b>, Failure<'b>> {
         const NAMES: [&str; 3] = ["AccessKeyId", "SecretAccessKey", "SessionToken"];
         if head.status != 200 {
-            let message = text(body);
+            let message = message(text(body));
             return Err(Failure::Service(ServiceError { status: head.status, code: "", message }));
         }
         // These brokers write two letters behind their answer.
@@ -182,7 +182,21 @@ impl Exchange for Token<'_> {
     }
 }
 
-/// The text for people of an answer that is not JSON, as far as it is UTF-8.
+/// The message of a refusal in plain text; nothing in place of one in which a token, a nonce or exported
+/// octets may stand, since errors are logged.
+pub(crate) fn message(text: &str) -> &str {
+    let mut run = 0;
+    for c in text.bytes() {
+        run = if c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_') { run + 1 } else { 0 };
+        // 32 octets in base64url.
+        if run >= 43 {
+            return "";
+        }
+    }
+    text
+}
+
+/// An answer that is not JSON, as far as it is UTF-8.
 pub(crate) fn text(body: &[u8]) -> &str {
     let text = match core::str::from_utf8(body) {
         Ok(text) => text,
@@ -347,6 +361,10 @@ mod tests {
         let said = aws(400, "Error 100% \r\n").unwrap_err();
         assert_eq!(said, (400, String::new(), "Error 100%".into()));
         assert_eq!(aws(500, KEYS).unwrap_err().0, 500);
+        // What may be a nonce is not repeated.
+        let nonce = "n".repeat(43);
+        assert_eq!(aws(400, &format!("not {nonce}")).unwrap_err().2, "");
+        assert!(aws(400, &format!("not {}", "n".repeat(42))).unwrap_err().2.starts_with("not"));
         let mut bad = b"bad \xff text".to_vec();
         let head = ResponseHead { status: 500, headers: &[] };
         let Err(Failure::Service(e)) = token(AWS).response(&head, &mut bad) else { panic!() };

@@ -162,8 +162,11 @@ impl Policy {
             return Err(Refusal::Denied);
         };
         // The same checks and more, now that it is known what is asked of the workload.
-        record.checks.truncate(before);
-        let granted = grant.check(&report, &binding, evidence.peer, request.as_ref(), record);
+        if grant.kind() == kind {
+            record.checks.truncate(before);
+        }
+        let (peer, request) = (evidence.peer, request.as_ref());
+        let granted = grant.check(kind, &report, &binding, peer, request, record);
         granted.map(|order| Granted { grant: name, order }).map_err(|()| Refusal::Denied)
     }
 

@@ -1,6 +1,8 @@
 //! `cloudauth broker`.
 
 mod check;
+#[cfg(unix)]
+mod serve;
 
 use clap::Subcommand;
 
@@ -11,10 +13,15 @@ use crate::error::CliError;
 pub(crate) enum Command {
     /// Look at a broker's configuration: what is wrong with it, and what a token would get
     Check(check::Args),
+    /// Run the broker until a signal ends it
+    #[cfg(unix)]
+    Serve(serve::Args),
 }
 
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Vec<u8>, CliError> {
     match command {
         Command::Check(args) => check::run(args, context),
+        #[cfg(unix)]
+        Command::Serve(args) => serve::run(args),
     }
 }

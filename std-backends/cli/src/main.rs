@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attested;
 mod aws;
 mod azure;
 mod broker;
@@ -66,6 +67,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Credentials for an attested workload, from a token broker
+    #[command(subcommand)]
+    Attested(attested::Command),
     /// AWS: sign requests, STS, IAM Roles Anywhere
     #[command(subcommand)]
     Aws(aws::Command),
@@ -139,6 +143,7 @@ fn main() -> ExitCode {
         return fail(&CliError::Usage("--output google-executable is for gcp federate".to_owned()));
     }
     let result = match command {
+        Command::Attested(command) => attested::run(&command, &context),
         Command::Aws(command) => aws::run(&command, &context),
         Command::Azure(command) => azure::run(&command, &context),
         Command::Broker(command) => broker::run(&command, &context),

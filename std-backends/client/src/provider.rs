@@ -38,6 +38,14 @@ impl Client {
         Self::with_routes(Route::new(|| Ok(transport)), None, Vec::new(), inputs)
     }
 
+    /// A client for [`Attested`](crate::Attested) sources alone, which have a way of their own: nothing of the
+    /// environment is looked at.
+    #[must_use]
+    pub fn attested(inputs: Inputs) -> Self {
+        let none = || Err(Error::config("client", "is for attested sources alone"));
+        Self::with_routes(Route::new(none), None, Vec::new(), inputs)
+    }
+
     /// With a way for AWS of its own, and with what tells the trusted certificates apart from others.
     pub(crate) fn with_routes(
         transport: Route,

@@ -131,3 +131,36 @@ impl fmt::Debug for Request {
         write!(f, "Request({} {} {path}, {} octets)", self.method, self.host, self.body.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_get_of_a_url() {
+        for (url, host, target) in [
+            ("https://issuer.example/.well-known/x", "issuer.example", "/.well-known/x"),
+            ("https://issuer.example:8443/a?b=c", "issuer.example:8443", "/a?b=c"),
+            ("https://issuer.example", "issuer.example", "/"),
+            ("https://[::1]:443/a", "[::1]:443", "/a"),
+        ] {
+            let request = Request::get(url).unwrap();
+            assert_eq!((request.host(), &*request.target), (host, target));
+        }
+        for bad in [
+            "http://issuer.example/",
+            "HTTPS://issuer.example/",
+            "https://user@issuer.example/",
+            "https://issuer.example/#a",
+            "https:///a",
+            "https://",
+            "file:///etc/passwd",
+            "/a",
+            "",
+            "https://issuer.example/a b",
+            "https://issuer.example/\r\nX: y",
+        ] {
+            assert!(Request::get(bad).is_err(), "{bad}");
+        }
+    }
+}

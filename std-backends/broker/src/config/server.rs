@@ -168,7 +168,7 @@ pub(crate) struct Limits {
     pub(crate) head_octets: NonZeroU32,
     /// The requests of one connection: 100. The answer to the last one closes it.
     pub(crate) requests: NonZeroU32,
-    /// From the accepted connection to the end of its TLS handshake, PROXY header included: 10 seconds.
+    /// For the TLS handshake, and before it for a PROXY header: 10 seconds.
     pub(crate) handshake_seconds: NonZeroU32,
     /// For the body after the head: 10 seconds.
     pub(crate) body_seconds: NonZeroU32,

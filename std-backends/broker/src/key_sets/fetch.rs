@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cloudauth_core::{Failure, ServiceError, json};
-use cloudauth_tls::{Request, Transport, Trust};
+use cloudauth_tls::{Request, Transport, TransportError, Trust};
 
 use super::jwks::Keys;
 use crate::config::issuer::{Issuer, Keys as From};
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// Asks an issuer.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    transport: Transport,
+    trust: Trust,
     issuer: Issuer,
     from: From,
 }
@@ -29,16 +29,23 @@ impl Fetcher {
             Some(path) => Trust::Only(ca(path)?),
             None => Trust::Platform,
         };
-        let transport = Transport::builder()
-            .trust(trust)
+        let fetcher = Self { trust, issuer: issuer.clone(), from };
+        if issuer.trusted_ca.is_some() {
+            fetcher.transport().map_err(|e| LoadError::one("trusted-ca", e))?;
+        }
+        Ok(fetcher)
+    }
+
+    /// Made anew for each attempt: what the system trusts may change meanwhile.
+    fn transport(&self) -> Result<Transport, TransportError> {
+        Transport::builder()
+            .trust(self.trust.clone())
             .connect_timeout(Duration::from_secs(4))
             .read_timeout(Duration::from_secs(4))
             .timeout(LIMIT)
             .body_limit(MAX_BODY)
             .attempts(1)
             .build()
-            .map_err(|e| LoadError::one("keys", e))?;
-        Ok(Self { transport, issuer: issuer.clone(), from })
     }
 
     /// The keys as they are published now.
@@ -74,7 +81,8 @@ impl Fetcher {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let call = self.transport.call(
+        let transport = self.transport().map_err(|e| e.to_string())?;
+        let call = transport.call(
             |_| std::future::ready(Request::get(url).map_err(Into::into)),
             |head, body| match head.status {
                 200 => Ok(body.to_vec()),

@@ -51,6 +51,11 @@ impl Grant {
         }
     }
 
+    /// The kind of tokens that it is about.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Whether clients of an older scheme can get what it gives.
     pub(super) fn suits(&self, scheme: Scheme) -> Result<(), String> {
         let kind = self.give.kind();
@@ -71,12 +76,16 @@ impl Grant {
     /// Makes every check, and puts the claims in their places.
     pub(super) fn check(
         &self,
+        kind: Kind,
         report: &Report<'_>,
         binding: &Binding<'_>,
         peer: Peer<'_>,
         request: Option<&seed::Request>,
         record: &mut Record,
     ) -> Result<Order, ()> {
+        if !self.is_for(kind, record) {
+            return Err(());
+        }
         let checked = self.rules.check(report, binding);
         record.checks.extend(checked.lines);
         let mut holds = checked.verdict.is_ok();
@@ -101,10 +110,20 @@ impl Grant {
         }
     }
 
+    /// Whether the token is of the kind that the rules are about. Else its claims mean something else, whatever
+    /// their names are, and other people may have written them: an owner's policy at Microsoft Azure Attestation
+    /// adds any claim.
+    fn is_for(&self, kind: Kind, record: &mut Record) -> bool {
+        let holds = kind == self.kind;
+        if !holds {
+            record.failed("kind", "the token is of another kind of issuer than the grant's");
+        }
+        holds
+    }
+
     /// The same for a token from a file: whether it would give, apart from what only a connection shows.
     pub(super) fn try_token(&self, kind: Kind, report: &Report<'_>, record: &mut Record) -> bool {
-        if kind != self.kind {
-            record.failed("kind", "the token is of another kind of issuer than the grant's");
+        if !self.is_for(kind, record) {
             return false;
         }
         let checked = self.rules.check(report, &Binding::Unchecked);

@@ -20,7 +20,7 @@ pub(crate) struct Rules {
 
 #[derive(Debug)]
 enum Kind {
-    ConfidentialSpace(confidential_space::Rules),
+    ConfidentialSpace(Box<confidential_space::Rules>),
     Maa(maa::Rules),
 }
 
@@ -51,12 +51,12 @@ impl Rules {
         };
         let of = match kind {
             Of::ConfidentialSpace => crate::config::section(own).map(|own| {
-                Kind::ConfidentialSpace(confidential_space::Rules::read(
+                Kind::ConfidentialSpace(Box::new(confidential_space::Rules::read(
                     own,
                     issuers,
                     audience,
                     &mut reader,
-                ))
+                )))
             }),
             Of::Maa => crate::config::section(own)
                 .map(|own| Kind::Maa(maa::Rules::read(own, issuers, &mut reader))),

@@ -18,9 +18,7 @@ use super::{Phase, Shared};
 
 /// How many may look at once.
 const CONNECTIONS: usize = 32;
-/// For a head, and between two requests.
-const IDLE: Duration = Duration::from_secs(30);
-const HEAD: usize = 16 << 10;
+const FORM: Form = Form { head: 16 << 10, idle: Duration::from_secs(30), until: Phase::Ended };
 
 /// Answers as long as there is a server, also while it drains.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -50,7 +48,7 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let mut ended = shared.phase.subscribe();
     let service = |request| Box::pin(async move { Ok::<_, Infallible>(answer(&request, shared)) });
     tokio::select! {
-        () = http(tcp, service, Form { head: HEAD, idle: IDLE }, &mut phase) => {}
+        () = http(tcp, service, FORM, &mut phase) => {}
         _ = ended.wait_for(|phase| *phase == Phase::Ended) => {}
     }
 }

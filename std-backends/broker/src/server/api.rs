@@ -46,6 +46,12 @@ struct Challenge {
     made: Instant,
 }
 
+impl Challenge {
+    fn is_alive(&self, now: Instant) -> bool {
+        now.duration_since(self.made) <= CHALLENGE_LIFE
+    }
+}
+
 /// A good answer, and what its record says of it.
 struct Answer {
     body: Bytes,
@@ -259,7 +265,7 @@ impl Caller {
         record: &mut Record,
     ) -> Result<Answer, Problem> {
         let challenge = match challenge {
-            Some(challenge) if challenge.made.elapsed() <= CHALLENGE_LIFE => challenge,
+            Some(challenge) if challenge.is_alive(Instant::now()) => challenge,
             late => {
                 let why = match late {
                     Some(_) => "the challenge is older than 60 seconds",
@@ -567,6 +573,14 @@ mod tests {
         }
         assert!(members(&mut b"{}".to_vec(), []).is_ok());
         assert!(members(&mut b"[]".to_vec(), []).is_err());
+    }
+
+    #[test]
+    fn challenges_die() {
+        let made = Instant::now();
+        let challenge = Challenge { octets: [1; 32], made };
+        assert!(challenge.is_alive(made + Duration::from_secs(60)));
+        assert!(!challenge.is_alive(made + Duration::from_millis(60_001)));
     }
 
     #[test]

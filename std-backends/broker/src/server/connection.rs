@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cloudauth_tls::AcceptError;
 use http::Response;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -126,9 +127,8 @@ async fn run(
     };
     // Answers are small: nothing is gained by waiting for more of them.
     let _ = tcp.set_nodelay(true);
-    let deadline = Instant::now() + seconds(limits.handshake_seconds);
     let reading = client_address(&mut tcp, peer, &snapshot);
-    let address = match tokio::time::timeout_at(deadline, reading).await {
+    let address = match timeout(seconds(limits.handshake_seconds), reading).await {
         Ok(Ok(address)) => address,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "connection refused");
@@ -149,18 +149,17 @@ async fn run(
     };
     let mut phase = shared.phase.subscribe();
     let began = Instant::now();
-    let shaking = tokio::time::timeout_at(deadline, acceptor.accept(tcp));
     let accepted = tokio::select! {
-        accepted = shaking => accepted,
+        accepted = acceptor.accept(tcp) => accepted,
         _ = phase.wait_for(|phase| *phase != Phase::Running) => return Err("draining"),
     };
     let (stream, session) = match accepted {
-        Ok(Ok(accepted)) => accepted,
-        Ok(Err(error)) => {
+        Ok(accepted) => accepted,
+        Err(AcceptError::TimedOut(_)) => return Err("handshake_timeout"),
+        Err(error) => {
             tracing::debug!(%peer, %error, "connection refused");
             return Err("handshake");
         }
-        Err(_) => return Err("handshake_timeout"),
     };
     shared.metrics.handshake.add(began.elapsed());
     let idle = seconds(limits.idle_seconds);
@@ -172,7 +171,7 @@ async fn run(
         let caller = caller.clone();
         Box::pin(async move { Ok::<_, Infallible>(caller.answer(request).await) })
     };
-    http(stream, service, Form { head, idle }, &mut phase).await;
+    http(stream, service, Form { head, idle, until: Phase::Draining }, &mut phase).await;
     Ok(())
 }
 
@@ -183,9 +182,11 @@ pub(super) struct Form {
     pub(super) head: usize,
     /// From the end of one answer to the end of the next head.
     pub(super) idle: Duration,
+    /// Once the server is so far, a request in flight is the last.
+    pub(super) until: Phase,
 }
 
-/// HTTP/1.1 on a stream, until it ends. Once the server drains, a request in flight is the last.
+/// HTTP/1.1 on a stream, until it ends.
 pub(super) async fn http<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     service: impl Fn(http::Request<Incoming>) -> F + Unpin,
@@ -207,7 +208,7 @@ pub(super) async fn http<F>(
         loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-                _ = phase.wait_for(|phase| *phase != Phase::Running), if !closing => {}
+                _ = phase.wait_for(|phase| *phase >= form.until), if !closing => {}
                 () = &mut life, if !closing => {}
             }
             closing = true;

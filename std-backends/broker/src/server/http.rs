@@ -64,7 +64,7 @@ pub(super) fn check(head: &Parts) -> Result<usize, Malformed> {
     }
     // Which host is meant does not matter: one that is named twice or cannot be one does.
     let host = only(headers, HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
-    if !host.is_some_and(|host| !host.as_str().contains('@')) {
+    if host.is_none_or(|host| host.as_str().contains('@')) {
         return Err(worse(StatusCode::BAD_REQUEST, "exactly one Host"));
     }
     if head.method != Method::POST {

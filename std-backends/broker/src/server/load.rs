@@ -11,7 +11,7 @@ use cloudauth_tls::{Acceptor, ClientCertificates, Protocol, TransportError};
 use super::Snapshot;
 use super::api::now;
 use super::signer::DeviceKey;
-use crate::config::server::{ClientCertificate, Server, seconds};
+use crate::config::server::{ClientCertificate, Compatibility, Server, seconds};
 use crate::config::{self, Config};
 use crate::error::LoadError;
 use crate::key_sets::KeySets;
@@ -27,6 +27,7 @@ impl Snapshot {
         // Files, and keys in devices.
         let loading = tokio::task::spawn_blocking(move || {
             let config = Config::from_file(&path)?;
+            apart(&config.compatibility)?;
             let tls = tls(&config.server)?;
             let key_sets = KeySets::new(&config, before.as_deref())?;
             let policy = Policy::new(&config, &key_sets)?;
@@ -50,6 +51,18 @@ impl Snapshot {
             fresh,
         })
     }
+}
+
+/// Refuses two listeners that cannot be told apart when the configuration is loaded again.
+fn apart(listeners: &[Compatibility]) -> Result<(), LoadError> {
+    let mut rest = listeners.iter();
+    while let Some(one) = rest.next() {
+        if rest.clone().any(|other| other.listen == one.listen && other.scheme == one.scheme) {
+            let help = format!("{} stands there twice; a listener has one grant", one.listen);
+            return Err(LoadError::one("compatibility: listen", help));
+        }
+    }
+    Ok(())
 }
 
 struct Tls {

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
-use cloudauth_keys::Key;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -11,24 +10,24 @@ use tokio::sync::Semaphore;
 const WAITING: usize = 64;
 
 /// Signs without holding up the runtime: a TPM takes 50 ms, a network HSM may take longer.
-pub(super) struct DeviceKey {
-    key: Key,
+pub(super) struct DeviceKey<K> {
+    key: K,
     waiting: Semaphore,
 }
 
-impl DeviceKey {
-    pub(super) const fn new(key: Key) -> Self {
+impl<K> DeviceKey<K> {
+    pub(super) const fn new(key: K) -> Self {
         Self { key, waiting: Semaphore::const_new(WAITING) }
     }
 }
 
-impl fmt::Debug for DeviceKey {
+impl<K: fmt::Debug> fmt::Debug for DeviceKey<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DeviceKey").field(&self.key).finish()
     }
 }
 
-impl Signer for DeviceKey {
+impl<K: Signer> Signer for DeviceKey<K> {
     fn public_key(&self) -> &[u8] {
         self.key.public_key()
     }
@@ -59,5 +58,57 @@ impl Signer for DeviceKey {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(sign),
             _ => sign(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    struct Slow;
+
+    impl Signer for Slow {
+        fn public_key(&self) -> &[u8] {
+            &[]
+        }
+
+        fn supports(&self, _: Scheme) -> bool {
+            true
+        }
+
+        fn max_signature_len(&self, _: Scheme) -> usize {
+            0
+        }
+
+        fn sign(&self, _: Scheme, _: &ToSign<'_>, _: &mut [u8]) -> Result<usize, SignError> {
+            sleep(Duration::from_millis(500));
+            Ok(0)
+        }
+    }
+
+    async fn sign(key: Arc<DeviceKey<Slow>>) -> bool {
+        key.sign(Scheme::EcdsaP256Sha256, &ToSign::new(b"", &[0; 32]), &mut []).is_ok()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn others_go_on_and_few_wait() {
+        let key = Arc::new(DeviceKey::new(Slow));
+        let began = Instant::now();
+        let signing: Vec<_> = (0..WAITING + 10).map(|_| tokio::spawn(sign(key.clone()))).collect();
+        // A task of the one worker, behind all those.
+        assert!(
+            tokio::spawn(async move { began.elapsed() < Duration::from_millis(400) })
+                .await
+                .unwrap()
+        );
+        let mut signed = 0;
+        for task in signing {
+            signed += usize::from(task.await.unwrap());
+        }
+        assert_eq!(signed, WAITING);
+        assert!(sign(key).await);
     }
 }

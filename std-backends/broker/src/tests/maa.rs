@@ -1,5 +1,7 @@
 //! Microsoft Azure Attestation tokens.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloudauth_emulator::{AttestationKind, AttestationToken};
 use serde_json::{Value, json};
 
@@ -120,4 +122,28 @@ async fn an_hour_old_token_is_too_old() {
     let loaded = world.loaded(&snp());
     let old = AttestationToken { age: 3600, ..token(AttestationKind::Sevsnpvm, json!({})) };
     loaded.refuses(&world.mint(old), Refusal::AttestationInvalid, "max_age").await;
+}
+
+#[tokio::test]
+async fn claims_of_google_in_a_token_of_microsoft() {
+    let world = World::new();
+    // Whoever owns an instance can have its policy issue any claim.
+    let google: Value = {
+        let token = world.token(json!({}));
+        let claims = token.split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+    };
+    let mut claims = google.clone();
+    claims["iss"] = json!(format!("{}/maa", world.emulator.url()));
+    let posing = world.mint(token(AttestationKind::Sevsnpvm, claims));
+    let all = WORKLOAD.replace("issuer = 'google'", "waive = ['issuer']");
+    let loaded = world.loaded(&all);
+    loaded.grants(&world.token(json!({}))).await;
+    loaded.refuses(&posing, Refusal::Denied, "kind").await;
+    world.loaded(WORKLOAD).refuses(&posing, Refusal::Denied, "kind").await;
+    // The other way round.
+    loaded
+        .refuses(&world.mint(token(AttestationKind::Sevsnpvm, json!({}))), Refusal::Denied, "kind")
+        .await;
+    world.loaded(&snp()).refuses(&world.token(json!({})), Refusal::Denied, "kind").await;
 }

@@ -14,7 +14,7 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
 const ASSUME: &str = "kind = 'aws-assume-role'\nrole-arn = 'arn:aws:iam::123456789012:role/demo'\n\
                       region = 'eu-central-1'\nduration = 1800";
 const SESSION: &str = "kind = 'aws-session-token'\nregion = 'eu-central-1'\nduration = 1800\naccept-base-rights = true";
-const EXPORTED: [u8; 32] = [9; 32];
+const EXPORTED: [u8; 32] = [0xab; 32];
 
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()

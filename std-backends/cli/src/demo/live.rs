@@ -1,5 +1,8 @@
 //! The flows that ask a service: sent to the emulator, which starts and ends with the demo.
 
+#[cfg(unix)]
+mod attested;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -76,6 +79,10 @@ pub(super) fn run(
     let files = Files(files.map_err(|e| CliError::input("temporary directory", e))?);
     let mut options = emulator::Options::default();
     options.config = known(authority, rsa, p256)?;
+    #[cfg(unix)]
+    {
+        options.teeserver = Some(files.0.path().join(attested::SOCKET));
+    }
     let services =
         emulator::Emulator::start(options).map_err(|e| CliError::input("emulator", e))?;
     let url = services.url();
@@ -109,7 +116,10 @@ pub(super) fn run(
     }
     aws(&mut table, &client, base, &files, &token, &url)?;
     azure(&mut table, &client, &files, [rsa, p256], &url)?;
-    google(&mut table, &client, &files, thumbprint(p256.key.public_key())?, &token, &url)
+    google(&mut table, &client, &files, thumbprint(p256.key.public_key())?, &token, &url)?;
+    #[cfg(unix)]
+    attested::run(&mut table, &files, p256, &services)?;
+    Ok(())
 }
 
 impl Table<'_> {

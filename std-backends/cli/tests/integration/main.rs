@@ -1,7 +1,10 @@
 //! The `cloudauth` program as its users run it.
 
 // clippy.toml allows these in tests, but not in what several tests share.
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod attested;
 mod aws_signing_suite;
+mod broker_check;
 mod program;

@@ -3,6 +3,7 @@
 // clippy.toml allows these in tests, but not in what several tests share.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod acceptor;
 mod connection;
 mod limits;
 mod mutual;

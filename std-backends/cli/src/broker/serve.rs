@@ -1,0 +1,90 @@
+//! `cloudauth broker serve`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use cloudauth_broker::{Addresses, Broker};
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+use tokio::sync::mpsc;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::error::CliError;
+use crate::signals::{die, on_signal};
+
+const AFTER: &str = "\
+Once it answers, one line of JSON on standard output says where: {\"api\": …, \"admin\": …, \"compatibility\": […]}.
+The log is on standard error; RUST_LOG is its level (info).
+
+SIGHUP   reads the configuration, certificates, keys and policies again; what is wrong with them is in the log,
+         and the broker goes on as it was. The file of the decision records is opened again.
+SIGTERM  ends: requests in flight are answered for as long as drain-seconds says; so does SIGINT. A second
+         one ends at once.";
+
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The broker's configuration, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs until a signal ends it.
+pub(crate) fn run(args: &Args) -> Result<Vec<u8>, CliError> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(level())
+        .init();
+    // Before the broker starts: a signal that comes early counts, too.
+    let (to, signals) = mpsc::unbounded_channel();
+    let mut ending = false;
+    on_signal(move |signal| {
+        let ends = !matches!(signal.number, SIGHUP | SIGUSR1 | SIGUSR2);
+        if ends && ending {
+            die(signal);
+        }
+        ending |= ends;
+        let _ = to.send(signal.number);
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::input("starting threads", e))?;
+    runtime.block_on(serve(args, signals))?;
+    Ok(Vec::new())
+}
+
+async fn serve(args: &Args, mut signals: mpsc::UnboundedReceiver<i32>) -> Result<(), CliError> {
+    let broker = Broker::start(&args.config).await.map_err(|e| CliError::Input(e.to_string()))?;
+    say(broker.addresses())?;
+    while let Some(signal) = signals.recv().await {
+        match signal {
+            // What is wrong with the configuration is in the log.
+            SIGHUP => drop(broker.reload().await),
+            SIGUSR1 | SIGUSR2 => {}
+            _ => break,
+        }
+    }
+    if !broker.drain().await {
+        let help = "requests in flight were cut off after drain-seconds";
+        return Err(CliError::Service(format!("broker: {help}")));
+    }
+    Ok(())
+}
+
+/// One line, so that a program that starts the broker can read it.
+fn say(addresses: &Addresses) -> Result<(), CliError> {
+    let line = serde_json::json!({
+        "api": addresses.api,
+        "admin": addresses.admin,
+        "compatibility": addresses.compatibility,
+    });
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CliError::Output)
+}
+
+fn level() -> LevelFilter {
+    // An empty text would parse, as the level error.
+    let text = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    text.and_then(|text| text.parse().ok()).unwrap_or(LevelFilter::INFO)
+}

@@ -79,12 +79,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// At 0.0.0.0, which leads to this machine and is none of the addresses that no proxy is asked for.
     fn write(&self, name: &str) {
         let socket = self.world.emulator.teeserver().unwrap().display();
         self.world.write(
             name,
             &format!(
-                "timeout = 20\n[profiles.p]\nkind = 'attested'\nbroker = 'https://localhost:{}'\n\
+                "timeout = 20\n[profiles.p]\nkind = 'attested'\nbroker = 'https://localhost'\naddress = '0.0.0.0:{}'\nserver-name = 'localhost'\n\
                  {}\naudience = '{AUDIENCE}'\nteeserver = '{socket}'\n{}\n",
                 self.broker.port(),
                 self.trust,

@@ -339,11 +339,10 @@ impl World {
         let id = json["instance"].as_str().map(str::to_owned).or_else(|| {
             answer.body.trim_end().strip_suffix(')')?.rsplit_once('(').map(|(_, id)| id.to_owned())
         });
+        let id = id.filter(|id| id.len() == 32);
         // Good ones do not name theirs: it is the last, for it is written before the answer.
-        let id = match answer.status {
-            200 => "\"verdict\":\"granted\"".to_owned(),
-            _ => id.filter(|id| id.len() == 32).unwrap_or("none".to_owned()),
-        };
+        let good = (answer.status == 200).then(|| "\"verdict\":\"granted\"".to_owned());
+        let Some(id) = good.or(id) else { return Value::Null };
         let limit = Instant::now() + Duration::from_secs(2);
         loop {
             let records = std::fs::read_to_string(self.path("records.jsonl")).unwrap_or_default();

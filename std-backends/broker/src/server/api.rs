@@ -279,9 +279,17 @@ impl Caller {
         body: &mut [u8],
         record: &mut Record,
     ) -> Result<Answer, Problem> {
-        let challenge = challenge
-            .filter(|challenge| challenge.is_alive(Instant::now()))
-            .ok_or(Problem::ChallengeExpired)?;
+        let challenge = match challenge {
+            Some(challenge) if challenge.is_alive(Instant::now()) => challenge,
+            late => {
+                let why = match late {
+                    Some(_) => "the challenge is older than 60 seconds",
+                    None => "no challenge is outstanding: none was asked for, or it was used",
+                };
+                record.error = Some(why.to_owned());
+                return Err(Problem::ChallengeExpired);
+            }
+        };
         let [request, attestation] = members(body, ["request", "attestation"])?;
         let mut decoded = vec![0; request.len()];
         let request = base64::url_decode(request.as_bytes(), &mut decoded)

@@ -69,6 +69,7 @@ support-attributes = ["STABLE"]
 kind = "gcp-token"
 key = "file:FOLDER/gcp.key"
 email = "reader@{PROJECT}.iam.gserviceaccount.com"
+scopes = ["https://www.googleapis.com/auth/bigquery.readonly"]
 """
 
 

@@ -126,6 +126,7 @@ fn failures_are_told_in_full() {
     for (said, result, transient, status, words) in [
         (aws("refused"), CLOUDAUTH_ERR_SERVICE, 0, 403, "AccessDenied"),
         (aws("nobody"), CLOUDAUTH_ERR_TRANSPORT, 1, 0, "127.0.0.1"),
+        (aws("attested"), CLOUDAUTH_ERR_TRANSPORT, 1, 0, "connecting to the broker: 127.0.0.1:9"),
         (aws("unknown"), CLOUDAUTH_ERR_CONFIG, 0, 0, "has no profile \"unknown\""),
         (aws("google"), CLOUDAUTH_ERR_CONFIG, 0, 0, "gives a token"),
         (token("aws"), CLOUDAUTH_ERR_CONFIG, 0, 0, "gives AWS credentials"),

@@ -119,6 +119,12 @@ impl KeySets {
         self.issuers.values().filter_map(|issuer| issuer.last_failure()).collect()
     }
 
+    /// How old the keys are that are fetched, by the issuers' names.
+    pub(crate) fn ages(&self) -> BTreeMap<String, Duration> {
+        let ages = self.issuers.values().filter_map(|issuer| issuer.age());
+        ages.map(|(name, age)| (name.to_owned(), age)).collect()
+    }
+
     /// Whether every issuer has keys to verify with.
     ///
     /// # Errors

@@ -178,7 +178,6 @@ async fn unix(
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unused_async, reason = "as where there are such sockets")]
 async fn unix(_: &Path, endpoint: &Endpoint, progress: &Progress) -> Result<BoxIo, TransportError> {
     progress.set(Step::Connect);
     Err(TransportError::Connect {

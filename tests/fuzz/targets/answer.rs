@@ -1,8 +1,10 @@
 //! Answers in JSON, of every exchange: never an empty credential, never one out of a refusal.
 #![no_main]
 
+use cloudauth_core::attest::teeserver::{TokenRequest, TokenType};
 use cloudauth_core::aws::CreateSession;
 use cloudauth_core::azure::{self, Application, Authority, Credential};
+use cloudauth_core::broker::{self, Challenge, Credentials, seed};
 use cloudauth_core::gcp;
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Exchange, ResponseHead, Secret};
@@ -59,6 +61,45 @@ fuzz_target!(|data: &[u8]| {
         let exchange = gcp::TokenExchange::new(given, &["s"]);
         if let Ok(answer) = exchange.response(&head, &mut data.to_vec()) {
             good(answer.access_token);
+        }
+        let challenge = Challenge { host: "h" };
+        if let Ok(answer) = challenge.response(&head, &mut data.to_vec()) {
+            assert_eq!(status, 200);
+            assert!(answer.expires_in > 0);
+        }
+        let issued = |credential: broker::Credential<'_>| match credential {
+            broker::Credential::Aws(keys) => {
+                assert!(!keys.access_key_id.is_empty());
+                good(keys.secret_access_key);
+                good(keys.session_token);
+            }
+            broker::Credential::Bearer(token) => good(token),
+            _ => {}
+        };
+        let credentials = Credentials { host: "h", request: b"r", attestation: "a.b.c" };
+        if let Ok(answer) = credentials.response(&head, &mut data.to_vec()) {
+            issued(answer.issued.credential);
+        }
+        let own = seed::Request::Aws {
+            use_assume_role: false,
+            access_key_id: "",
+            role_arn: "",
+            region: "",
+            duration: 900,
+            session_name: "",
+        };
+        for request in [own, seed::Request::Azure { tenant: None, appid: None, scope: "s" }] {
+            let (token_jwt, attestation) = ("a.b.c", "a.b.c");
+            let token = seed::Token { host: "h", path: "/", request, token_jwt, attestation };
+            if let Ok(answer) = token.response(&head, &mut data.to_vec()) {
+                issued(answer.credential);
+            }
+        }
+        let nonces = &["0123456789"];
+        let tee = TokenRequest { audience: "a", nonces, token_type: TokenType::Oidc };
+        if let Ok(token) = tee.response(&head, &mut data.to_vec()) {
+            good(token);
+            let _ = tee.check(token.expose(), &mut vec![0; data.len()]);
         }
         let id = gcp::GenerateIdToken::new(Secret::new("t"), email, "audience");
         if let Ok(answer) = id.response(&head, &mut data.to_vec()) {

@@ -102,6 +102,11 @@ pub(crate) fn config() -> &'static Path {
         text += &role("nobody", "nobody", "http://127.0.0.1:9");
         text +=
             "[profiles.lost]\nkind = 'gcp-token'\nkey = 'file:/missing'\nemail = 'a@example.com'\n";
+        text += &format!(
+            "[profiles.attested]\nkind = 'attested'\nbroker = 'https://127.0.0.1:9'\npin = '{}'\n\
+             grant = 'g'\naudience = 'a'\n",
+            "0".repeat(64)
+        );
         file("config.toml", text.as_bytes())
     })
 }

@@ -78,6 +78,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
                 ready: ready.is_ok(),
                 certificate_end: snapshot.certificate_end.as_secs(),
                 loaded: snapshot.loaded.as_secs(),
+                keys: snapshot.key_sets.ages(),
             });
             super::http::response(StatusCode::OK, "text/plain; version=0.0.4", metrics.into())
         }

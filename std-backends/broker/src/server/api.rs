@@ -83,25 +83,44 @@ impl Caller {
     }
 
     /// Answers a request, whatever it is.
-    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        request: http::Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let endpoint = self.endpoint(&head);
-        let mut record = self.record();
-        let answer = match self.read(&head, body).await {
-            Ok(body) => self.decide(endpoint, &head, body, &mut record).await,
-            Err(problem) => Err(problem),
+        let record = self.record();
+        let id = record.id.clone();
+        // Whatever is wrong with it, a request for credentials uses the challenge up.
+        let challenge = match endpoint {
+            Endpoint::Credentials => self.challenge().take(),
+            _ => None,
         };
-        let answer = self.keep(endpoint, &mut record, answer).await;
-        self.shared.metrics.request(endpoint.name(), record.verdict);
+        let body = self.read(&head, body).await;
+        // From here on it goes on when the client is gone: a cloud may have been asked, and there is a record
+        // of every decision.
+        let (caller, alive) = (self.clone(), self.shared.alive());
+        let deciding = tokio::spawn(async move {
+            let mut record = record;
+            let answer = match body {
+                Ok(body) => caller.decide(endpoint, &head, challenge, body, &mut record).await,
+                Err(problem) => Err(problem),
+            };
+            let answer = caller.keep(endpoint, &mut record, answer).await;
+            caller.shared.metrics.request(endpoint.name(), record.verdict);
+            drop(alive);
+            answer
+        });
+        let answer = deciding.await.unwrap_or(Err(Problem::Unavailable));
         let mut response = match (&answer, &self.kind) {
-            (Ok(_), _) if record.id.is_empty() => Problem::Unavailable.answer(""),
+            (Ok(_), _) if id.is_empty() => Problem::Unavailable.answer(""),
             (Ok(answer), _) => form::response(StatusCode::OK, "application/json", answer.clone()),
             (
                 Err(problem),
                 Kind::Compatibility { scheme: Scheme::GoogleCodelab, .. } | Kind::V1,
-            ) => problem.answer(&record.id),
-            (Err(problem), Kind::Compatibility { .. }) => problem.plain(&record.id),
+            ) => problem.answer(&id),
+            (Err(problem), Kind::Compatibility { .. }) => problem.plain(&id),
         };
         if left <= 1 {
             form::close(response.headers_mut());
@@ -153,6 +172,7 @@ impl Caller {
         &self,
         endpoint: Endpoint,
         head: &Parts,
+        challenge: Option<Challenge>,
         mut body: Zeroizing<Vec<u8>>,
         record: &mut Record,
     ) -> Result<Answer, Problem> {
@@ -166,11 +186,6 @@ impl Caller {
         if head.uri.query().is_some() {
             return Err(form::content("no query").into());
         }
-        // Whatever is wrong with it, a request for credentials uses the challenge up.
-        let challenge = match endpoint {
-            Endpoint::Credentials => self.challenge().take(),
-            _ => None,
-        };
         form::check_json(&head.headers)?;
         let snapshot = self.shared.snapshot();
         let limit = seconds(snapshot.config.server.limits.decision_seconds);

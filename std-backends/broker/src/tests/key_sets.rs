@@ -240,3 +240,36 @@ fn key_sets_of_microsoft() {
     assert!(set(json!([])).is_err() && set(json!(vec![json!({"kty": "EC"}); 65])).is_err());
     assert!(Keys::parse(Kind::Maa, b"<html>").is_err());
 }
+
+/// Whoever hangs up does not cut the attempt off, which would then not count.
+#[tokio::test]
+async fn an_attempt_goes_on_when_nobody_waits() {
+    let world = World::new();
+    let loaded = world.loaded(WORKLOAD);
+    fault(&world, Service::ConfidentialSpace, FaultKind::Latency(300));
+    let token = world.token(json!({}));
+    for _ in 0..20 {
+        let waited = tokio::time::timeout(Duration::from_millis(10), loaded.decide(&token)).await;
+        assert!(waited.is_err());
+    }
+    loaded.grants(&token).await;
+    assert_eq!(fetches(&world), 1);
+}
+
+/// However often a configuration is loaded, keys that the issuer has withdrawn do not stay.
+#[tokio::test]
+async fn loading_again_does_not_make_keys_younger() {
+    let world = World::new();
+    let (config, first) = impatient(&world);
+    first.load().await;
+    let fetched = first.ages()["google"];
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = KeySets::new(&config, Some(&first)).unwrap();
+    assert!(second.ages()["google"] >= fetched + Duration::from_millis(50));
+    // Nor are they believed under other authorities in the place of the old.
+    let ca = world.folder.path().join("ca.pem");
+    let pem = std::fs::read_to_string(&ca).unwrap();
+    std::fs::write(&ca, format!("{pem}\n{pem}")).unwrap();
+    let third = KeySets::new(&config, Some(&second)).unwrap();
+    assert!(third.ages().is_empty() && third.ready().is_err());
+}

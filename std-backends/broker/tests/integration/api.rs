@@ -130,6 +130,17 @@ async fn an_attestation_is_bound_to_connection_challenge_and_request() {
     let token = world.mint(&world.token(&[client.nonce(&challenge, None, REQUEST)]));
     assert_eq!(client.credentials(REQUEST, &token).await.problem(), "challenge_expired");
 
+    // So does a request that is refused for its target or its method.
+    for (target, status) in [("POST /v1/credentials?a=b", 400), ("PUT /v1/credentials", 405)] {
+        let challenge = client.challenge().await;
+        let length = if status == 405 { "" } else { "Content-Length: 2\r\n" };
+        let body = if status == 405 { "" } else { "{}" };
+        client.write(&format!("{target} HTTP/1.1\r\nHost: b\r\n{length}\r\n{body}")).await;
+        assert_eq!(client.answer().await.unwrap().status, status);
+        let token = world.mint(&world.token(&[client.nonce(&challenge, None, REQUEST)]));
+        assert_eq!(client.credentials(REQUEST, &token).await.problem(), "challenge_expired");
+    }
+
     // Without any challenge.
     let mut fresh = world.connect().await;
     let token = world.mint(&world.token(&[fresh.nonce(&[9; 32], None, REQUEST)]));

@@ -243,7 +243,7 @@ fn what_may_pass_is_tried_once_more() {
     for (behaviours, connections, says) in [
         (vec![Problem(403, "challenge_expired", None); 3], 2, "challenge_expired"),
         (vec![Close("/v1/credentials"); 3], 2, "connection"),
-        (vec![Problem(403, "denied", None)], 1, "denied: urn:uuid:record-1"),
+        (vec![Problem(403, "denied", None)], 1, "denied (request id urn:uuid:record-1)"),
         (vec![Problem(403, "channel_mismatch", None)], 1, "channel_mismatch"),
         (vec![Problem(429, "rate_limited", Some(60))], 1, "again for 60 s"),
         (vec![Raw(200, "{}".into())], 1, "is missing"),
@@ -413,7 +413,8 @@ fn expected_accounts() {
         command.args(["--access-key-id", &format!("AKIA{account}"), "--key"]);
         command.args([&format!("file:{secret}"), "--endpoint-url", &sts.url(), "--ca-file"]);
         let output = run(command.arg(world.path("sts.pem")), b"");
-        let keys: Value = serde_json::from_slice(&output.stdout).expect(&text(&output).1);
+        let keys: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", text(&output).1));
         world.broker.give(json!({"aws": {"access_key_id": keys["AccessKeyId"],
             "secret_access_key": keys["SecretAccessKey"], "session_token": keys["SessionToken"]}}));
     };
@@ -460,7 +461,8 @@ fn the_older_broker_s_profiles() {
         command.arg(format!("--attestation_token_path={}", socket.display()));
         command.env("SSL_CERT_FILE", "/no/such").env("HTTPS_PROXY", "http://127.0.0.1:1");
         let output = run(&mut command, b"");
-        let printed: Value = serde_json::from_slice(&output.stdout).expect(&text(&output).1);
+        let printed: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", text(&output).1));
         assert_eq!(printed["Version"], 1);
         assert_eq!(printed["AccessKeyId"], "ASIA1");
         let log = world.broker.log();

@@ -47,7 +47,7 @@ impl Opened {
         let challenge = connection
             .send(&Challenge { host: &host }, None, |answer| answer.challenge)
             .await
-            .map_err(|e| Error::service("broker's challenge", e))?;
+            .map_err(|e| refused("broker's challenge", e))?;
         let exported = connection.export(Prover::Client.label(), &challenge).map_err(export)?;
         let exported = Exported::new(Prover::Client, *exported)?;
         // A character of the name has at most six of JSON.
@@ -69,7 +69,7 @@ impl Opened {
         let granted = connection.send(&exchange, None, |granted| {
             (granted.grant == grant).then(|| owned(&granted.issued))
         });
-        match granted.await.map_err(|e| Error::service("broker's credentials", e))? {
+        match granted.await.map_err(|e| refused("broker's credentials", e))? {
             Some(credential) => credential,
             None => Err(Error::refused("broker", "it answered for another grant")),
         }
@@ -114,6 +114,18 @@ impl Opened {
         let issued = connection.send(&exchange, None, |issued| owned(&issued));
         issued.await.map_err(|e| Error::service("broker's credentials", e))?
     }
+}
+
+/// Of a broker of version 1. What it calls the instance of its refusal is the id of its record, where the reason
+/// stands.
+fn refused(call: &'static str, mut e: TransportError) -> Error {
+    if let TransportError::Service { refusal, .. } = &mut e
+        && !refusal.code.is_empty()
+        && !refusal.message.contains(char::is_whitespace)
+    {
+        refusal.request_id = Some(std::mem::take(&mut refusal.message)).filter(|id| !id.is_empty());
+    }
+    Error::service(call, e)
 }
 
 fn export(e: TransportError) -> Error {

@@ -1,16 +1,12 @@
-//! Attestation tokens, checked by jsonwebtoken and webpki; the socket, spoken to by hand.
+//! Attestation tokens, checked by jsonwebtoken and webpki.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cloudauth_emulator::{
-    Attestation, AttestationKey, AttestationKind, AttestationToken, Chain, ConfidentialSpace,
-    Config, Emulator, Fault, FaultKind, ImageSignature, Maa, Options, Service,
+    Attestation, AttestationKey, AttestationKind, AttestationToken, Chain, Config, Emulator, Fault,
+    FaultKind, Maa, Service,
 };
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -19,7 +15,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::FromDer as _;
 
-use crate::client::{Answer, now, post_json, send, start};
+use crate::client::{now, post_json, send, start};
 
 fn get(emulator: &Emulator, path: &str) -> Value {
     let answer = send(emulator, "GET", path, &[], b"");
@@ -27,7 +23,7 @@ fn get(emulator: &Emulator, path: &str) -> Value {
     answer.json()
 }
 
-fn patch(value: Value) -> Map<String, Value> {
+pub(crate) fn patch(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
@@ -40,7 +36,7 @@ fn verified(token: &str, key: &DecodingKey) -> Option<Value> {
 }
 
 /// The claims of a token that Google's published keys verify.
-fn google(emulator: &Emulator, token: &str) -> Option<Value> {
+pub(crate) fn google(emulator: &Emulator, token: &str) -> Option<Value> {
     let keys: JwkSet = serde_json::from_value(get(emulator, "/confidential-space/jwks")).unwrap();
     let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
     verified(token, &DecodingKey::from_jwk(keys.find(&kid)?).unwrap())
@@ -61,7 +57,7 @@ fn certificate_key(der: &[u8]) -> DecodingKey {
 }
 
 /// The claims of a PKI token whose certificates webpki leads to the emulator's root.
-fn pki(emulator: &Emulator, token: &str) -> Option<Value> {
+pub(crate) fn pki(emulator: &Emulator, token: &str) -> Option<Value> {
     let header: Value = part(token, 0);
     let chain: Vec<CertificateDer<'_>> = header["x5c"]
         .as_array()?
@@ -88,7 +84,7 @@ fn pki(emulator: &Emulator, token: &str) -> Option<Value> {
     (chain.len() == 3).then(|| verified(token, &certificate_key(leaf))).flatten()
 }
 
-fn part(token: &str, at: usize) -> Value {
+pub(crate) fn part(token: &str, at: usize) -> Value {
     let part = token.split('.').nth(at).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
@@ -99,49 +95,6 @@ fn mint(emulator: &Emulator, token: AttestationToken) -> String {
 
 fn of(kind: AttestationKind) -> AttestationToken {
     AttestationToken { kind, audience: "https://broker.example".into(), ..Default::default() }
-}
-
-/// A request over the socket; the body put together again from its chunks.
-fn over(socket: &Path, request: &str) -> Answer {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    let text = String::from_utf8(all).unwrap();
-    let (head, mut rest) = text.split_once("\r\n\r\n").unwrap();
-    let mut answer = Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_owned(),
-        body: Vec::new(),
-    };
-    if answer.header("transfer-encoding") != Some("chunked") {
-        answer.body = rest.into();
-        return answer;
-    }
-    loop {
-        let (length, data) = rest.split_once("\r\n").unwrap();
-        let length = usize::from_str_radix(length, 16).unwrap();
-        if length == 0 {
-            return answer;
-        }
-        answer.body.extend(&data.as_bytes()[..length]);
-        rest = &data[length + 2..];
-    }
-}
-
-fn ask(socket: &Path, body: &str) -> Answer {
-    let head = "POST /v1/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-                content-type: application/json\r\n";
-    over(socket, &format!("{head}content-length: {}\r\n\r\n{body}", body.len()))
-}
-
-fn with_socket(config: Config) -> (Emulator, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut options = Options::default();
-    options.config = config;
-    options.teeserver = Some(folder.path().join("teeserver.sock"));
-    (Emulator::start(options).unwrap(), folder)
 }
 
 #[test]
@@ -183,154 +136,6 @@ fn discovery_and_rotation() {
     assert_eq!(get(&emulator, "/confidential-space/jwks")["keys"].as_array().unwrap().len(), 1);
     assert!(google(&emulator, &new).is_none());
     assert_eq!(part(&mint(&emulator, previous()), 0)["kid"], part(&new, 0)["kid"]);
-}
-
-#[test]
-fn teeserver() {
-    let signature = |key_id: &str| ImageSignature {
-        key_id: key_id.into(),
-        signature: "MEQC".into(),
-        signature_algorithm: "ECDSA_P256_SHA256".into(),
-    };
-    let workload = ConfidentialSpace {
-        image_signatures: ["b", "a", "c"].map(signature).into(),
-        claims: patch(json!({"submods": {"container": {"restart_policy": null}}})),
-        ..ConfidentialSpace::default()
-    };
-    let attestation = Attestation { confidential_space: Some(workload), maa: None };
-    let (emulator, _folder) = with_socket(Config { attestation, ..Config::default() });
-    let socket = emulator.teeserver().unwrap();
-
-    let (a, b) = ("a".repeat(10), "b".repeat(74));
-    let body = |nonces: &[&str]| json!({"audience": "https://x.example", "nonces": nonces, "token_type": "OIDC"});
-    for (nonces, expected) in [
-        (&[][..], Value::Null),
-        (&[a.as_str()], json!(a)),
-        (&[a.as_str(), b.as_str()], json!([a, b])),
-    ] {
-        let answer = ask(socket, &body(nonces).to_string());
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html")));
-        assert_eq!(
-            (answer.header("transfer-encoding"), answer.header("content-length")),
-            (Some("chunked"), None)
-        );
-        let claims = google(&emulator, &answer.text()).expect("a token that verifies");
-        assert_eq!(claims["eat_nonce"], expected);
-        assert_eq!(claims["iss"], format!("{}/confidential-space", emulator.url()));
-        assert_eq!(
-            (&claims["aud"], &claims["oemid"]),
-            (&json!("https://x.example"), &json!(11129))
-        );
-        assert_eq!(
-            (&claims["secboot"], &claims["dbgstat"]),
-            (&json!(true), &json!("disabled-since-boot"))
-        );
-        let container = &claims["submods"]["container"];
-        assert_eq!(container["image_digest"], format!("sha256:{}", "1".repeat(64)));
-        assert!(
-            container.get("env_override").is_none() && container.get("restart_policy").is_none()
-        );
-        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
-    }
-    // The default token is Google's alone.
-    let answer =
-        over(socket, "GET /v1/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    let claims = google(&emulator, &answer.text()).expect("a token that verifies");
-    assert_eq!(claims["aud"], "https://sts.googleapis.com");
-    let answer = ask(socket, &json!({"audience": "a", "token_type": "PKI"}).to_string());
-    assert_eq!(pki(&emulator, &answer.text()).expect("a chain")["aud"], "a");
-
-    let tags = |options: Value| {
-        let body = json!({"audience": "a", "token_type": "AWS_PRINCIPALTAGS", "aws_principal_tag_options": options});
-        let claims = google(&emulator, &ask(socket, &body.to_string()).text()).unwrap();
-        claims["https://aws.amazon.com/tags"]["principal_tags"].clone()
-    };
-    let plain = tags(Value::Null);
-    assert_eq!(plain["container.image_digest"], json!([format!("sha256:{}", "1".repeat(64))]));
-    assert_eq!(plain["confidential_space.support_attributes"], json!(["LATEST=STABLE=USABLE"]));
-    let ids = json!({"allowed_principal_tags": {"container_image_signatures": {"key_ids": ["b", "x", "a"]}}});
-    let signed = tags(ids);
-    assert_eq!(signed["container.signatures.key_ids"], json!(["a=b"]));
-    assert!(signed.get("container.image_digest").is_none());
-    let limited = ask(socket, &json!({"audience": "a", "token_type": "LIMITED_AWS"}).to_string());
-    assert!(google(&emulator, &limited.text()).unwrap().get("swname").is_none());
-
-    let long = "n".repeat(75);
-    for (wrong, why) in [
-        (json!({"audience": "a", "token_type": "OIDC", "eat_nonce": [a]}), "unknown field"),
-        (json!({"audience": "", "token_type": "OIDC"}), "audience"),
-        (json!({"token_type": "OIDC"}), "audience"),
-        (json!({"audience": "a".repeat(513), "token_type": "OIDC"}), "512"),
-        (json!({"audience": "a"}), "token_type"),
-        (json!({"audience": "a", "token_type": "UNSPECIFIED"}), "token_type"),
-        (json!({"audience": "a", "token_type": "oidc"}), "token_type"),
-        (json!({"audience": "a", "token_type": "OIDC", "nonces": ["n23456789"]}), "10 to 74"),
-        (json!({"audience": "a", "token_type": "OIDC", "nonces": [long]}), "10 to 74"),
-        (
-            json!({"audience": "a", "token_type": "OIDC", "nonces": [a, a, a, a, a, a, a]}),
-            "6 nonces",
-        ),
-        (json!({"audience": "a", "token_type": "OIDC", "nonces": a}), "sequence"),
-        (
-            json!({"audience": "a", "token_type": "OIDC", "aws_principal_tag_options": {}}),
-            "AWS_PRINCIPALTAGS",
-        ),
-        (json!([]), "body"),
-    ] {
-        let answer = ask(socket, &wrong.to_string());
-        assert_eq!(answer.status, 400, "{wrong}");
-        assert!(answer.header("content-type").unwrap().starts_with("text/plain"), "{wrong}");
-        assert!(answer.text().contains(why), "{wrong}: {}", answer.text());
-    }
-    assert_eq!(
-        ask(
-            socket,
-            &json!({"audience": "a", "token_type": "OIDC", "nonces": [a, a, a, a, a, a]})
-                .to_string()
-        )
-        .status,
-        200
-    );
-    let delete =
-        over(socket, "DELETE /v1/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    assert_eq!(delete.status, 400);
-    let other = over(
-        socket,
-        "GET /_emulator/requests HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
-    );
-    assert_eq!(other.status, 404, "the socket is no way to the control API");
-
-    emulator.fault(Fault {
-        service: Some(Service::Teeserver),
-        count: 1,
-        kind: FaultKind::Status(503),
-    });
-    let answer = ask(socket, &body(&[]).to_string());
-    assert_eq!((answer.status, answer.text().as_str()), (503, "The emulator was told to fail."));
-    emulator.fault(Fault { service: Some(Service::Teeserver), count: 1, kind: FaultKind::Expired });
-    let answer = ask(socket, &body(&[]).to_string());
-    assert!(part(&answer.text(), 1)["exp"].as_i64().unwrap() < now());
-}
-
-#[test]
-fn the_socket_comes_and_goes() {
-    let (emulator, folder) = with_socket(Config::default());
-    let path = emulator.teeserver().unwrap().to_owned();
-    let mode = path.symlink_metadata().unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    // It is not taken from one that answers.
-    let mut options = Options::default();
-    options.teeserver = Some(path.clone());
-    assert!(Emulator::start(options.clone()).unwrap_err().to_string().contains("teeserver.sock"));
-    drop(emulator);
-    assert!(!path.exists());
-    // What a killed process left is taken away; another file is not.
-    drop(UnixListener::bind(&path).unwrap());
-    drop(Emulator::start(options.clone()).unwrap());
-    assert!(!path.exists());
-    std::fs::write(&path, "kept").unwrap();
-    assert!(Emulator::start(options).is_err());
-    assert_eq!(std::fs::read(folder.path().join("teeserver.sock")).unwrap(), b"kept");
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod attestation;
 mod aws;
 mod client;
 mod server;
+mod teeserver;
 mod tokens;

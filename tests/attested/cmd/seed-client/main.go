@@ -62,6 +62,7 @@ func main() {
 	flag.StringVar(&entra.Scope, "scope", "https://storage.azure.com/.default", "")
 	// What a broker must refuse, by name.
 	wrong := flag.String("wrong", "", "other-key, swapped, one-nonce, unbound, no-body, twice")
+	show := flag.String("nonces-to", "", "a file that the nonces are appended to, for a test that looks for them")
 	flag.Parse()
 
 	roots := x509.NewCertPool()
@@ -98,6 +99,13 @@ func main() {
 	request := token.HS256(signingKey, payload)
 	sum := sha256.Sum256([]byte(request))
 	nonces := []string{hex.EncodeToString(exported), hex.EncodeToString(sum[:])}
+	if *show != "" {
+		file, err := os.OpenFile(*show, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		check(err)
+		_, err = fmt.Fprintf(file, "%s\n%s\n", nonces[0], nonces[1])
+		check(err)
+		check(file.Close())
+	}
 	switch *wrong {
 	case "swapped":
 		nonces[0], nonces[1] = nonces[1], nonces[0]
@@ -131,12 +139,12 @@ func main() {
 		if answer.StatusCode != http.StatusOK {
 			fail("%d %s %s", answer.StatusCode, answer.Header.Get("Content-Type"), said)
 		}
-		show(*azure, said)
+		printCredential(*azure, said)
 	}
 }
 
 // What the process of the seed prints: for AWS, the contract of credential_process.
-func show(azure bool, said []byte) {
+func printCredential(azure bool, said []byte) {
 	first := json.NewDecoder(bytes.NewReader(said))
 	if azure {
 		var got struct {

@@ -455,6 +455,22 @@ fn quotes(table: &mut Table, world: &World) {
         near,
         &good,
     );
+    // Microsoft's tokens name their keys' place. It is not followed, wherever it leads.
+    let sink = crate::sink::Sink::new();
+    let jku = object(json!({"jku": format!("{}/certs", sink.url())}));
+    let refused = maa(world, "snp", Sevsnpvm, |token| {
+        token.header = jku.clone();
+        token.key = Some(cloudauth_emulator::AttestationKey::Attacker);
+    });
+    let passed = maa(world, "snp", Sevsnpvm, |token| token.header = jku.clone());
+    table.attack(
+        "Microsoft's token with a jku to an attacker",
+        "signed by the attacker under the issuer's kid",
+        &refused,
+        Expect::Check("attestation_invalid", "signature"),
+        "the same header, the issuer's signature",
+        &sink.unless_asked(passed),
+    );
     let refused = maa(world, "snp", Azurevm, |_| {});
     table.attack("azurevm token", "the nonce in its runtime data", &refused, MISMATCH, near, &good);
     let good = world.exchange(r#"{"grant":"enclave"}"#, |token| {

@@ -263,8 +263,10 @@ impl Table {
         println!(
             "{} attacks, {} not refused as expected or with a neighbour that was",
             self.rows.len(),
-            wrong.len()
+            // None at all is no success.
+            if self.rows.is_empty() { 1 } else { wrong.len() }
         );
-        wrong.len()
+        // None at all is no success.
+        if self.rows.is_empty() { 1 } else { wrong.len() }
     }
 }

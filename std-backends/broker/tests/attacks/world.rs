@@ -357,10 +357,6 @@ impl World {
         }
     }
 
-    pub(crate) fn records(&self) -> usize {
-        std::fs::read_to_string(self.path("records.jsonl")).unwrap_or_default().lines().count()
-    }
-
     /// A whole exchange on a connection, with a token that is changed after it was bound.
     pub(crate) fn exchange_on(
         &self,

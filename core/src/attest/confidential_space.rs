@@ -131,6 +131,9 @@ pub enum Overrides<T> {
     /// Nothing.
     #[default]
     None,
+    /// It is not looked at, because another rule says as much: `env` where `env_override` has a rule of
+    /// its own, `args` where `cmd_override` has.
+    NotAsked,
     /// Anything: whoever configured this said so by name.
     Waived,
 }
@@ -266,6 +269,7 @@ fn env(claims: Claims<'_>, rule: Variables<'_>) -> Outcome {
             Outcome::of(variables(FIELD, claims.container(FIELD), wanted, &["HOSTNAME"]))
         }
         Overrides::None => env_override(claims, rule),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -276,6 +280,7 @@ fn env_override(claims: Claims<'_>, rule: Variables<'_>) -> Outcome {
     match rule {
         Overrides::Exactly(wanted) => Outcome::of(variables(FIELD, claim, wanted, &[])),
         Overrides::None => Outcome::of(variables(FIELD, claim, &[], &[])),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -287,6 +292,7 @@ fn args(claims: Claims<'_>, rule: Arguments<'_>) -> Outcome {
             Outcome::of(arguments(FIELD, claims.container(FIELD), wanted))
         }
         Overrides::None => cmd_override(claims, rule),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -297,6 +303,7 @@ fn cmd_override(claims: Claims<'_>, rule: Arguments<'_>) -> Outcome {
     match rule {
         Overrides::Exactly(wanted) => Outcome::of(arguments(FIELD, claim, wanted)),
         Overrides::None => Outcome::of(arguments(FIELD, claim, &[])),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }

@@ -295,6 +295,9 @@ fn overrides() {
     assert_eq!(with(any, any, anything, anything), NONE);
     assert_eq!(with(none, any, anything, all), ["env"]);
     assert_eq!(with(path, any, anything, Overrides::None), ["args"]);
+    // Only whoever has a rule on the override can leave the whole to it.
+    assert_eq!(with(Overrides::NotAsked, level, cmd, Overrides::NotAsked), NONE);
+    assert_eq!(with(Overrides::NotAsked, path, cmd, Overrides::NotAsked), ["env-override"]);
     assert_eq!(with(any, path, cmd, all), ["env-override"]);
     assert_eq!(with(any, level, all, all), ["cmd-override"]);
     assert_eq!(with(level, level, cmd, cmd), ["env", "args"]);

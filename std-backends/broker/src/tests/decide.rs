@@ -134,6 +134,49 @@ async fn overrides_that_are_expected() {
     loaded.refuses(&entry, Refusal::Denied, "args").await;
 }
 
+/// A rule on an override is enough: the whole, which is the image's own with it, needs none beside it.
+#[tokio::test]
+async fn overrides_without_a_rule_on_the_whole() {
+    let world = World::new();
+    let container = |claims| world.token(submod("container", claims));
+    let overridden = || json!({"env": {"PATH": "/bin", "MODE": "x"}, "env_override": {"MODE": "x"}});
+    let started =
+        || json!({"args": ["/workload", "--shard", "7"], "cmd_override": ["--shard", "7"]});
+    for (rule, same, other, check) in [
+        (
+            "env-override = { MODE = 'x' }",
+            overridden(),
+            Some(json!({"env_override": {"MODE": "y"}})),
+            "env-override",
+        ),
+        ("waive = ['env-override']", overridden(), None, ""),
+        (
+            "cmd-override = ['--shard', '7']",
+            started(),
+            Some(json!({"cmd_override": ["--shard", "8"]})),
+            "cmd-override",
+        ),
+        ("waive = ['cmd-override']", started(), None, ""),
+    ] {
+        let loaded = world.loaded(&format!("{WORKLOAD}{rule}"));
+        let decision = loaded.decide(&container(same)).await;
+        loaded.granted(&decision);
+        let line = |name| decision.checks.iter().find(|line| line.name == name).unwrap().outcome;
+        let outcomes = [line("env"), line("args")];
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == "not-asked").count(), 1, "{rule}");
+        if let Some(other) = other {
+            loaded.refuses(&container(other), Refusal::Denied, check).await;
+        }
+    }
+    // The other of the two is as it was: nothing is overridden.
+    let loaded = world.loaded(&format!("{WORKLOAD}waive = ['env-override']"));
+    let decision = loaded.decide(&container(started())).await;
+    assert_eq!(decision.verdict.unwrap_err(), Refusal::Denied);
+    let loaded = world.loaded(&format!("{WORKLOAD}waive = ['cmd-override']"));
+    let decision = loaded.decide(&container(overridden())).await;
+    assert_eq!(decision.verdict.unwrap_err(), Refusal::Denied);
+}
+
 #[tokio::test]
 async fn image_signature_keys() {
     let world = World::new();

@@ -80,6 +80,7 @@ impl Rules {
         let env_override = overrides("env-override", own.env_override, reader);
         let cmd_override = overrides("cmd-override", own.cmd_override, reader);
         let args = overrides("args", own.args, reader);
+        let (env, args) = (unless(env, &env_override), unless(args, &cmd_override));
         let support_attributes = match own.support_attributes {
             Some(wanted) => reader.texts("support-attributes", wanted),
             None => Vec::new(),
@@ -194,6 +195,15 @@ fn overrides<T>(name: &'static str, wanted: Option<T>, reader: &mut Reader) -> O
     }
 }
 
+/// A rule on the whole that was left out, beside the one on what overrides it: "nothing is overridden" would
+/// contradict an override that is expected or waived.
+fn unless<T>(whole: Overrides<T>, overriding: &Overrides<T>) -> Overrides<T> {
+    match (whole, overriding) {
+        (Overrides::None, Overrides::Exactly(_) | Overrides::Waived) => Overrides::NotAsked,
+        (whole, _) => whole,
+    }
+}
+
 fn pairs(rule: &Variables) -> Overrides<Vec<(&str, &str)>> {
     map(rule, |wanted| wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
 }
@@ -210,6 +220,7 @@ fn map<'a, T, U>(rule: &'a Overrides<T>, with: impl FnOnce(&'a T) -> U) -> Overr
     match rule {
         Overrides::Exactly(wanted) => Overrides::Exactly(with(wanted)),
         Overrides::None => Overrides::None,
+        Overrides::NotAsked => Overrides::NotAsked,
         Overrides::Waived => Overrides::Waived,
     }
 }

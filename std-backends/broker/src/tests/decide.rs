@@ -139,7 +139,8 @@ async fn overrides_that_are_expected() {
 async fn overrides_without_a_rule_on_the_whole() {
     let world = World::new();
     let container = |claims| world.token(submod("container", claims));
-    let overridden = || json!({"env": {"PATH": "/bin", "MODE": "x"}, "env_override": {"MODE": "x"}});
+    let overridden =
+        || json!({"env": {"PATH": "/bin", "MODE": "x"}, "env_override": {"MODE": "x"}});
     let started =
         || json!({"args": ["/workload", "--shard", "7"], "cmd_override": ["--shard", "7"]});
     for (rule, same, other, check) in [

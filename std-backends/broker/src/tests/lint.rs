@@ -133,6 +133,8 @@ fn microsofts() {
         "type = 'sgx'\nwaive = ['measurement']",
         "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = 'cd'",
         "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nwaive = ['host-data']",
+        "type = 'sevsnpvm'\nhost-data = 'cd'\nwaive = ['measurement']",
+        "type = 'sevsnpvm'\nwaive = ['measurement', 'host-data']",
         "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'",
     ] {
         world.grant(&format!("{base}{good}"), give).unwrap();
@@ -156,6 +158,12 @@ fn microsofts() {
         ("type = 'vbs'\nmrenclave = 'ab'", "type"),
         ("type = 'azurevm'\nmrenclave = 'ab'", "azurevm"),
         ("type = 'sevsnpvm'\nlaunch-measurements = 'ab'", "host-data: is neither"),
+        ("type = 'sevsnpvm'\nwaive = ['measurement']", "host-data: is neither"),
+        ("type = 'tdxvm'\nwaive = ['measurement']", "config-id: is neither"),
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = 'cd'\nwaive = ['measurement']",
+            "and yet",
+        ),
     ] {
         wrong(&world, &format!("{base}{bad}"), give, &["attested", place]);
     }

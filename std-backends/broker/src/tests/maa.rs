@@ -82,6 +82,19 @@ async fn each_claim_wrong_in_turn() {
 }
 
 #[tokio::test]
+async fn one_measurement_waived_is_not_the_other() {
+    let world = World::new();
+    let host_data = "4".repeat(64);
+    let loaded = world.loaded(&attested(&format!(
+        "type = 'sevsnpvm'\nhost-data = '{host_data}'\nwaive = ['measurement']"
+    )));
+    let with =
+        |name: &str| world.mint(token(AttestationKind::Sevsnpvm, json!({name: "0".repeat(64)})));
+    loaded.grants(&with("x-ms-sevsnpvm-launchmeasurement")).await;
+    loaded.refuses(&with("x-ms-sevsnpvm-hostdata"), Refusal::Denied, "host-data").await;
+}
+
+#[tokio::test]
 async fn only_what_the_hardware_covers_binds() {
     let world = World::new();
     let loaded = world.loaded(&snp());

@@ -127,19 +127,12 @@ fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
             reader.wrong.add(field, help);
         }
     }
-    let any = given.into_iter().find(|(_, _, is_given)| *is_given);
-    match (reader.waived("measurement"), any) {
-        (true, Some((_, field, _))) => {
+    // An enclave has one. Elsewhere there are several, and each is waived by its own name.
+    if matches!(kind, Kind::Sgx | Kind::AzureVm) && reader.waived("measurement") {
+        if let Some((_, field, _)) = given.into_iter().find(|(_, _, is_given)| *is_given) {
             reader.both("measurement", field);
-            return Measured::Waived;
         }
-        (true, None) => {
-            // Both are part of it.
-            reader.waived("host-data");
-            reader.waived("config-id");
-            return Measured::Waived;
-        }
-        (false, _) => {}
+        return Measured::Waived;
     }
     let mut hex = |field: &str, texts: OneOrMore| {
         let texts = reader.texts(field, texts);

@@ -98,8 +98,8 @@ pub struct Expect<'a> {
     /// All arguments of the container, entry point included. [`Overrides::None`] holds if there is no
     /// `cmd_override`: the arguments are then those of the image.
     pub args: Overrides<&'a [&'a str]>,
-    /// The least `swversion`: `YYYYMM##`, as a number. Every version that the token names must be as
-    /// new (it names one), and so must those of the older form `YYMM##`, which are always less.
+    /// The least `swversion`: `YYYYMM##` or `YYMM##`, as a number; the latter is of the years from 2000, here
+    /// as in tokens. Every version that the token names must be as new (it names one).
     pub min_swversion: Option<u32>,
     /// Whether `secboot` must be true.
     pub secure_boot: bool,
@@ -350,9 +350,17 @@ fn swversion(claims: Claims<'_>, least: u32) -> Result<()> {
             |text: &&str| matches!(text.len(), 6 | 8) && text.bytes().all(|c| c.is_ascii_digit());
         let version = version.as_str().filter(digits).ok_or(BAD)?;
         let version: u32 = version.parse().map_err(|_| BAD)?;
-        hold(version >= least, FIELD, "is older than allowed")?;
+        hold(full_version(version) >= full_version(least), FIELD, "is older than allowed")?;
     }
     Ok(())
+}
+
+/// `YYYYMM##`, also of `YYMM##`.
+const fn full_version(version: u32) -> u32 {
+    match version {
+        0..1_000_000 => 20_000_000 + version,
+        _ => version,
+    }
 }
 
 fn secure_boot(claims: Claims<'_>) -> Result<()> {

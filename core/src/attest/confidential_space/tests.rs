@@ -352,14 +352,23 @@ fn overrides() {
 
 #[test]
 fn versions() {
-    for good in [json!(["20260500"]), json!(["20260501"]), json!(["20991299"])] {
+    for good in [
+        json!(["20260500"]),
+        json!(["20260501"]),
+        json!(["20991299"]),
+        // The other form, YYMM##.
+        json!(["260500"]),
+        json!(["260700"]),
+        json!(["20260700", "260500"]),
+    ] {
         assert_eq!(change("/swversion", good.clone()), NONE, "{good}");
     }
     for bad in [
         json!(["20260499"]),
-        // Of the older form YYMM##.
-        json!(["260700"]),
+        json!(["260499"]),
+        json!(["251299"]),
         json!(["20260700", "20260499"]),
+        json!(["20260700", "260499"]),
         json!([]),
         json!("20260700"),
         json!([20_260_700]),
@@ -373,7 +382,15 @@ fn versions() {
         assert_eq!(change("/swversion", bad.clone()), ["swversion"], "{bad}");
     }
     let old = Expect { min_swversion: Some(240_900), ..expect() };
-    for (version, failures) in [("240900", 0), ("20250100", 0), ("240899", 1)] {
+    for (version, failures) in [
+        ("240900", 0),
+        ("20240900", 0),
+        ("20250100", 0),
+        ("250100", 0),
+        ("240899", 1),
+        ("20240899", 1),
+        ("20231299", 1),
+    ] {
         let claims = set(claims(), "/swversion", Some(json!([version])));
         assert_eq!(failed(&claims, &old, &v1(None)).len(), failures, "{version}");
     }

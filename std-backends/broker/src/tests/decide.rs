@@ -71,6 +71,22 @@ async fn each_claim_wrong_in_turn() {
     loaded.grants(&world.token(json!({}))).await;
 }
 
+/// Versions of both forms, whichever the rule is in.
+#[tokio::test]
+async fn versions() {
+    let world = World::new();
+    for least in ["260800", "20260800"] {
+        let loaded = world.loaded(&format!("{WORKLOAD}min-swversion = {least}"));
+        let with = |version: &str| world.token(json!({"swversion": [version]}));
+        for new in ["260800", "20260800", "261200", "20270100"] {
+            loaded.grants(&with(new)).await;
+        }
+        for old in ["260799", "20260799", "251299", "20251299"] {
+            loaded.refuses(&with(old), Refusal::Denied, "swversion").await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn all_that_is_wrong_is_recorded() {
     let world = World::new();

@@ -122,6 +122,19 @@ fn what_could_never_hold() {
 }
 
 #[test]
+fn versions() {
+    let world = World::new();
+    for good in ["250101", "261299", "260800", "20260800", "20251299"] {
+        world.grant(&format!("{WORKLOAD}min-swversion = {good}"), GIVE).unwrap();
+    }
+    for bad in ["0", "26", "2608", "26080", "2026080", "202608001", "260000", "261300", "20260000"]
+    {
+        let attested = format!("{WORKLOAD}min-swversion = {bad}");
+        wrong(&world, &attested, GIVE, &["attested: min-swversion", "YYYYMM##"]);
+    }
+}
+
+#[test]
 fn microsofts() {
     let world = World::new();
     let base = "issuer = 'microsoft'\npolicy-hashes = 'h'\ndebuggable = false\n";

@@ -81,6 +81,10 @@ impl Rules {
         let cmd_override = overrides("cmd-override", own.cmd_override, reader);
         let args = overrides("args", own.args, reader);
         let (env, args) = (unless(env, &env_override), unless(args, &cmd_override));
+        if own.min_swversion.is_some_and(|least| !is_version(least)) {
+            let help = "expected a version: YYYYMM## or YYMM##, with a month from 01 to 12";
+            reader.wrong.add("min-swversion", help);
+        }
         let support_attributes = match own.support_attributes {
             Some(wanted) => reader.texts("support-attributes", wanted),
             None => Vec::new(),
@@ -181,6 +185,12 @@ fn image(own: &ConfidentialSpace, reader: &mut Reader) -> ImageRule {
 fn is_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Six or eight digits with a month in them.
+fn is_version(version: u32) -> bool {
+    let digits = matches!(version, 100_000..1_000_000 | 10_000_000..100_000_000);
+    digits && matches!(version / 100 % 100, 1..=12)
 }
 
 fn overrides<T>(name: &'static str, wanted: Option<T>, reader: &mut Reader) -> Overrides<T> {

@@ -160,6 +160,15 @@ fn no_verdict_without_a_binding_or_a_signature() {
         let error = report.verdict().unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Verification, "nonce"));
     });
+    // Nonces that no connection could be right for.
+    for (nonces, right) in [(0, false), (1, true), (2, true), (3, false), (7, false)] {
+        let claims = set(claims(), "/eat_nonce", Some(json!(vec![nonce(AUDIENCE); nonces])));
+        token(&claims, |token| {
+            let report = check(token, &expect(), &Binding::Unchecked);
+            assert_eq!(report.verdict_unbound().is_ok(), right, "{nonces}");
+            assert_eq!(report.verdict().unwrap_err().field() == "nonce", right, "{nonces}");
+        });
+    }
     token_with_alg("none", &claims(), |token| {
         let report = check(token, &expect(), &v1(None));
         assert_eq!(failures(&report)[..1], ["alg"]);

@@ -228,6 +228,23 @@ async fn the_binding() {
     assert_eq!(decision.grant, None, "the request is not read before it is bound");
 }
 
+/// Without a connection: one nonce may be right, or the older scheme's two. Nothing else can.
+#[tokio::test]
+async fn the_number_of_nonces_in_a_file() {
+    let world = World::new();
+    let loaded = world.loaded(WORKLOAD);
+    loaded.key_sets.load().await;
+    for (count, would) in [(0, false), (1, true), (2, true), (3, false), (6, false), (7, false)] {
+        let nonces = (0..count).map(|i| format!("{i:043}")).collect();
+        let token = world.mint(AttestationToken { nonces, ..bound() });
+        let tried = loaded.policy.try_token(&token, now(), false).await.unwrap();
+        let (name, is, checks) = &tried.grants[0];
+        assert_eq!((name.as_str(), *is), ("g", would), "{count}: {checks:#?}");
+        let line = checks.iter().find(|line| line.name == "nonce").unwrap();
+        assert_eq!(line.outcome, if would { "not-reached" } else { "failed" }, "{count}");
+    }
+}
+
 #[tokio::test]
 async fn requests() {
     let world = World::new();

@@ -180,6 +180,14 @@ impl Give {
         }
     }
 
+    /// The claims that become part of the credential: in which field, and their JSON pointers.
+    pub(crate) fn claims(&self) -> Vec<(String, &str)> {
+        match self {
+            Self::AssumeRole(give) => give.claims(),
+            Self::SessionToken(_) | Self::Shared { .. } => Vec::new(),
+        }
+    }
+
     /// Puts the claims of a token in their places. `duration` is what the client asked for, within the cap.
     ///
     /// # Errors
@@ -369,6 +377,18 @@ impl AssumeRole {
             tags,
             source_identity,
         })
+    }
+
+    fn claims(&self) -> Vec<(String, &str)> {
+        let identity = self.source_identity.iter().map(|text| ("source-identity".into(), text));
+        let tags = self.tags.iter().map(|(key, text)| (format!("tags.{key}"), text));
+        let texts = [("session-name".into(), &self.session_name)].into_iter();
+        let texts = texts.chain(identity).chain(tags);
+        let policy = self.policy.iter().flat_map(SessionPolicy::claims);
+        texts
+            .filter_map(|(field, text)| Some((field, text.claim()?)))
+            .chain(policy.map(|pointer| ("policy".into(), pointer)))
+            .collect()
     }
 
     fn order(&self, claims: &Value<'_>, client: IpAddr) -> Result<AssumeRoleSource, String> {

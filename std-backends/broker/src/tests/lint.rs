@@ -230,6 +230,90 @@ fn gives_that_give_too_much_or_nothing() {
     world.grant(maa, &format!("{role}session-name = '${{claim:/jti}}'")).unwrap();
 }
 
+/// Claims that whoever starts the workload chooses, or that are the connection's secret.
+#[test]
+fn claims_that_say_nothing() {
+    let world = World::new();
+    let role = "kind = 'aws-assume-role'\nrole-arn = 'arn:aws:iam::123456789012:role/r'\nregion = 'eu-central-1'\n";
+    let places = |pointer: &str| {
+        let claim = format!("${{claim:{pointer}}}");
+        [
+            ("session-name", format!("{role}session-name = '{claim}'")),
+            ("source-identity", format!("{role}source-identity = '{claim}'")),
+            ("tags.a", format!("{role}tags = {{ a = '{claim}' }}")),
+            (
+                "policy",
+                format!("{role}policy = '''{{\"Statement\":[{{\"Resource\":[\"{claim}\"]}}]}}'''"),
+            ),
+        ]
+    };
+    let refuses = |attested: &str, pointer: &str| {
+        for (place, give) in places(pointer) {
+            wrong(&world, attested, &give, &[&format!("give: {place}: "), pointer]);
+        }
+    };
+    let loads = |attested: &str, pointer: &str| {
+        for (_, give) in places(pointer) {
+            world.grant(attested, &give).unwrap();
+        }
+    };
+    let maa = "issuer = 'microsoft'\npolicy-hashes = 'h'\ndebuggable = false\ntype = 'sgx'\nmrenclave = 'ab'\n";
+    for pointer in [
+        "/eat_nonce",
+        "/eat_nonce/0",
+        "/nonce",
+        "/x-ms-runtime/nonce",
+        "/x-ms-sgx-ehd",
+        "/maa-ehd",
+        "/aas-ehd",
+    ] {
+        refuses(WORKLOAD, pointer);
+        // For Microsoft's there is no session's name by default.
+        for (place, give) in places(pointer) {
+            let give = match place {
+                "session-name" => give,
+                _ => format!("session-name = 'broker'\n{give}"),
+            };
+            wrong(&world, maa, &give, &[&format!("give: {place}: "), pointer]);
+        }
+    }
+    loads(WORKLOAD, "/eat_nonces");
+    loads(WORKLOAD, "/x-ms-runtime/keys/0/kid");
+    // A tilde is escaped: these are other names.
+    loads(WORKLOAD, "/eat_nonce~10");
+    loads(WORKLOAD, "/submods~1container/env/A");
+
+    for (name, member) in [
+        ("env", "env/MODE"),
+        ("args", "args/1"),
+        ("env-override", "env_override/MODE"),
+        ("cmd-override", "cmd_override/0"),
+    ] {
+        for block in ["submods", "tee"] {
+            let pointer = format!("/{block}/container/{member}");
+            // Nothing overridden, or exactly this: the image's signer has a say in it.
+            loads(WORKLOAD, &pointer);
+            let value = if name.starts_with("env") { "{ MODE = 'b' }" } else { "['x']" };
+            loads(&format!("{WORKLOAD}{name} = {value}\n"), &pointer);
+            refuses(&format!("{WORKLOAD}waive = ['{name}']\n"), &pointer);
+        }
+    }
+    // The whole goes by its overrides.
+    for (waived, pointer) in [
+        ("env-override", "/submods/container/env/MODE"),
+        ("cmd-override", "/submods/container/args/1"),
+    ] {
+        refuses(&format!("{WORKLOAD}waive = ['{waived}']\n"), pointer);
+    }
+    loads(&format!("{WORKLOAD}env-override = {{ MODE = 'b' }}\n"), "/submods/container/env/MODE");
+    loads(&format!("{WORKLOAD}waive = ['env']\n"), "/submods/container/args/1");
+
+    // As a rule, the nonce of an old report's bearer says nothing either.
+    let claims = |pointer: &str| format!("{maa}claims = {{ '{pointer}' = 'x' }}");
+    wrong(&world, &claims("/nonce"), GIVE, &["attested: claims.\"/nonce\""]);
+    world.grant(&claims("/nonces"), GIVE).unwrap();
+}
+
 #[test]
 fn listeners_of_older_clients() {
     let world = World::new();

@@ -6,6 +6,7 @@ use cloudauth_core::attest::confidential_space::{Expect, Image, Overrides, check
 use cloudauth_core::attest::{Binding, ClaimRule, Debugging};
 use cloudauth_core::jws;
 
+use super::super::chosen;
 use super::{Checked, ListRule, Reader, checked, refs};
 use crate::config::attested::ConfidentialSpace;
 
@@ -107,6 +108,18 @@ impl Rules {
             support_attributes,
             zone: reader.optional("zones", own.zones),
         }
+    }
+
+    /// What is waived, if that lets whoever starts the workload choose the claim at `pointer`.
+    pub(super) fn waived_part(&self, pointer: &str) -> Option<&'static str> {
+        let parts = [
+            ("env_override", waived("env-override", &self.env_override)),
+            ("cmd_override", waived("cmd-override", &self.cmd_override)),
+            ("env", waived_whole("env", &self.env, "env-override", &self.env_override)),
+            ("args", waived_whole("args", &self.args, "cmd-override", &self.cmd_override)),
+        ];
+        let of = |(member, _): &(&str, _)| chosen::is_of_container(pointer, member);
+        parts.into_iter().find(of)?.1
     }
 
     pub(super) fn check(
@@ -211,6 +224,23 @@ fn unless<T>(whole: Overrides<T>, overriding: &Overrides<T>) -> Overrides<T> {
     match (whole, overriding) {
         (Overrides::None, Overrides::Exactly(_) | Overrides::Waived) => Overrides::NotAsked,
         (whole, _) => whole,
+    }
+}
+
+fn waived<T>(name: &'static str, rule: &Overrides<T>) -> Option<&'static str> {
+    matches!(rule, Overrides::Waived).then_some(name)
+}
+
+/// The same of a rule on the whole, which may be left to the one on what overrides it.
+fn waived_whole<T>(
+    name: &'static str,
+    rule: &Overrides<T>,
+    override_name: &'static str,
+    overriding: &Overrides<T>,
+) -> Option<&'static str> {
+    match rule {
+        Overrides::NotAsked => waived(override_name, overriding),
+        rule => waived(name, rule),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Give {
     AssumeRole(Box<AssumeRole>),
     /// A credential of its own for each workload, without a claim in it.
     SessionToken(Box<SessionToken>),
-    /// One credential for all, as long as it is good. AWS wants the region beside it.
+    /// One credential for all, as long as it is good; for who asks for a shorter life, one of its own. AWS wants the region beside it.
     Shared { provider: Provider, region: Option<String> },
 }
 
@@ -209,7 +209,16 @@ impl Give {
                 source.duration = duration.or(source.duration);
                 Order::Call(Box::new(source.into()))
             }
-            Self::Shared { .. } => Order::Shared,
+            Self::Shared { provider, .. } => match provider.source() {
+                // What is shared lives as long as the grant says, not as the client wants.
+                Source::AwsRolesAnywhere(source)
+                    if duration.is_some_and(|d| Some(d) != self.duration()) =>
+                {
+                    let source = cloudauth_client::RolesAnywhere { duration, ..source.clone() };
+                    Order::Call(Box::new(source.into()))
+                }
+                _ => Order::Shared,
+            },
         })
     }
 
@@ -275,6 +284,10 @@ impl Give {
                     ));
                 }
                 (credential, region.as_ref())
+            }
+            (Self::Shared { region, .. }, Order::Call(source)) => {
+                let provider = client.provider((**source).clone());
+                (provider.credential().await.map_err(failed)?, region.as_ref())
             }
             _ => {
                 return Err(GiveError::Unavailable("the grant was changed meanwhile".into()));

@@ -90,6 +90,29 @@ fn check_mode(_: &Path, _: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether two paths lead to one file, by whatever name: relative, through `..` or through links. A file that
+/// is not there, or that may not be looked for, is no other's.
+fn is_same_file(one: &Path, other: &Path) -> Result<bool> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|e| Error::file("find", crate::inputs::place(path), e))
+    };
+    // Also by name: between two looks the operator can exchange what a name leads to.
+    Ok(absolute(one)? == absolute(other)?
+        || matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other))
+}
+
+/// Device and inode, which hard links share too.
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<PathBuf> {
+    path.canonicalize()
+}
+
 impl Config {
     /// Where the configuration is when nobody says: the variable [`CONFIG_VARIABLE`], else
     /// `cloudauth/config.toml` in `$XDG_CONFIG_HOME` or `~/.config`. `None` without a home.
@@ -114,11 +137,13 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
         check_mode(path, &place)?;
-        let of_environment = Self::default_path()?.is_some_and(|default| default == path);
+        let default = Self::default_path()?;
+        let of_environment = default.map(|default| is_same_file(&default, path)).transpose()?;
         let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
         let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
+        let of_environment = of_environment.unwrap_or_default();
         Ok(Self { of_environment, ..Self::parse(text, directory, &place)? })
     }
 
@@ -263,4 +288,40 @@ pub fn without_value(message: &str) -> String {
     let (value, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
     let kind = value.split(['`', '"']).next().unwrap_or_default();
     format!("{}, expected {expected}", format!("{start}{kind}").trim_end())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_by_many_names() {
+        // Cargo runs tests in the package's own directory.
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = here.join("Cargo.toml");
+        let folder = tempfile::tempdir().unwrap();
+        let [link, hard, real, other] =
+            ["link", "hard", "real", "other"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::fs::write(&real, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        std::fs::hard_link(&real, &hard).unwrap();
+        let same = |one: &Path, other: &Path| {
+            let same = is_same_file(one, other).unwrap();
+            assert_eq!(is_same_file(other, one).unwrap(), same, "{one:?} {other:?}");
+            same
+        };
+        let above = here.join("src/../Cargo.toml");
+        for name in ["Cargo.toml", "./Cargo.toml", "src/../Cargo.toml", "../client/Cargo.toml"] {
+            assert!(same(&file, Path::new(name)), "{name}");
+        }
+        assert!(same(&file, &link) && same(&file, &above) && same(Path::new("Cargo.toml"), &link));
+        assert!(same(&real, &hard));
+        // Not there (any more): by its name alone.
+        assert!(same(Path::new("none.toml"), &here.join("none.toml")));
+        for name in [&real, &other, &folder.path().join("none"), &real.join("none")] {
+            assert!(!same(&file, name), "{name:?}");
+        }
+        assert!(!same(&real, &other));
+    }
 }

@@ -122,6 +122,9 @@ async fn run(command: &[String], input: &[u8], limit: Duration) -> Result<Zeroiz
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|e| failed(format!("{program}: {e}")))?;
+    // Dropped before the child, also where the caller gives up: until that is waited for, its number is no
+    // other's.
+    let _group = Group::of(&child);
     let outcome = timeout(limit, talk(&mut child, input)).await;
     let ended = match outcome {
         Err(_) => Err(format!("{program}: gave no token within {} s", limit.as_secs())),
@@ -130,11 +133,7 @@ async fn run(command: &[String], input: &[u8], limit: Duration) -> Result<Zeroiz
     };
     let output = match ended {
         Ok(output) => output,
-        Err(why) => {
-            kill(&mut child);
-            let _ = child.wait().await;
-            return Err(failed(why));
-        }
+        Err(why) => return Err(failed(why)),
     };
     match std::str::from_utf8(&output) {
         Ok(token) => Ok(Zeroizing::new(token.trim_ascii().to_owned())),
@@ -162,17 +161,34 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::result::Result<Zeroizing<
     if status.success() { Ok(output) } else { Err(format!("failed ({status})")) }
 }
 
-/// Ends a command that has not been waited for, and what it has started.
-fn kill(child: &mut Child) {
+/// A command and what it has started, which end with this: however the command ends, and whoever gives up.
+struct Group {
     #[cfg(unix)]
-    {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill_process_group(pid, Signal::KILL);
+    leader: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    /// Of a child that was started in a group of its own.
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Child) -> Self {
+        Self {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        // As long as one of the group is there the number is its own, though the command has been waited for.
+        if let Some(leader) = self.leader {
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
-    let _ = child.start_kill();
 }
 
 #[cfg(all(test, unix))]
@@ -213,13 +229,26 @@ mod tests {
         assert!(error.contains("/no/such"), "{error}");
     }
 
+    /// Not what it has started either: at its limit, when the caller gives up before that, and after an end of
+    /// its own, a good and a bad one.
     #[tokio::test]
-    async fn nothing_is_left_of_a_command_at_its_limit() {
+    async fn nothing_is_left_of_a_command() {
         let folder = tempfile::tempdir().unwrap();
-        let sign = folder.path().join("sign");
-        let script = format!("(sleep 3; touch {0}) & sleep 60", sign.display());
-        assert!(shell(&script).await.is_err());
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(!sign.exists());
+        let later = |name: &str| {
+            let sign = folder.path().join(name).display().to_string();
+            format!("(sleep 4; touch {sign}) >/dev/null 2>&1 &")
+        };
+        let [limit, given_up, bad, good] = ["limit", "given-up", "bad", "good"].map(later);
+        let at_limit = shell(&format!("{limit} sleep 60")).await.unwrap_err();
+        assert!(at_limit.to_string().contains("within 2 s"), "{at_limit}");
+        let script = format!("{given_up} sleep 60");
+        let command = ["/bin/sh", "-c", script.as_str()].map(str::to_owned);
+        let run = run(&command, b"", LIMIT);
+        assert!(timeout(Duration::from_secs(1), run).await.is_err());
+        assert!(shell(&format!("{bad} exit 3")).await.is_err());
+        assert_eq!(shell(&format!("{good} echo a")).await.unwrap(), "a");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }

@@ -3,6 +3,8 @@
 mod exchange;
 mod expected;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use cloudauth_tls::{Builder, Endpoint, Identity, Step, Transport, TransportError
 use serde::{Deserialize, Serialize};
 
 use crate::environment::endpoint;
-use crate::inputs::read_file;
+use crate::inputs::{read_file, read_own_file};
 use crate::provider::blocking;
 use crate::{Credential, Error, Inputs, Result, text};
 use source::TokenSource;
@@ -43,7 +45,8 @@ pub struct Attested {
     pub address: Option<String>,
     /// The name in the broker's certificate; else the host that is connected to.
     pub server_name: Option<String>,
-    /// The certificates (PEM) that the broker's is held against.
+    /// The certificates (PEM) that the broker's is held against, in a file that nobody but root and this user
+    /// can change.
     pub ca_file: Option<PathBuf>,
     /// The SHA-256 of the SubjectPublicKeyInfo of the broker's certificate, in hexadecimal or base64, in place
     /// of [`ca_file`](Self::ca_file).
@@ -88,8 +91,8 @@ pub struct Attested {
     pub region: Option<String>,
     /// With [`expect_account`](Self::expect_account): another endpoint of STS.
     pub sts_endpoint_url: Option<String>,
-    /// With [`expect_account`](Self::expect_account): the certificates that STS's is held against; else those of
-    /// Mozilla's programme that are built in.
+    /// With [`expect_account`](Self::expect_account): the certificates that STS's is held against, in a file as
+    /// [`ca_file`](Self::ca_file); else those of Mozilla's programme that are built in.
     pub sts_ca_file: Option<PathBuf>,
     /// How many seconds everything together may take; else 60.
     pub timeout: Option<u32>,
@@ -293,7 +296,7 @@ impl Attested {
         let (broker, path) = self.endpoint()?;
         let pin = self.pin.as_deref().map(pin).transpose()?;
         let trust = match (&self.ca_file, pin) {
-            (Some(path), _) => Trust::Only(read_file(path, MAX_CERTIFICATES)?.to_vec()),
+            (Some(path), _) => Trust::Only(read_own_file(path, MAX_CERTIFICATES)?.to_vec()),
             (None, Some(pin)) => Trust::Pin(pin),
             (None, None) => Trust::Platform,
         };
@@ -312,7 +315,7 @@ impl Attested {
             None => None,
             Some(_) => {
                 let trust = match &self.sts_ca_file {
-                    Some(path) => Trust::Only(read_file(path, MAX_CERTIFICATES)?.to_vec()),
+                    Some(path) => Trust::Only(read_own_file(path, MAX_CERTIFICATES)?.to_vec()),
                     None if self.trust_environment => Trust::Platform,
                     None => Trust::BuiltIn,
                 };

@@ -9,7 +9,7 @@ use cloudauth_tls::{Builder, Transport, Trust};
 use serde::Deserialize;
 
 use crate::environment::variable;
-use crate::inputs::read_file;
+use crate::inputs::{read_file, read_own_file};
 use crate::provider::Route;
 use crate::{Client, Error, FileCache, Inputs, Provider, Result, Source};
 
@@ -47,7 +47,8 @@ pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
 /// ```
 ///
 /// Relative paths in it start at its own directory, but for those in URIs (`file:…`), which start at the
-/// working directory. Unknown fields are refused, and so is a file that others can change.
+/// working directory. Unknown fields are refused, and so is a file that others can change, or that is
+/// another user's.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Certificates (PEM) that are trusted, and no others; else the system's own, but for AWS those of
@@ -72,22 +73,6 @@ struct Raw {
     timeout: Option<u32>,
     #[serde(default)]
     profiles: BTreeMap<String, Source>,
-}
-
-/// Refuses a file that others can change: it names the modules that are loaded, and whom to trust.
-#[cfg(unix)]
-fn check_mode(path: &Path, place: &str) -> Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).map_err(|e| Error::file("read", place, e))?;
-    if metadata.mode() & 0o022 != 0 {
-        return Err(Error::config(place, "others can change it: chmod go-w it"));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_mode(_: &Path, _: &str) -> Result<()> {
-    Ok(())
 }
 
 /// Whether two paths lead to one file, by whatever name: relative, through `..` or through links. A file that
@@ -136,11 +121,10 @@ impl Config {
     /// [`Error::File`], [`Error::Config`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
-        check_mode(path, &place)?;
+        let text = read_own_file(path, MAX_LEN)?;
         let default = Self::default_path()?;
         let of_environment = default.map(|default| is_same_file(&default, path)).transpose()?;
         let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
-        let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let of_environment = of_environment.unwrap_or_default();

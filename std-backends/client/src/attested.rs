@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use cloudauth_core::attest::teeserver::{MAX_AUDIENCE_LEN, SOCKET, TokenType};
 use cloudauth_core::encode::{base64, hex};
-use cloudauth_keys::KeyUri;
+use cloudauth_keys::{ALLOWED_MODULES_VARIABLE, KeyUri};
 use cloudauth_tls::{Builder, Endpoint, Identity, Step, Transport, TransportError, Trust};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::endpoint;
+use crate::environment::{endpoint, variable};
 use crate::inputs::{read_file, read_own_file};
 use crate::provider::blocking;
 use crate::{Credential, Error, Inputs, Result, text};
@@ -75,7 +75,9 @@ pub struct Attested {
     pub command: Vec<String>,
     /// The client certificate (PEM, its chain behind it), for a broker that wants one.
     pub certificate: Option<PathBuf>,
-    /// The key of [`certificate`](Self::certificate).
+    /// The key of [`certificate`](Self::certificate). Unless [`trust_environment`](Self::trust_environment), a
+    /// `pkcs11:` URI names its `module-path`, which must be root's (the variable
+    /// `CLOUDAUTH_PKCS11_ALLOWED_MODULES` is refused), and a `tpm:` URI its `tcti`.
     #[serde(default, deserialize_with = "text::optional", skip_serializing)]
     pub key: Option<KeyUri>,
     /// Refuse AWS credentials of another account, and everything that is none: STS is asked whose they are
@@ -260,6 +262,9 @@ impl Attested {
         if self.certificate.is_some() != self.key.is_some() {
             return wrong("key", "give certificate and key, or neither");
         }
+        if !self.trust_environment {
+            self.check_key(variable(ALLOWED_MODULES_VARIABLE)?.is_some())?;
+        }
         if self.audience.len() > MAX_AUDIENCE_LEN {
             return wrong("audience", "expected at most 512 octets");
         }
@@ -287,6 +292,38 @@ impl Attested {
         }
         if self.command.first().is_some_and(|program| !program.starts_with('/')) {
             return wrong("command", "expected an absolute path: PATH is the operator's to set");
+        }
+        Ok(())
+    }
+
+    /// Refuses a key with which a variable chooses the code that is loaded, or where the authorization value
+    /// goes. `listed` is whether the operator lists modules, which need not be root's then.
+    fn check_key(&self, listed: bool) -> Result<()> {
+        let wrong = |place: &str, help: &str| {
+            Err(Error::config(place, format!("{help} (trust-environment = true leaves it to it)")))
+        };
+        let Some(key) = &self.key else { return Ok(()) };
+        if let Some(uri) = key.pkcs11() {
+            if uri.module_path.is_none() {
+                return wrong(
+                    "key",
+                    "name the module with module-path: which code is loaded is not the environment's \
+                     to say",
+                );
+            }
+            if listed {
+                return wrong(
+                    ALLOWED_MODULES_VARIABLE,
+                    "unset it: which code is loaded is not the environment's to say",
+                );
+            }
+        }
+        if key.tpm().is_some_and(|uri| uri.tcti.is_none()) {
+            return wrong(
+                "key",
+                "name the way to the TPM with tcti, such as tcti=device:/dev/tpmrm0: it is not the \
+                 environment's to say",
+            );
         }
         Ok(())
     }

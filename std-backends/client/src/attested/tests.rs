@@ -45,3 +45,35 @@ fn certificates_that_others_can_change() {
         }
     }
 }
+
+/// The operator would choose the code that gets the PIN, or who gets a TPM's authorization value.
+#[test]
+fn keys_of_devices() {
+    let of = |key: &str| Attested {
+        certificate: Some("c.pem".into()),
+        key: Some(KeyUri::parse(key).unwrap()),
+        ..usual()
+    };
+    for good in [
+        "file:key.pem",
+        "pkcs11:object=k?module-path=/usr/lib/m.so",
+        "pkcs11:object=k?module-path=/usr/lib&module-name=m",
+        "tpm:handle=0x81000001?tcti=device:/dev/tpmrm0",
+    ] {
+        of(good).check().unwrap();
+    }
+    for (key, names) in [
+        ("pkcs11:object=k", "module-path"),
+        ("pkcs11:object=k?module-name=softhsm2", "module-path"),
+        ("tpm:handle=0x81000001", "tcti="),
+        ("tpm:file=key.pem", "tcti="),
+    ] {
+        let error = of(key).check().unwrap_err().to_string();
+        assert!(error.contains(names) && error.contains("trust-environment"), "{key}: {error}");
+        Attested { trust_environment: true, ..of(key) }.check().unwrap();
+    }
+    // With a list modules need not be root's.
+    let listed = of("pkcs11:object=k?module-path=/usr/lib/m.so").check_key(true).unwrap_err();
+    assert!(listed.to_string().contains(ALLOWED_MODULES_VARIABLE), "{listed}");
+    of("tpm:handle=0x81000001?tcti=device:/dev/tpmrm0").check_key(true).unwrap();
+}

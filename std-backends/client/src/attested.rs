@@ -26,6 +26,9 @@ use source::TokenSource;
 const MAX_CERTIFICATES: u64 = 1 << 20;
 /// How long everything together may take, in seconds: an attestation takes a few.
 const TIMEOUT: u32 = 60;
+/// How long a broker may take for an answer: it verifies, asks a cloud, and writes its record, each with a limit
+/// of its own. Whoever gives up before that throws away what was made for him.
+const ANSWER: Duration = Duration::from_secs(40);
 
 /// A credential that a broker gives to an attested workload, on one TLS 1.3 connection that the attestation
 /// is bound to.
@@ -96,7 +99,7 @@ pub struct Attested {
     /// With [`expect_account`](Self::expect_account): the certificates that STS's is held against, in a file as
     /// [`ca_file`](Self::ca_file); else those of Mozilla's programme that are built in.
     pub sts_ca_file: Option<PathBuf>,
-    /// How many seconds everything together may take; else 60.
+    /// How many seconds everything together may take, at least 1; else 60.
     pub timeout: Option<u32>,
     /// How the attestation is bound.
     #[serde(default)]
@@ -205,15 +208,16 @@ struct Opened {
 impl Attested {
     /// The credential, always a new one.
     pub(crate) async fn fetch(&self, inputs: &Arc<Inputs>) -> Result<Credential> {
-        let limit = Duration::from_secs(self.timeout.unwrap_or(TIMEOUT).into());
+        let limit = self.limit();
         let work = async {
             let (config, with) = (self.clone(), inputs.clone());
             let opened = blocking(limit, move || config.open(&with)).await?;
-            let credential = match opened.credential().await {
-                Err(e) if let Some(wait) = worth_another(&e) => {
+            let mut sent = false;
+            let credential = match opened.credential(&mut sent).await {
+                Err(e) if let Some(wait) = worth_another(&e, sent) => {
                     tracing::debug!(error = %e, "beginning again on a new connection");
                     tokio::time::sleep(wait).await;
-                    opened.credential().await?
+                    opened.credential(&mut sent).await?
                 }
                 result => result?,
             };
@@ -225,6 +229,15 @@ impl Attested {
             let late = TransportError::TimedOut { host, step: Step::Answer, limit };
             Err(Error::service("attested credential", late))
         })
+    }
+
+    /// How long everything together may take.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(TIMEOUT).into())
+    }
+
+    fn answer_limit(&self) -> Duration {
+        self.limit().min(ANSWER)
     }
 
     /// Whether it makes sense, before anything is asked or opened.
@@ -284,6 +297,9 @@ impl Attested {
         if of_sts && self.expect_account.is_none() {
             return wrong("expect-account", "is missing; region and sts-… are for it alone");
         }
+        if self.timeout == Some(0) {
+            return wrong("timeout", "expected at least 1 second");
+        }
         if !self.command.is_empty() && self.teeserver.is_some() {
             return wrong("command", "give one of command and teeserver");
         }
@@ -340,7 +356,8 @@ impl Attested {
         let built = |builder: Builder| builder.build().map_err(|e| Error::service("setting up", e));
         let mut transport = Transport::builder()
             .trust_environment(self.trust_environment)
-            .read_timeout(Duration::from_secs(20))
+            .timeout(self.limit())
+            .read_timeout(self.answer_limit())
             .trust(trust);
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             let chain = read_file(certificate, MAX_CERTIFICATES)?;
@@ -400,12 +417,16 @@ impl Attested {
 }
 
 /// How long to wait before it is worth another try: a challenge that ended while the attestation was made, and
-/// what may pass.
-fn worth_another(error: &Error) -> Option<Duration> {
+/// what may pass. Once the credentials were asked for (`sent`) only where the broker has answered, or was not
+/// reached: else it may have given them, and each is recorded and limited.
+fn worth_another(error: &Error, sent: bool) -> Option<Duration> {
     let Error::Service { source, .. } = error else { return None };
     let refusal = source.refusal();
-    let ended = matches!(**source, TransportError::Ended { .. })
-        || refusal.is_some_and(|refusal| refusal.code == "challenge_expired");
+    let unsent = matches!(**source, TransportError::Ended { .. });
+    if sent && !unsent && refusal.is_none() {
+        return None;
+    }
+    let ended = unsent || refusal.is_some_and(|refusal| refusal.code == "challenge_expired");
     let asked = refusal.and_then(|refusal| refusal.retry_after).unwrap_or_default();
     let wait = asked.max(Duration::from_millis(300));
     ((ended || source.is_transient()) && wait <= Duration::from_secs(10)).then_some(wait)

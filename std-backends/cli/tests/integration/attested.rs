@@ -273,7 +273,6 @@ fn what_may_pass_is_tried_once_more() {
         Problem(403, "challenge_expired", None),
         Problem(503, "unavailable", None),
         Problem(429, "rate_limited", Some(1)),
-        Close("/v1/credentials"),
     ] {
         world.broker.behave(&[behaviour]);
         attested("gcp", &config).unwrap();
@@ -288,11 +287,12 @@ fn what_may_pass_is_tried_once_more() {
     let all = nonces.len();
     nonces.sort();
     nonces.dedup();
-    assert_eq!((all, nonces.len()), (9, 9));
+    assert_eq!((all, nonces.len()), (7, 7));
 
     for (behaviours, connections, says) in [
         (vec![Problem(403, "challenge_expired", None); 3], 2, "challenge_expired"),
-        (vec![Close("/v1/credentials"); 3], 2, "connection"),
+        // Perhaps it has given them.
+        (vec![Close("/v1/credentials"); 3], 1, "connection"),
         (vec![Problem(403, "denied", None)], 1, "denied (request id urn:uuid:record-1)"),
         (vec![Problem(403, "channel_mismatch", None)], 1, "channel_mismatch"),
         (vec![Problem(429, "rate_limited", Some(60))], 1, "again for 60 s"),

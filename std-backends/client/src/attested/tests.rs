@@ -77,3 +77,31 @@ fn keys_of_devices() {
     assert!(listed.to_string().contains(ALLOWED_MODULES_VARIABLE), "{listed}");
     of("tpm:handle=0x81000001?tcti=device:/dev/tpmrm0").check_key(true).unwrap();
 }
+
+#[test]
+fn limits_of_time() {
+    let of = |timeout| Attested { timeout, ..usual() };
+    // A broker's own limits: 25 s for the cloud, 5 s for its record.
+    for (timeout, seconds, answer) in [(None, 60, 40), (Some(1), 1, 1), (Some(90), 90, 40)] {
+        of(timeout).check().unwrap();
+        assert_eq!(of(timeout).limit(), Duration::from_secs(seconds));
+        assert_eq!(of(timeout).answer_limit(), Duration::from_secs(answer));
+    }
+    let error = of(Some(0)).check().unwrap_err().to_string();
+    assert!(error.contains("timeout") && error.contains("at least 1"), "{error}");
+}
+
+/// What the broker may have carried out is not asked for again.
+#[test]
+fn what_is_tried_once_more() {
+    let host = || "broker.example".to_owned();
+    let late = TransportError::TimedOut { host: host(), step: Step::Answer, limit: ANSWER };
+    let ended = TransportError::Ended { host: host() };
+    let broken = TransportError::Broken { host: host(), reason: "reset".into() };
+    for (error, before, after) in [(late, true, false), (broken, true, false), (ended, true, true)]
+    {
+        let error = Error::service("broker's credentials", error);
+        let again = [false, true].map(|sent| worth_another(&error, sent).is_some());
+        assert_eq!(again, [before, after], "{error}");
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloudauth_core::attest::teeserver::{TokenRequest, TokenType};
 use cloudauth_core::jws::{MAX_TOKEN_LEN, Token};
 use cloudauth_tls::{Endpoint, Transport, TransportError, Trust};
+use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -65,19 +66,12 @@ impl TokenSource {
                 token.map_err(not_there)?
             }
             Self::Command(command) => {
-                let mut input = json!({
-                    "audience": config.audience,
-                    "nonces": nonces,
-                    "token_type": config.token_type.name(),
-                });
-                if let ([nonce], Some(input)) = (nonces, input.as_object_mut()) {
-                    let data = json!({ "nonce": nonce }).to_string();
-                    input.insert("runtime_data".to_owned(), data.into());
-                }
-                run(command, input.to_string().as_bytes(), LIMIT).await?
+                let input = input(config, nonces)?;
+                run(command, &input, LIMIT).await?
             }
         };
-        let mut buf = vec![0; token.len()];
+        // The nonces will stand in it, and the older brokers' is a secret of the connection.
+        let mut buf = Zeroizing::new(vec![0; token.len()]);
         let checked = match kind {
             Some(_) => asked.check(&token, &mut buf),
             // Its audience and nonce stand where the broker looks for them.
@@ -88,6 +82,40 @@ impl TokenSource {
             Err(e) => Err(Error::refused("attestation", e.to_string())),
         }
     }
+}
+
+/// What a command is told, in JSON. It is wiped: the nonce of the older brokers is a secret of the connection.
+fn input(config: &Attested, nonces: &[&str]) -> Result<Zeroizing<Vec<u8>>> {
+    #[derive(Serialize)]
+    struct Asked<'a> {
+        audience: &'a str,
+        nonces: &'a [&'a str],
+        token_type: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runtime_data: Option<&'a str>,
+    }
+    let runtime_data = match nonces {
+        [nonce] => Some(Zeroizing::new(json!({ "nonce": nonce }).to_string())),
+        _ => None,
+    };
+    let asked = Asked {
+        audience: &config.audience,
+        nonces,
+        token_type: config.token_type.name(),
+        runtime_data: runtime_data.as_ref().map(|data| data.as_str()),
+    };
+    let mut input = Zeroizing::new(Vec::with_capacity(room(&config.audience, nonces)));
+    match serde_json::to_writer(&mut *input, &asked) {
+        Ok(()) => Ok(input),
+        Err(e) => Err(Error::refused(COMMAND, e.to_string())),
+    }
+}
+
+/// Room for everything at once: a vector that grows leaves copies behind. A character has at most six octets
+/// of JSON; nonces stand there twice, and in the text of a text.
+fn room(audience: &str, nonces: &[&str]) -> usize {
+    let nonces: usize = nonces.iter().map(|nonce| 18 * nonce.len() + 3).sum();
+    6 * audience.len() + nonces + 256
 }
 
 /// An error of the teeserver.
@@ -201,6 +229,27 @@ mod tests {
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let output = run(&command, br#"{"audience":"a"}"#, Duration::from_secs(2)).await;
         output.map(|output| output.to_string())
+    }
+
+    /// What a command is told stands in one place, which is wiped.
+    #[test]
+    fn told() {
+        let (one, two) = ("a".repeat(74), "f".repeat(64));
+        for (audience, nonces) in [
+            ("https://broker.example".to_owned(), vec![one.as_str()]),
+            ("\u{1}".repeat(512), vec![one.as_str()]),
+            ("\u{1}".repeat(512), vec![two.as_str(); 2]),
+        ] {
+            let config = Attested { audience: audience.clone(), ..Attested::default() };
+            let told: Zeroizing<Vec<u8>> = input(&config, &nonces).unwrap();
+            assert_eq!(told.capacity(), room(&audience, &nonces));
+            let mut expected =
+                json!({ "audience": audience, "nonces": nonces, "token_type": "OIDC" });
+            if let [nonce] = nonces[..] {
+                expected["runtime_data"] = format!("{{\"nonce\":\"{nonce}\"}}").into();
+            }
+            assert_eq!(serde_json::from_slice::<serde_json::Value>(&told).unwrap(), expected);
+        }
     }
 
     #[tokio::test]

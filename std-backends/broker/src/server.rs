@@ -10,6 +10,7 @@ mod proxy_protocol;
 mod rate;
 mod record;
 mod signer;
+mod stall;
 
 use std::fmt;
 use std::io;

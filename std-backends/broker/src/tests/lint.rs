@@ -148,7 +148,11 @@ fn microsofts() {
         "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nwaive = ['host-data']",
         "type = 'sevsnpvm'\nhost-data = 'cd'\nwaive = ['measurement']",
         "type = 'sevsnpvm'\nwaive = ['measurement', 'host-data']",
-        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'",
+        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'\nrtmr3 = '03'",
+        // Software in the domain has added nothing.
+        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'\nrtmr3 = '00'",
+        "type = 'tdxvm'\nmrtd = 'ab'\nwaive = ['config-id', 'rtmr']",
+        "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = '0010'",
     ] {
         world.grant(&format!("{base}{good}"), give).unwrap();
     }
@@ -173,6 +177,32 @@ fn microsofts() {
         ("type = 'sevsnpvm'\nlaunch-measurements = 'ab'", "host-data: is neither"),
         ("type = 'sevsnpvm'\nwaive = ['measurement']", "host-data: is neither"),
         ("type = 'tdxvm'\nwaive = ['measurement']", "config-id: is neither"),
+        // The firmware alone: it starts anything.
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nwaive = ['config-id']",
+            "give rtmr1, or write waive = [\"rtmr\"]",
+        ),
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'",
+            "give rtmr3, or write waive = [\"rtmr\"]",
+        ),
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nrtmr1 = '01'\nwaive = ['config-id', 'rtmr']",
+            "\"rtmr\" is waived, and yet rtmr1",
+        ),
+        ("type = 'sgx'\nmrenclave = 'ab'\nrtmr1 = '01'", "rtmr1: says nothing of the type"),
+        // Zeros say nothing.
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = ['cd', '0000']",
+            "host-data: is all zeros: the host set nothing at launch",
+        ),
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = '00'",
+            "waive = [\"host-data\"]",
+        ),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = '00'", "waive = [\"config-id\"]"),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nrtmr1 = '00'", "rtmr1: is all zeros: no kernel"),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nrtmr2 = '00'", "rtmr2: is all zeros"),
         (
             "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = 'cd'\nwaive = ['measurement']",
             "and yet",

@@ -32,7 +32,8 @@ pub(crate) enum Give {
     AssumeRole(Box<AssumeRole>),
     /// A credential of its own for each workload, without a claim in it.
     SessionToken(Box<SessionToken>),
-    /// One credential for all, as long as it is good; for who asks for a shorter life, one of its own. AWS wants the region beside it.
+    /// One credential for all, as long as it is good; for who asks for a shorter life, one of its own. AWS wants
+    /// the region beside it.
     Shared { provider: Provider, region: Option<String> },
 }
 

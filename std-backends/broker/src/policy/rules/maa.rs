@@ -163,7 +163,8 @@ fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
             && texts.iter().any(|text| !text.is_empty() && text.bytes().all(|c| c == b'0'))
         {
             let help = format!(
-                "is all zeros: {what}, and anyone's workload has the same; leave it out and write waive = [\"{waiver}\"]"
+                "is all zeros: {what}, and anyone's workload has the same; leave it out and write \
+                 waive = [\"{waiver}\"]"
             );
             reader.wrong.add(field, help);
         }

@@ -125,13 +125,36 @@ fn parse(args: &[&str]) -> Result<Option<Values>, CliError> {
                 "0" | "f" | "F" | "FALSE" | "false" | "False" => "false".to_owned(),
                 _ => return usage(format!("invalid boolean value {value:?} for -{name}")),
             },
-            Number => match value.parse::<u32>() {
-                Ok(number) => number.to_string(),
-                Err(_) => return usage(format!("invalid value {value:?} for flag -{name}")),
+            Number => match number(value) {
+                Some(number) => number.to_string(),
+                None => return usage(format!("invalid value {value:?} for flag -{name}")),
             },
         };
     }
     Ok(Some(values))
+}
+
+/// A number as Go's literals are written: decimal, 0b, 0o or 0x, octal behind a 0 alone, an underscore between
+/// digits or behind the prefix, and a sign. `None` also for one that no flag takes: below zero, or above 32 bits.
+fn number(text: &str) -> Option<u32> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (radix, digits) = match text.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0b") => (2, text.get(2..)?),
+        Some("0o") => (8, text.get(2..)?),
+        Some("0x") => (16, text.get(2..)?),
+        _ if text.len() > 1 && text.starts_with('0') => (8, text.get(1..)?),
+        _ => (10, text),
+    };
+    // One behind the prefix stands between digits, for Go; one in front of everything does not.
+    let digits = if radix == 10 { digits } else { digits.strip_prefix('_').unwrap_or(digits) };
+    if digits.split('_').any(|part| part.is_empty() || part.starts_with(['+', '-'])) {
+        return None;
+    }
+    let number = u32::from_str_radix(&digits.replace('_', ""), radix).ok()?;
+    (!negative || number == 0).then_some(number)
 }
 
 fn source(values: &Values) -> Result<Attested, CliError> {
@@ -250,6 +273,66 @@ mod tests {
         ] {
             assert!(refused(args).contains(says), "{args:?}: {}", refused(args));
         }
+    }
+
+    /// What `strconv.ParseInt(text, 0, …)` makes of them.
+    #[test]
+    fn numbers_as_go_writes_them() {
+        for (text, expected) in [
+            ("900", 900),
+            ("+900", 900),
+            ("1_000", 1000),
+            ("0x384", 900),
+            ("0X3_8_4", 900),
+            ("0x_384", 900),
+            ("0o1604", 900),
+            ("0O1604", 900),
+            ("01604", 900),
+            ("0_1604", 900),
+            ("0b11_1000_0100", 900),
+            ("0", 0),
+            ("-0", 0),
+            ("00", 0),
+            ("4294967295", u32::MAX),
+        ] {
+            assert_eq!(number(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "+",
+            "-",
+            "_",
+            "_900",
+            "900_",
+            "9__00",
+            "0900",
+            "0_",
+            "0x",
+            "0x_",
+            "0x__1",
+            "0b2",
+            "0o8",
+            "0xg",
+            "++9",
+            "+-9",
+            "0x+9",
+            "0+7",
+            "1_+0",
+            "-900",
+            "4294967296",
+            " 900",
+            "9e2",
+            "900.0",
+            "é0",
+            "0é",
+        ] {
+            assert_eq!(number(text), None, "{text}");
+        }
+        assert!(refused(&["--duration=0900"]).contains("invalid value"));
+        let Some(SeedRequest::Aws { duration, .. }) = good(&["--duration=0x385"]).seed else {
+            panic!()
+        };
+        assert_eq!(duration, Some(901));
     }
 
     #[test]

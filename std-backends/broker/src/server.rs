@@ -107,7 +107,7 @@ impl Broker {
             records,
             phase: watch::Sender::new(Phase::Running),
             alive: alive.downgrade(),
-            count: Count::default(),
+            count: Arc::default(),
             connection_rate: Buckets::new(),
             client_rate: Buckets::new(),
             grant_rate: Buckets::new(),
@@ -249,7 +249,7 @@ struct Shared {
     phase: watch::Sender<Phase>,
     /// Every accepting task and every connection holds one.
     alive: mpsc::WeakSender<()>,
-    count: Count,
+    count: Arc<Count>,
     connection_rate: Buckets<IpAddr>,
     client_rate: Buckets<IpAddr>,
     grant_rate: Buckets<String>,

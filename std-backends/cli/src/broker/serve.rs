@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cloudauth_broker::{Addresses, Broker};
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::log::Log;
 use crate::error::CliError;
 use crate::signals::{die, on_signal};
 
@@ -30,8 +32,9 @@ pub(crate) struct Args {
 
 /// Runs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Vec<u8>, CliError> {
+    let log = Log::new(std::io::stderr()).map_err(|e| CliError::input("starting threads", e))?;
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(false)
         .with_max_level(level())
         .init();
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<u8>, CliError> {
     let served = runtime.block_on(serve(args, signals));
     // A thread that waits for a device is not waited for.
     runtime.shutdown_background();
+    log.flush(Duration::from_secs(1));
     served.map(|()| Vec::new())
 }
 

@@ -45,10 +45,15 @@ pub struct Broker {
     shared: Arc<Shared>,
     path: PathBuf,
     addresses: Addresses,
-    /// One reload after the other.
-    reloading: tokio::sync::Mutex<()>,
+    /// One reload after the other: what the last one began to load.
+    reloading: tokio::sync::Mutex<Option<Loading>>,
     connections: mpsc::Receiver<()>,
 }
+
+type Loading = JoinHandle<Result<Snapshot, LoadError>>;
+
+/// How long a reload may take. Keys in devices are opened for it.
+const LOADING: Duration = Duration::from_secs(60);
 
 /// Where a broker listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +112,7 @@ impl Broker {
             records,
             phase: watch::Sender::new(Phase::Running),
             alive: alive.downgrade(),
-            count: Count::default(),
+            count: Arc::default(),
             connection_rate: Buckets::new(),
             client_rate: Buckets::new(),
             grant_rate: Buckets::new(),
@@ -134,7 +139,7 @@ impl Broker {
         }
         tracing::info!(api = %addresses.api, admin = ?addresses.admin, "broker started");
         let path = path.to_owned();
-        Ok(Self { shared, path, addresses, reloading: tokio::sync::Mutex::new(()), connections })
+        Ok(Self { shared, path, addresses, reloading: tokio::sync::Mutex::default(), connections })
     }
 
     /// Where it listens, with the ports that were free.
@@ -150,8 +155,8 @@ impl Broker {
     /// # Errors
     /// [`LoadError`]; all is then as before. Metrics and the log say so too.
     pub async fn reload(&self) -> Result<(), LoadError> {
-        let _one = self.reloading.lock().await;
-        match self.load_again().await {
+        let mut loading = self.reloading.lock().await;
+        match self.load_again(&mut loading).await {
             Ok(()) => {
                 self.shared.metrics.reload("loaded");
                 tracing::info!("configuration loaded again");
@@ -165,9 +170,13 @@ impl Broker {
         }
     }
 
-    async fn load_again(&self) -> Result<(), LoadError> {
+    async fn load_again(&self, loading: &mut Option<Loading>) -> Result<(), LoadError> {
         let before = self.shared.snapshot();
-        let next = Snapshot::load(&self.path, Some(before.key_sets.clone())).await?;
+        let next = load_within(LOADING, loading, {
+            let (path, key_sets) = (self.path.clone(), before.key_sets.clone());
+            async move { Snapshot::load(&path, Some(key_sets)).await }
+        });
+        let next = next.await?;
         let records = self.shared.records.reopen(&next.config.server.records).await;
         records.map_err(|e| LoadError::one("server.records", format!("cannot be written: {e}")))?;
         for moved in next.moved(&before) {
@@ -188,6 +197,28 @@ impl Broker {
         self.shared.records.flush().await;
         drained.is_ok()
     }
+}
+
+/// Loads in a task of its own. A device that does not answer holds one thread for ever, not one for each reload: what
+/// began to load before must have ended.
+async fn load_within<T: Send + 'static>(
+    limit: Duration,
+    loading: &mut Option<JoinHandle<Result<T, LoadError>>>,
+    load: impl Future<Output = Result<T, LoadError>> + Send + 'static,
+) -> Result<T, LoadError> {
+    if loading.as_ref().is_some_and(|loading| !loading.is_finished()) {
+        let help = "the reload before this one still waits for a file or a device; is it there?";
+        return Err(LoadError::one("loading", help));
+    }
+    let task = loading.insert(tokio::spawn(load));
+    let loaded = timeout(limit, &mut *task).await.map_err(|_| {
+        let help =
+            format!("a file or a device gave no answer within {} s; is it there?", limit.as_secs());
+        LoadError::one("loading", help)
+    })?;
+    // What has given its result must not be asked again.
+    *loading = None;
+    loaded.map_err(|e| LoadError::one("loading", e))?
 }
 
 impl Drop for Broker {
@@ -250,7 +281,7 @@ struct Shared {
     phase: watch::Sender<Phase>,
     /// Every accepting task and every connection holds one.
     alive: mpsc::WeakSender<()>,
-    count: Count,
+    count: Arc<Count>,
     connection_rate: Buckets<IpAddr>,
     client_rate: Buckets<IpAddr>,
     grant_rate: Buckets<String>,
@@ -317,8 +348,39 @@ impl Snapshot {
     }
 }
 
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("loaded", &self.loaded).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Snapshot {
     fn drop(&mut self) {
         self.fresh.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_device_that_hangs_holds_one_reload() {
+        let mut loading = None;
+        let limit = Duration::from_secs(60);
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+        let hung = async {
+            let _ = answered.await;
+            Ok(1)
+        };
+        let error = load_within(limit, &mut loading, hung).await.unwrap_err().to_string();
+        assert!(error.contains("within 60 s"), "{error}");
+        let another = load_within(limit, &mut loading, async { Ok(2) }).await;
+        assert!(another.unwrap_err().to_string().contains("still waits"));
+        drop(answer);
+        tokio::task::yield_now().await;
+        // What came too late is not used.
+        assert_eq!(load_within(limit, &mut loading, async { Ok(3) }).await.unwrap(), 3);
+        assert_eq!(load_within(limit, &mut loading, async { Ok(4) }).await.unwrap(), 4);
     }
 }

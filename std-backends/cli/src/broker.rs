@@ -2,6 +2,8 @@
 
 mod check;
 #[cfg(unix)]
+mod log;
+#[cfg(unix)]
 mod serve;
 
 use clap::Subcommand;

@@ -9,6 +9,7 @@ use cloudauth_core::{
 };
 use cloudauth_tls::{Endpoint, Request, Transport};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
@@ -105,11 +106,12 @@ pub(crate) fn to(endpoint: Option<&Endpoint>, transport: &Transport) -> Transpor
     }
 }
 
-/// Sends a flow's request and reads its answer.
+/// Sends a flow's request, which one of these threads builds, and reads its answer.
 pub(crate) async fn send(
     flow: Arc<dyn Flow>,
     transport: &Transport,
     clock: &Clock,
+    threads: &Arc<Semaphore>,
 ) -> Result<Credential> {
     let name = flow.name();
     let mut transport = to(flow.endpoint(), transport);
@@ -121,9 +123,17 @@ pub(crate) async fn send(
     let sent = transport.call(
         |at| {
             began.store(clock.now().uptime, Ordering::Relaxed);
-            let flow = flow.clone();
-            // Elsewhere, because a device is slow and other tasks should not wait for it.
-            async move { Ok(tokio::task::spawn_blocking(move || owned(&*flow, &at)).await??) }
+            let (flow, threads) = (flow.clone(), threads.clone());
+            async move {
+                let place = threads.acquire_owned().await?;
+                // Elsewhere, because a device is slow and other tasks should not wait for it.
+                let build = move || {
+                    let request = owned(&*flow, &at);
+                    drop(place);
+                    request
+                };
+                Ok(tokio::task::spawn_blocking(build).await??)
+            }
         },
         |head, body| flow.read(head, body),
     );

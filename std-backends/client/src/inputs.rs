@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use cloudauth_core::digest::Sha256;
 use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, SecretRef, Warning};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::{Error, Result};
@@ -18,6 +19,8 @@ use crate::{Error, Result};
 const MAX_CERTIFICATES: u64 = 1 << 20;
 /// The most octets of a token or a policy. No cloud takes more.
 const MAX_TEXT: u64 = 1 << 16;
+/// How many threads at once open a key, or sign with it. A device that does not answer keeps its own, and no more.
+const THREADS: usize = 8;
 
 type OnWarning = dyn Fn(&Warning) + Send + Sync;
 
@@ -30,10 +33,15 @@ pub struct Inputs {
     on_warning: Box<OnWarning>,
     keys: Kept<Key>,
     macs: Kept<MacKey>,
+    /// By the SHA-256 of a URI; what needs no key has one too.
+    threads: Mutex<HashMap<Option<[u8; 32]>, Arc<Semaphore>>>,
 }
 
-/// By the SHA-256 of a URI; with the stamp of the file, for keys in files.
-type Kept<K> = Mutex<HashMap<[u8; 32], (Option<Stamp>, Arc<K>)>>;
+/// By the SHA-256 of a URI. Each has a lock of its own: a device that does not answer holds up nobody else.
+type Kept<K> = Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Opened<K>>>>>>;
+
+/// A key; with the stamp of the file, for keys in files.
+type Opened<K> = (Option<Stamp>, Arc<K>);
 
 type Stamp = Option<(SystemTime, u64, u64)>;
 
@@ -46,6 +54,7 @@ impl Default for Inputs {
             on_warning: Box::new(|warning| tracing::warn!("{warning}")),
             keys: Kept::default(),
             macs: Kept::default(),
+            threads: Mutex::default(),
         }
     }
 }
@@ -82,6 +91,12 @@ impl Inputs {
             key.warnings().iter().for_each(&self.on_warning);
             Ok(key)
         })
+    }
+
+    /// The places of the threads that work with the key that `uri` names.
+    pub(crate) fn threads(&self, uri: Option<&KeyUri>) -> Arc<Semaphore> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.entry(uri.map(name)).or_insert_with(|| Arc::new(Semaphore::new(THREADS))).clone()
     }
 
     /// The certificates (DER) of a PEM or DER file, in its order; at least one.
@@ -153,25 +168,32 @@ impl fmt::Debug for Inputs {
 
 /// The key kept for `uri`, unless its file has changed; else a new one. A failure keeps nothing.
 fn kept<K>(kept: &Kept<K>, uri: &KeyUri, open: impl FnOnce() -> Result<K>) -> Result<Arc<K>> {
-    // Of the whole text, in which a PIN may stand: that is not to be kept here.
-    let mut name = Sha256::new();
-    for part in [uri.scheme().name(), ":", uri.path(), "?", uri.query().unwrap_or_default()] {
-        name.update(part.as_bytes());
-    }
-    let name = name.finish();
-    let stamp = uri.file().map(stamp);
+    let slot = {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entry(name(uri)).or_default().clone()
+    };
     // Held while a key is opened: two openings at once would be two logins.
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((at, key)) = kept.get(&name)
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let stamp = uri.file().map(stamp);
+    if let Some((at, key)) = &*slot
         && *at == stamp
         && stamp != Some(None)
     {
         return Ok(key.clone());
     }
-    kept.remove(&name);
+    *slot = None;
     let key = Arc::new(open()?);
-    kept.insert(name, (stamp, key.clone()));
+    *slot = Some((stamp, key.clone()));
     Ok(key)
+}
+
+/// A key's name here. It is of the whole text, in which a PIN may stand: that is not to be kept.
+fn name(uri: &KeyUri) -> [u8; 32] {
+    let mut name = Sha256::new();
+    for part in [uri.scheme().name(), ":", uri.path(), "?", uri.query().unwrap_or_default()] {
+        name.update(part.as_bytes());
+    }
+    name.finish()
 }
 
 /// By which a changed file is told: its time, size and place on the disk. `None` when it cannot be asked.
@@ -246,10 +268,42 @@ pub(crate) fn place(path: &Path) -> String {
     format!("file {path:?}")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
+    #[test]
+    fn a_device_that_does_not_answer_holds_up_no_other() {
+        let uri = |text: &str| KeyUri::parse(text).unwrap();
+        let keys: Arc<Kept<u8>> = Arc::default();
+        let (hung, another) = (uri("tpm:handle=0x81000001"), uri("tpm:handle=0x81000002"));
+        let ((began, has_begun), (answer, answered)) = (mpsc::channel(), mpsc::channel());
+        let opening = thread::spawn({
+            let (keys, hung) = (keys.clone(), hung.clone());
+            move || {
+                kept(&keys, &hung, || {
+                    began.send(()).unwrap();
+                    answered.recv_timeout(Duration::from_secs(60)).unwrap();
+                    Ok(1)
+                })
+            }
+        });
+        has_begun.recv().unwrap();
+        let (told, opened) = mpsc::channel();
+        thread::spawn({
+            let keys = keys.clone();
+            move || told.send(*kept(&keys, &another, || Ok(2)).unwrap())
+        });
+        assert_eq!(opened.recv_timeout(Duration::from_secs(10)).unwrap(), 2);
+        answer.send(()).unwrap();
+        assert_eq!(*opening.join().unwrap().unwrap(), 1);
+        assert_eq!(*kept(&keys, &hung, || unreachable!()).unwrap(), 1);
+    }
+
+    #[cfg(unix)]
     #[test]
     fn files_that_others_can_change() {
         for (mode, owner) in [(0o644, 0), (0o644, 1000), (0o400, 0), (0o600, 1000), (0o755, 0)] {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use cloudauth_core::Attempt;
 use cloudauth_tls::Transport;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::clock::{Clock, Moment};
 use crate::file_cache::{CacheKey, FileCache};
@@ -271,9 +273,10 @@ impl Inner {
         // What was got with a code is given to nobody who does not have one.
         let file_cache = client.file_cache.as_ref().filter(|_| !self.source.has_code());
         let limit = transport.limit();
+        let threads = inputs.threads(self.source.key());
         if let Source::GcpToken(token) = &self.source {
             let (token, inputs, at) = (token.clone(), inputs.clone(), self.client.attempt()?);
-            let (token, key) = blocking(limit, move || {
+            let (token, key) = limited(&threads, limit, move || {
                 let key = token.identity(CacheKey::new("gcp-token"), &inputs)?;
                 Ok((token.sign(&inputs, &at)?, key))
             })
@@ -286,7 +289,7 @@ impl Inner {
         let (source, inputs) = (self.source.clone(), inputs.clone());
         // Files are read and devices opened, which takes its time.
         let trust = client.trust.clone();
-        let (flow, key) = blocking(limit, move || {
+        let (flow, key) = limited(&threads, limit, move || {
             let flow = source.open(&inputs, base.as_deref())?;
             let flow = flow.ok_or_else(|| Error::config("profile", "has nothing to ask for"))?;
             if !cached {
@@ -296,7 +299,7 @@ impl Inner {
             Ok((flow, Some(below.iter().fold(key, |key, below| key.on(below)))))
         })
         .await?;
-        let send = || send(Arc::clone(&flow), transport, clock);
+        let send = || send(Arc::clone(&flow), transport, clock, &threads);
         let credential = match (file_cache, &key) {
             (Some(cache), Some(key)) => {
                 if self.refused.swap(false, Ordering::AcqRel) {
@@ -330,12 +333,75 @@ pub(crate) async fn blocking<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(e)) => Err(Error::config("provider", format!("its work was cut short: {e}"))),
-        Err(_) => Err(Error::config(
-            "key or file",
-            format!("gave no answer within {} s; is the device there?", limit.as_secs()),
-        )),
+    within(limit, async { tokio::task::spawn_blocking(work).await.map_err(cut_short)? }).await
+}
+
+/// The same, in one of these threads. Whoever gives up waiting leaves the thread behind, which keeps its place: work
+/// that never ends must not take all threads of the program.
+async fn limited<T: Send + 'static>(
+    threads: &Arc<Semaphore>,
+    limit: Duration,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let working = async {
+        let place = threads.clone().acquire_owned().await.map_err(cut_short)?;
+        let work = move || {
+            let result = work();
+            drop(place);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.map_err(cut_short)?
+    };
+    within(limit, working).await
+}
+
+async fn within<T>(limit: Duration, working: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, working).await.unwrap_or_else(|_| {
+        let help = format!("gave no answer within {} s; is the device there?", limit.as_secs());
+        Err(Error::config("key or file", help))
+    })
+}
+
+fn cut_short(e: impl fmt::Display) -> Error {
+    Error::config("provider", format!("its work was cut short: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn work_that_never_ends_takes_few_threads() {
+        const LIMIT: Duration = Duration::from_millis(200);
+        let inputs = Inputs::default();
+        let key = |text: &str| inputs.threads(Some(&text.parse().unwrap()));
+        let began = Arc::new(AtomicUsize::new(0));
+        let mut answers = Vec::new();
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let (answer, answered) = mpsc::channel::<()>();
+            answers.push(answer);
+            let (threads, began) = (key("tpm:handle=0x81000001"), began.clone());
+            waiting.push(tokio::spawn(async move {
+                let work = move || {
+                    began.fetch_add(1, Ordering::Relaxed);
+                    let _ = answered.recv();
+                    Ok(())
+                };
+                limited(&threads, LIMIT, work).await
+            }));
+        }
+        for waiting in waiting {
+            let error = waiting.await.unwrap().unwrap_err().to_string();
+            assert!(error.contains("is the device there"), "{error}");
+        }
+        assert_eq!(began.load(Ordering::Relaxed), 8);
+        // Another device is not affected; nor is this one, once it answers.
+        limited(&key("tpm:handle=0x81000002"), LIMIT, || Ok(())).await.unwrap();
+        assert!(limited(&key("tpm:handle=0x81000001"), LIMIT, || Ok(())).await.is_err());
+        drop(answers);
+        limited(&key("tpm:handle=0x81000001"), 50 * LIMIT, || Ok(())).await.unwrap();
     }
 }

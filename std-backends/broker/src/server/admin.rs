@@ -10,24 +10,29 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-use super::connection::{Form, http};
+use super::connection::{Count, Form, Place, http};
 use super::metrics::Gauges;
+use super::rate::network;
 use super::{Phase, Shared};
 
 /// How many may look at once.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: u32 = 32;
+/// And how many of them from one address. Whoever reaches this listener must not keep those away who watch.
+const OF_ONE: u32 = 8;
+/// A connection is for one request, and ends after this.
+const LIFE: Duration = Duration::from_secs(10);
 const FORM: Form = Form {
     head: 16 << 10,
-    idle: Duration::from_secs(30),
+    idle: Duration::from_secs(5),
     last: Duration::from_secs(5),
     until: Phase::Ended,
 };
 
 /// Answers as long as there is a server, also while it drains.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let count = Arc::new(Count::default());
     let mut phase = shared.phase.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -38,7 +43,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let place = Place::new(&count, CONNECTIONS);
+        let Some(mut place) = place else { continue };
+        if !place.of(network(peer.ip()), OF_ONE) {
+            continue;
+        }
         let shared = shared.clone();
         tokio::spawn(async move {
             serve(tcp, peer, &shared).await;
@@ -51,9 +60,13 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     tracing::trace!(%peer, "plain connection");
     let mut phase = shared.phase.subscribe();
     let mut ended = shared.phase.subscribe();
-    let service = |request| Box::pin(async move { Ok::<_, Infallible>(answer(&request, shared)) });
+    let service = |request| {
+        let mut response = answer(&request, shared);
+        super::http::close(response.headers_mut());
+        Box::pin(async move { Ok::<_, Infallible>(response) })
+    };
     tokio::select! {
-        () = http(tcp, service, FORM, &mut phase) => {}
+        _ = timeout(LIFE, http(tcp, service, FORM, &mut phase)) => {}
         _ = ended.wait_for(|phase| *phase == Phase::Ended) => {}
     }
 }
@@ -62,9 +75,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
     const TEXT: &str = "text/plain; charset=utf-8";
     let text = |status, text: String| super::http::response(status, TEXT, text.into());
     if !request.body().is_end_stream() {
-        let mut response = text(StatusCode::BAD_REQUEST, "no body\n".to_owned());
-        super::http::close(response.headers_mut());
-        return response;
+        return text(StatusCode::BAD_REQUEST, "no body\n".to_owned());
     }
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());

@@ -64,22 +64,22 @@ impl Count {
 }
 
 /// A connection's place in the count.
-struct Place {
-    shared: Arc<Shared>,
+pub(super) struct Place {
+    count: Arc<Count>,
     network: Option<IpAddr>,
 }
 
 impl Place {
     /// A place among `most`.
-    fn new(shared: &Arc<Shared>, most: u32) -> Option<Self> {
-        let mut counts = shared.count.lock();
+    pub(super) fn new(count: &Arc<Count>, most: u32) -> Option<Self> {
+        let mut counts = count.lock();
         counts.all = counts.all.checked_add(1).filter(|all| *all <= most)?;
-        Some(Self { shared: shared.clone(), network: None })
+        Some(Self { count: count.clone(), network: None })
     }
 
     /// And one among the `most` of this client.
-    fn of(&mut self, network: IpAddr, most: u32) -> bool {
-        let mut counts = self.shared.count.lock();
+    pub(super) fn of(&mut self, network: IpAddr, most: u32) -> bool {
+        let mut counts = self.count.lock();
         let count = counts.each.entry(network).or_default();
         if *count >= most {
             return false;
@@ -92,7 +92,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.shared.count.lock();
+        let mut counts = self.count.lock();
         counts.all = counts.all.saturating_sub(1);
         if let Some(network) = self.network
             && let Some(count) = counts.each.get_mut(&network)
@@ -128,7 +128,7 @@ async fn run(
 ) -> Result<(), &'static str> {
     let snapshot = shared.snapshot();
     let limits = &snapshot.config.server.limits;
-    let Some(mut place) = Place::new(shared, limits.connections.get()) else {
+    let Some(mut place) = Place::new(&shared.count, limits.connections.get()) else {
         return Err("too_many");
     };
     // Answers are small: nothing is gained by waiting for more of them.

@@ -1,9 +1,11 @@
 //! Health, metrics, reload, drain.
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use cloudauth_broker::{Broker, StartError};
 use cloudauth_emulator::{Fault, FaultKind, Service};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use serde_json::json;
 
@@ -27,6 +29,46 @@ async fn the_plain_listener() {
     let name = "cloudauth_broker_requests_total{endpoint=\"challenge\",outcome=\"ok\"}";
     assert_eq!(world.metric(name).await, 1.0);
     assert_eq!(world.metric("cloudauth_broker_handshake_seconds_count").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plain_listener_is_nobodys_own() {
+    let world = World::new().await;
+    let to = world.broker().addresses().admin.unwrap();
+    let other = world.client();
+    let mut dialer = other.clone();
+    dialer.from = Ipv4Addr::new(127, 0, 0, 9);
+    // Far more than there are places, all of one address.
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(dialer.tcp(to).await);
+    }
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut text = String::new();
+    let mut tcp = other.tcp(to).await;
+    tcp.write_all(request).await.unwrap();
+    // Without being asked to, it closes.
+    let began = Instant::now();
+    tcp.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("connection: close"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+    // Those who ask nothing lose their places.
+    let mut octets = Vec::new();
+    for tcp in &mut held {
+        let closed = tokio::time::timeout(Duration::from_secs(15), tcp.read_to_end(&mut octets));
+        let _ = closed.await.unwrap();
+    }
+    drop(held);
+    for _ in 0..200 {
+        let mut tcp = dialer.tcp(to).await;
+        let _ = tcp.write_all(request).await;
+        text.clear();
+        if tcp.read_to_string(&mut text).await.is_ok() && text.starts_with("HTTP/1.1 200 ") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the places of one address are not given back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +191,7 @@ async fn draining_has_an_end() {
     let mut stuck = world.connect().await;
     stuck.write(&post("/v1/challenge", "{}").replace("{}", "{")).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     assert!(!world.broker.take().unwrap().drain().await);
     assert!(began.elapsed() < Duration::from_secs(6));
     assert!(stuck.is_closed().await);

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cloudauth_broker::{Addresses, Broker};
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::log::Log;
 use crate::error::CliError;
 use crate::signals::{die, on_signal};
 
@@ -30,8 +32,9 @@ pub(crate) struct Args {
 
 /// Runs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Vec<u8>, CliError> {
+    let log = Log::new(std::io::stderr()).map_err(|e| CliError::input("starting threads", e))?;
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(false)
         .with_max_level(level())
         .init();
@@ -50,19 +53,26 @@ pub(crate) fn run(args: &Args) -> Result<Vec<u8>, CliError> {
         .enable_all()
         .build()
         .map_err(|e| CliError::input("starting threads", e))?;
-    runtime.block_on(serve(args, signals))?;
-    Ok(Vec::new())
+    let served = runtime.block_on(serve(args, signals));
+    // A thread that waits for a device is not waited for.
+    runtime.shutdown_background();
+    log.flush(Duration::from_secs(1));
+    served.map(|()| Vec::new())
 }
 
-async fn serve(args: &Args, mut signals: mpsc::UnboundedReceiver<i32>) -> Result<(), CliError> {
-    let broker = Broker::start(&args.config).await.map_err(|e| CliError::Input(e.to_string()))?;
+async fn serve(args: &Args, mut signals: Signals) -> Result<(), CliError> {
+    let mut reload = false;
+    let broker = tokio::select! {
+        broker = Broker::start(&args.config) => broker.map_err(|e| CliError::Input(e.to_string()))?,
+        () = told_to_end(&mut signals, &mut reload) => return Ok(()),
+    };
     say(broker.addresses())?;
-    while let Some(signal) = signals.recv().await {
-        match signal {
+    while reload || matches!(told(&mut signals).await, Told::Reload) {
+        reload = false;
+        tokio::select! {
             // What is wrong with the configuration is in the log.
-            SIGHUP => drop(broker.reload().await),
-            SIGUSR1 | SIGUSR2 => {}
-            _ => break,
+            _ = broker.reload() => {}
+            () = told_to_end(&mut signals, &mut reload) => break,
         }
     }
     if !broker.drain().await {
@@ -70,6 +80,30 @@ async fn serve(args: &Args, mut signals: mpsc::UnboundedReceiver<i32>) -> Result
         return Err(CliError::Service(format!("broker: {help}")));
     }
     Ok(())
+}
+
+type Signals = mpsc::UnboundedReceiver<i32>;
+
+enum Told {
+    Reload,
+    End,
+}
+
+async fn told(signals: &mut Signals) -> Told {
+    loop {
+        match signals.recv().await {
+            Some(SIGHUP) => return Told::Reload,
+            Some(SIGUSR1 | SIGUSR2) => {}
+            _ => return Told::End,
+        }
+    }
+}
+
+/// Waits for the end. However often SIGHUP comes meanwhile, it is one reload.
+async fn told_to_end(signals: &mut Signals, reload: &mut bool) {
+    while let Told::Reload = told(signals).await {
+        *reload = true;
+    }
 }
 
 /// One line, so that a program that starts the broker can read it.

@@ -7,6 +7,7 @@ pub(crate) mod issuer;
 pub(crate) mod server;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cloudauth_client::{Source, without_value};
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::LoadError;
 use issuer::Issuer;
-use server::{Compatibility, Server};
+use server::{Admin, Compatibility, Server};
 
 /// The most octets of a configuration file.
 const MAX_LEN: u64 = 1 << 20;
@@ -130,6 +131,7 @@ impl Config {
                 wrong.add(format!("{place}: compatibility: grant"), help);
             }
         }
+        apart(&raw, place, &mut wrong);
         wrong.finish()?;
         Ok(Self {
             server: raw.server,
@@ -171,6 +173,29 @@ impl Config {
             all.insert("google".into(), google);
         }
         all
+    }
+}
+
+/// Refuses listeners in the same place, and two that cannot be told apart when the configuration is loaded again.
+fn apart(raw: &Raw, place: &str, wrong: &mut LoadError) {
+    let mut taken = vec![raw.server.listen];
+    if let Admin::At(address) = raw.server.admin_listen {
+        taken.push(address);
+    }
+    let twice =
+        |taken: &[SocketAddr], address: SocketAddr| address.port() != 0 && taken.contains(&address);
+    if matches!(taken.as_slice(), [one, other] if twice(&[*one], *other)) {
+        let help = format!("{} is server.listen; give it another", raw.server.listen);
+        wrong.add(format!("{place}: server.admin-listen"), help);
+    }
+    for (i, one) in raw.compatibility.iter().enumerate() {
+        let earlier = raw.compatibility.iter().take(i);
+        let same = |other: &Compatibility| other.listen == one.listen && other.scheme == one.scheme;
+        if earlier.into_iter().any(same) || twice(&taken, one.listen) {
+            let help = format!("{} stands there twice; a listener has one grant", one.listen);
+            wrong.add(format!("{place}: compatibility: listen"), help);
+        }
+        taken.push(one.listen);
     }
 }
 

@@ -213,8 +213,8 @@ fn what_serve_would_refuse() {
         let role = "role-arn = 'arn:aws:iam::123456789012:role/r'\nregion = 'eu-central-1'\n";
         format!(
             "{}[profiles.upper]\nkind = 'aws-assume-role'\nsource-profile = 'lower'\n{role}\
-             session-name = 's'\n\
-             [profiles.lower]\nkind = 'aws-assume-role'\nsession-name = 's'\n{role}\
+             session-name = 'session'\n\
+             [profiles.lower]\nkind = 'aws-assume-role'\nsession-name = 'session'\n{role}\
              access-key-id = 'AKIAIOSFODNN7EXAMPLE'\nkey = 'file:{folder}/{secret}'\n",
             good.replace(&own, "profile = 'upper'\n")
         )

@@ -95,7 +95,7 @@ impl Check {
             key_sets,
             policy,
             grants: config.grants.keys().cloned().collect(),
-            warnings: certificates.warnings(),
+            warnings: [config.warnings(), certificates.warnings()].concat(),
             server: config.server,
             certificates,
         })

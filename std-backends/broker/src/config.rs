@@ -3,6 +3,7 @@
 pub(crate) mod attested;
 pub(crate) mod give;
 pub(crate) mod issuer;
+mod lint;
 #[allow(unreachable_pub, reason = "the crate's own")]
 pub(crate) mod server;
 
@@ -137,7 +138,7 @@ impl Config {
         }
         apart(&raw, place, &mut wrong);
         wrong.finish()?;
-        Ok(Self {
+        let config = Self {
             server: raw.server,
             compatibility: raw.compatibility,
             audience: raw.audience,
@@ -147,7 +148,14 @@ impl Config {
             grants: raw.grants,
             folder: folder.to_owned(),
             place: place.to_owned(),
-        })
+        };
+        lint::check(&config)?;
+        Ok(config)
+    }
+
+    /// What loads, and yet may not be meant: a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        lint::warnings(self)
     }
 
     /// The issuer of this name. `google` is known without an entry of its own.
@@ -163,13 +171,8 @@ impl Config {
     /// Every issuer that a token may be of, by name: those with an entry, and Google where a grant names it.
     pub(crate) fn all_issuers(&self) -> BTreeMap<String, Issuer> {
         let mut all = self.issuers.clone();
-        let names_google = |grant: &Grant| match grant.attested.get("issuer") {
-            Some(toml::Value::String(name)) => name == "google",
-            Some(toml::Value::Array(names)) => {
-                names.iter().any(|name| name.as_str() == Some("google"))
-            }
-            _ => false,
-        };
+        let names_google =
+            |grant: &Grant| lint::texts(&grant.attested, "issuer").contains(&"google");
         if !all.contains_key("google")
             && self.grants.values().any(names_google)
             && let Some(google) = self.issuer("google")

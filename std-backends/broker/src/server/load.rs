@@ -36,7 +36,7 @@ impl Snapshot {
         let (config, certificates, tls, key_sets, policy) =
             loading.await.map_err(|e| LoadError::one("loading", e))??;
         let loaded = now().ok_or_else(|| LoadError::one("clock", "is before 1970; set it"))?;
-        for warning in certificates.warnings().iter().chain(&tls.warnings) {
+        for warning in [config.warnings(), certificates.warnings(), tls.warnings].concat() {
             tracing::warn!("{warning}");
         }
         let fresh = tokio::spawn(key_sets.clone().keep_fresh());

@@ -230,3 +230,17 @@ fn what_serve_would_refuse() {
     world.write("k.pem", &one);
     wrong(&good, &[], "another key");
 }
+
+#[test]
+fn warnings() {
+    let world = World::new();
+    let open = "[server]\nadmin-listen = '0.0.0.0:0'";
+    world.write("broker.toml", &world.config().replace("[server]", open));
+    for more in [&["--offline"][..], &[]] {
+        let (code, out, err) = world.check(more);
+        assert_eq!((code, &*out), (Some(0), "nothing is wrong; grants: g\n"));
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.starts_with("cloudauth: warning: file "), "{err}");
+        assert!(err.contains("server.admin-listen: it is not on loopback"), "{err}");
+    }
+}

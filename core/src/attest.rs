@@ -37,7 +37,8 @@ pub enum Binding<'a> {
         /// The request: a compact JWS, as it was received.
         token_jwt: &'a str,
     },
-    /// None is at hand: a token is looked at that came in a file. It gets a report and no verdict.
+    /// None is at hand: a token is looked at that came in a file. It gets a report and no verdict. Nonces
+    /// that no binding could accept fail all the same.
     Unchecked,
     /// Binder v1: the one nonce is [`Binder::nonce`]'s.
     V1 {

@@ -158,21 +158,21 @@ def test_readme_tools(bash, cloudauth):
 
 def test_readme_broker(bash):
     """The broker in five minutes: the emulator, the broker and a workload, in one shell."""
-    operator, workload = commands("A token broker in five minutes", level="##")
-    ports = {port: free_port() for port in ["8443", "8444"]}
-    script = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{operator}\n{workload}"
+    operator, workload, check = commands("A token broker in five minutes", 3, level="##")
+    ports = {port: free_port() for port in ["8443", "8444", "9090"]}
+    script = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{operator}\n{workload}\n{check}"
     for port, free in ports.items():
         assert port in script
         script = script.replace(port, str(free))
-    # Where metrics are told is the one port that the text leaves at its default.
-    script = script.replace("certificate = ", "admin-listen = 'off'\ncertificate = ", 1)
     done = bash(script)
     found = re.search(r"^nothing is wrong; grants: s3-reader$", done.stdout, re.MULTILINE)
     assert found, done.stdout
     start = done.stdout.index('{\n  "AccessKeyId"')
     keys, end = json.JSONDecoder().raw_decode(done.stdout[start:])
     assert keys["Version"] == 1 and keys["SessionToken"]
-    record = json.loads(done.stdout[start + end :])
+    record, report = done.stdout[start + end :].strip().split("\n", 1)
+    record = json.loads(record)
+    assert "s3-reader" in report and "image" in report, report
     assert (record["grant"], record["verdict"]) == ("s3-reader", "granted")
     assert {"name": "image", "outcome": "passed"} in record["checks"]
     for secret in [keys["SecretAccessKey"], keys["SessionToken"], "wJalrXUtnFEMI"]:

@@ -98,8 +98,8 @@ pub struct Expect<'a> {
     /// All arguments of the container, entry point included. [`Overrides::None`] holds if there is no
     /// `cmd_override`: the arguments are then those of the image.
     pub args: Overrides<&'a [&'a str]>,
-    /// The least `swversion`: `YYYYMM##`, as a number. Every version that the token names must be as
-    /// new (it names one), and so must those of the older form `YYMM##`, which are always less.
+    /// The least `swversion`: `YYYYMM##` or `YYMM##`, as a number; the latter is of the years from 2000, here
+    /// as in tokens. Every version that the token names must be as new (it names one).
     pub min_swversion: Option<u32>,
     /// Whether `secboot` must be true.
     pub secure_boot: bool,
@@ -131,6 +131,9 @@ pub enum Overrides<T> {
     /// Nothing.
     #[default]
     None,
+    /// It is not looked at, because another rule says as much: `env` where `env_override` has a rule of
+    /// its own, `args` where `cmd_override` has.
+    NotAsked,
     /// Anything: whoever configured this said so by name.
     Waived,
 }
@@ -266,6 +269,7 @@ fn env(claims: Claims<'_>, rule: Variables<'_>) -> Outcome {
             Outcome::of(variables(FIELD, claims.container(FIELD), wanted, &["HOSTNAME"]))
         }
         Overrides::None => env_override(claims, rule),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -276,6 +280,7 @@ fn env_override(claims: Claims<'_>, rule: Variables<'_>) -> Outcome {
     match rule {
         Overrides::Exactly(wanted) => Outcome::of(variables(FIELD, claim, wanted, &[])),
         Overrides::None => Outcome::of(variables(FIELD, claim, &[], &[])),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -287,6 +292,7 @@ fn args(claims: Claims<'_>, rule: Arguments<'_>) -> Outcome {
             Outcome::of(arguments(FIELD, claims.container(FIELD), wanted))
         }
         Overrides::None => cmd_override(claims, rule),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -297,6 +303,7 @@ fn cmd_override(claims: Claims<'_>, rule: Arguments<'_>) -> Outcome {
     match rule {
         Overrides::Exactly(wanted) => Outcome::of(arguments(FIELD, claim, wanted)),
         Overrides::None => Outcome::of(arguments(FIELD, claim, &[])),
+        Overrides::NotAsked => Outcome::NotAsked,
         Overrides::Waived => Outcome::Waived,
     }
 }
@@ -343,9 +350,17 @@ fn swversion(claims: Claims<'_>, least: u32) -> Result<()> {
             |text: &&str| matches!(text.len(), 6 | 8) && text.bytes().all(|c| c.is_ascii_digit());
         let version = version.as_str().filter(digits).ok_or(BAD)?;
         let version: u32 = version.parse().map_err(|_| BAD)?;
-        hold(version >= least, FIELD, "is older than allowed")?;
+        hold(full_version(version) >= full_version(least), FIELD, "is older than allowed")?;
     }
     Ok(())
+}
+
+/// `YYYYMM##`, also of `YYMM##`.
+const fn full_version(version: u32) -> u32 {
+    match version {
+        0..1_000_000 => 20_000_000 + version,
+        _ => version,
+    }
 }
 
 fn secure_boot(claims: Claims<'_>) -> Result<()> {
@@ -373,7 +388,13 @@ fn nonce(claims: Claims<'_>, binding: &Binding<'_>) -> Outcome {
             Compat::Seed.verify(exported, channel)?;
             seed_request(token_jwt, request)
         }),
-        Binding::Unchecked => return Outcome::NotReached,
+        // One for a connection, or two by the older scheme: with any other number no connection is right.
+        Binding::Unchecked => {
+            match nonces.one().or_else(|_| nonces.two().map(|[first, _]| first)) {
+                Ok(_) => return Outcome::NotReached,
+                Err(_) => Err(Error::verification("eat_nonce", "must be one nonce, or two")),
+            }
+        }
         Binding::V1 { .. } => nonces.one().and_then(|nonce| {
             jws::single_audience(&claims.json())?;
             binding.verify_v1(claims.json(), nonce)

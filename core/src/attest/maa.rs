@@ -91,18 +91,22 @@ pub enum Measurement<'a> {
         /// The least `x-ms-sgx-svn`.
         min_svn: u64,
     },
-    /// TDX. What was measured later, `tdx_rtmr0` to `tdx_rtmr3`, goes by rules on claims.
+    /// TDX. `tdx_rtmr0`, the firmware's own configuration, goes by a rule on claims.
     TrustDomain {
-        /// `tdx_mrtd`: what was loaded at first.
+        /// `tdx_mrtd`: what was loaded at first, which is the firmware. It says nothing of what that
+        /// starts.
         mrtd: Rule<'a>,
-        /// `tdx_mrconfigid`: what the host set at launch.
+        /// `tdx_mrconfigid`: what the host set at launch; mostly zeros, which say nothing.
         config_id: Rule<'a>,
+        /// `tdx_rtmr1` to `tdx_rtmr3`: what was started since. The kernel and its command line are in
+        /// the first two, as a rule; software in the domain extends the third.
+        rtmrs: [Rule<'a>; 3],
     },
     /// Any: whoever configured this said so by name.
     Waived,
 }
 
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 13] = [
     "issuer",
     "type",
     "policy-hash",
@@ -111,13 +115,16 @@ const CHECKS: [&str; 10] = [
     "product-id",
     "svn",
     "host-data",
+    "rtmr1",
+    "rtmr2",
+    "rtmr3",
     "compliance",
     "nonce",
 ];
 
 /// Every check of a token with its outcome. Beside those of every token, they are called `issuer`,
 /// `type`, `policy-hash`, `debug`, `measurement`, `product-id`, `svn`, `host-data` (for TDX, the
-/// configuration id), `compliance` and `nonce`.
+/// configuration id), `rtmr1` to `rtmr3`, `compliance` and `nonce`.
 pub type Report<'a, 'b> = super::Report<'a, 'b, Claims<'b>, { CHECKS.len() }>;
 
 /// A workload that has passed every check.
@@ -130,7 +137,8 @@ pub fn check<'a, 'b>(
     binding: &Binding<'_>,
 ) -> Report<'a, 'b> {
     let claims = Claims::unverified(token);
-    let [measurement, product_id, svn, host_data] = measured(claims, &expect.measurement);
+    let [measurement, product_id, svn, host_data, rtmr1, rtmr2, rtmr3] =
+        measured(claims, &expect.measurement);
     let outcomes = [
         expect.issuer.check("iss", at(claims.0, &["iss"])),
         Rule::OneOf(&[expect.kind.as_str()]).check(TYPE, claims.claim(TYPE, &["tee"])),
@@ -143,6 +151,9 @@ pub fn check<'a, 'b>(
         product_id,
         svn,
         host_data,
+        rtmr1,
+        rtmr2,
+        rtmr3,
         expect
             .compliance
             .check(COMPLIANCE, claims.hardware().and_then(|tee| at(tee, &[COMPLIANCE]))),
@@ -181,6 +192,7 @@ const LAUNCH: &str = "x-ms-sevsnpvm-launchmeasurement";
 const HOST_DATA: &str = "x-ms-sevsnpvm-hostdata";
 const MRTD: &str = "tdx_mrtd";
 const CONFIG_ID: &str = "tdx_mrconfigid";
+const RTMRS: [&str; 3] = ["tdx_rtmr1", "tdx_rtmr2", "tdx_rtmr3"];
 const HELD_DATA: &str = "x-ms-sgx-ehd";
 
 fn not_debuggable(claims: Claims<'_>) -> Result<()> {
@@ -211,8 +223,8 @@ fn not_debuggable(claims: Claims<'_>) -> Result<()> {
 const DEBUGGING_DISABLED: [&str; 4] =
     ["disabled", "disabled-since-boot", "disabled-permanently", "disabled-fully-and-permanently"];
 
-/// The outcomes of `measurement`, `product-id`, `svn` and `host-data`.
-fn measured(claims: Claims<'_>, rule: &Measurement<'_>) -> [Outcome; 4] {
+/// The outcomes of `measurement`, `product-id`, `svn`, `host-data` and `rtmr1` to `rtmr3`.
+fn measured(claims: Claims<'_>, rule: &Measurement<'_>) -> [Outcome; 7] {
     const NOT: Outcome = Outcome::NotAsked;
     // Names of one kind of hardware mean nothing in a token about another.
     let of =
@@ -228,13 +240,16 @@ fn measured(claims: Claims<'_>, rule: &Measurement<'_>) -> [Outcome; 4] {
     match *rule {
         Measurement::Enclave(wanted) => {
             let claim = claims.claim(MRENCLAVE, &["sgx-mrenclave"]);
-            [of(Kind::Sgx, MRENCLAVE, Rule::OneOf(wanted), claim), NOT, NOT, NOT]
+            [of(Kind::Sgx, MRENCLAVE, Rule::OneOf(wanted), claim), NOT, NOT, NOT, NOT, NOT, NOT]
         }
         Measurement::Launch { measurement, host_data } => [
             of(Kind::SevSnpVm, LAUNCH, measurement, claims.of_hardware(LAUNCH)),
             NOT,
             NOT,
             of(Kind::SevSnpVm, HOST_DATA, host_data, claims.of_hardware(HOST_DATA)),
+            NOT,
+            NOT,
+            NOT,
         ],
         Measurement::Signer { mrsigner, product_id, min_svn } => {
             let signer = claims.claim(MRSIGNER, &["sgx-mrsigner"]);
@@ -248,15 +263,25 @@ fn measured(claims: Claims<'_>, rule: &Measurement<'_>) -> [Outcome; 4] {
                 Outcome::of(id.and_then(|id| hold(id == product_id, other))),
                 Outcome::of(svn.and_then(|svn| hold(svn >= min_svn, old))),
                 NOT,
+                NOT,
+                NOT,
+                NOT,
             ]
         }
-        Measurement::TrustDomain { mrtd, config_id } => [
-            of(Kind::TdxVm, MRTD, mrtd, claims.of_hardware(MRTD)),
-            NOT,
-            NOT,
-            of(Kind::TdxVm, CONFIG_ID, config_id, claims.of_hardware(CONFIG_ID)),
-        ],
-        Measurement::Waived => [Outcome::Waived, NOT, NOT, NOT],
+        Measurement::TrustDomain { mrtd, config_id, rtmrs: [rtmr1, rtmr2, rtmr3] } => {
+            let of = |field, rule| of(Kind::TdxVm, field, rule, claims.of_hardware(field));
+            let [field1, field2, field3] = RTMRS;
+            [
+                of(MRTD, mrtd),
+                NOT,
+                NOT,
+                of(CONFIG_ID, config_id),
+                of(field1, rtmr1),
+                of(field2, rtmr2),
+                of(field3, rtmr3),
+            ]
+        }
+        Measurement::Waived => [Outcome::Waived, NOT, NOT, NOT, NOT, NOT, NOT],
     }
 }
 
@@ -413,6 +438,12 @@ impl<'b> Claims<'b> {
     #[must_use]
     pub fn config_id(self) -> Option<&'b str> {
         self.of_hardware(CONFIG_ID)?.as_str()
+    }
+
+    /// `tdx_rtmr1` to `tdx_rtmr3`.
+    #[must_use]
+    pub fn rtmrs(self) -> [Option<&'b str>; 3] {
+        RTMRS.map(|name| self.of_hardware(name)?.as_str())
     }
 
     /// Where the processor's claims are.

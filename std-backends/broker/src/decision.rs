@@ -8,7 +8,6 @@ use cloudauth_core::UnixTime;
 use cloudauth_core::ekm::Exported;
 
 /// What a request shows.
-#[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     /// The attestation: a compact JWS that nobody has verified.
     pub(crate) attestation: &'a str,
@@ -18,6 +17,17 @@ pub(crate) struct Evidence<'a> {
     pub(crate) peer: Peer<'a>,
     /// The present time.
     pub(crate) time: UnixTime,
+}
+
+/// Without the attestation, in which an exported value may stand.
+impl fmt::Debug for Evidence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence")
+            .field("channel", &self.channel)
+            .field("peer", &self.peer)
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The TLS connection, as the broker itself saw it, and the request on it.

@@ -32,7 +32,7 @@ pub(crate) enum Give {
     AssumeRole(Box<AssumeRole>),
     /// A credential of its own for each workload, without a claim in it.
     SessionToken(Box<SessionToken>),
-    /// One credential for all, as long as it is good. AWS wants the region beside it.
+    /// One credential for all, as long as it is good; for who asks for a shorter life, one of its own. AWS wants the region beside it.
     Shared { provider: Provider, region: Option<String> },
 }
 
@@ -182,6 +182,14 @@ impl Give {
         }
     }
 
+    /// The claims that become part of the credential: in which field, and their JSON pointers.
+    pub(crate) fn claims(&self) -> Vec<(String, &str)> {
+        match self {
+            Self::AssumeRole(give) => give.claims(),
+            Self::SessionToken(_) | Self::Shared { .. } => Vec::new(),
+        }
+    }
+
     /// Puts the claims of a token in their places. `duration` is what the client asked for, within the cap.
     ///
     /// # Errors
@@ -203,7 +211,16 @@ impl Give {
                 source.duration = duration.or(source.duration);
                 Order::Call(Box::new(source.into()))
             }
-            Self::Shared { .. } => Order::Shared,
+            Self::Shared { provider, .. } => match provider.source() {
+                // What is shared lives as long as the grant says, not as the client wants.
+                Source::AwsRolesAnywhere(source)
+                    if duration.is_some_and(|d| Some(d) != self.duration()) =>
+                {
+                    let source = cloudauth_client::RolesAnywhere { duration, ..source.clone() };
+                    Order::Call(Box::new(source.into()))
+                }
+                _ => Order::Shared,
+            },
         })
     }
 
@@ -267,6 +284,10 @@ impl Give {
                     ));
                 }
                 (credential, region.as_ref())
+            }
+            (Self::Shared { region, .. }, Order::Call(source)) => {
+                let provider = client.provider((**source).clone());
+                (provider.credential().await.map_err(failed)?, region.as_ref())
             }
             _ => {
                 return Err(GiveError::Unavailable("the grant was changed meanwhile".into()));
@@ -376,6 +397,18 @@ impl AssumeRole {
             tags,
             source_identity,
         })
+    }
+
+    fn claims(&self) -> Vec<(String, &str)> {
+        let identity = self.source_identity.iter().map(|text| ("source-identity".into(), text));
+        let tags = self.tags.iter().map(|(key, text)| (format!("tags.{key}"), text));
+        let texts = [("session-name".into(), &self.session_name)].into_iter();
+        let texts = texts.chain(identity).chain(tags);
+        let policy = self.policy.iter().flat_map(SessionPolicy::claims);
+        texts
+            .filter_map(|(field, text)| Some((field, text.claim()?)))
+            .chain(policy.map(|pointer| ("policy".into(), pointer)))
+            .collect()
     }
 
     fn order(&self, claims: &Value<'_>, client: IpAddr) -> Result<AssumeRoleSource, String> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cloudauth_core::UnixTime;
 use cloudauth_core::attest::confidential_space::Claims;
 use cloudauth_core::jws::{Expect, Report, Token};
+use cloudauth_core::verifier::PublicKey;
 
 use crate::config::Config;
 use crate::config::issuer::Kind;
@@ -25,21 +26,30 @@ const COOL_DOWN: Duration = Duration::from_secs(30);
 /// How long keys are used before they are fetched anew, without anyone's asking.
 const REFRESH: Duration = Duration::from_secs(3600);
 
-/// The SHA-256 of the SubjectPublicKeyInfo of keys that sign for nobody, whatever a configuration says:
-/// their private halves are public.
-const REFUSED: [[u8; 32]; 1] = [
+/// Keys that sign for nobody, whatever a configuration says: their private halves are public. Of RSA keys it
+/// is the SHA-256 of the modulus, which no other exponent or encoding changes; of others, that of the
+/// SubjectPublicKeyInfo.
+const REFUSED: [[u8; 32]; 2] = [
     // The test issuer of the `aws-` and `azure-channel-jwt-credential` brokers: misc/testtoken of
-    // github.com/salrashid123/confidential_space.
+    // github.com/salrashid123/confidential_space, and rsaKeyID_1 of idp_server in
+    // github.com/salrashid123/diy_oidc.
     [
-        0xc2, 0x6b, 0x3b, 0xeb, 0x79, 0x11, 0xb5, 0x19, 0x79, 0x14, 0x34, 0x7d, 0xdf, 0xfa, 0x14,
-        0xcc, 0x15, 0xa6, 0xa0, 0x32, 0xde, 0xc1, 0xb0, 0x9e, 0x92, 0xe3, 0x38, 0x68, 0x5e, 0x40,
-        0x3f, 0x65,
+        0xbc, 0x2e, 0xcb, 0xd8, 0xf3, 0x5f, 0xad, 0x5d, 0xfd, 0xd1, 0xa6, 0x1b, 0x55, 0x27, 0xa7,
+        0x54, 0x36, 0x9e, 0xbc, 0x14, 0x33, 0xe6, 0x79, 0x37, 0x8d, 0xd5, 0x11, 0xd8, 0xaf, 0xb5,
+        0xaf, 0x36,
+    ],
+    // ecKeyID_1 of the same.
+    [
+        0x4c, 0x56, 0x80, 0xe1, 0x9c, 0x72, 0xd7, 0xd9, 0x5f, 0xd8, 0x74, 0xc3, 0x06, 0x32, 0xb3,
+        0x5c, 0x63, 0x4a, 0xb4, 0x43, 0x71, 0xe0, 0xaa, 0x7e, 0xc8, 0xe9, 0x09, 0xf3, 0x48, 0x32,
+        0x5d, 0x68,
     ],
 ];
 
 /// Whether a key must never verify anything.
-fn is_refused(spki: &[u8]) -> bool {
-    REFUSED.contains(&cloudauth_core::digest::sha256(spki))
+fn is_refused(key: &PublicKey<'_>) -> bool {
+    let what = key.rsa().map_or(key.spki(), |(modulus, _)| modulus);
+    REFUSED.contains(&cloudauth_core::digest::sha256(what))
 }
 
 /// The keys of every configured issuer, by `iss`.
@@ -117,6 +127,12 @@ impl KeySets {
     #[cfg(test)]
     pub(crate) fn failures(&self) -> BTreeMap<String, String> {
         self.issuers.values().filter_map(|issuer| issuer.last_failure()).collect()
+    }
+
+    /// How old the keys are that are fetched, by the issuers' names.
+    pub(crate) fn ages(&self) -> BTreeMap<String, Duration> {
+        let ages = self.issuers.values().filter_map(|issuer| issuer.age());
+        ages.map(|(name, age)| (name.to_owned(), age)).collect()
     }
 
     /// Whether every issuer has keys to verify with.

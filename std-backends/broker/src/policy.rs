@@ -1,5 +1,6 @@
 //! Who gets what: the grants of a configuration, ready to decide.
 
+mod chosen;
 mod claims;
 mod grant;
 mod peer;

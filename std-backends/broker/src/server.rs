@@ -10,6 +10,7 @@ mod proxy_protocol;
 mod rate;
 mod record;
 mod signer;
+mod stall;
 
 use std::fmt;
 use std::io;
@@ -184,6 +185,7 @@ impl Broker {
         tracing::info!(connections = self.shared.count.all(), "draining");
         // The last connection drops the last sender.
         let drained = timeout(Duration::from_secs(limit.into()), self.connections.recv()).await;
+        self.shared.records.flush().await;
         drained.is_ok()
     }
 }
@@ -267,6 +269,9 @@ impl Shared {
     fn ready(&self) -> Result<(), String> {
         if *self.phase.borrow() != Phase::Running {
             return Err("draining".to_owned());
+        }
+        if !self.records.ready() {
+            return Err("decision records cannot be written".to_owned());
         }
         self.snapshot().key_sets.ready()
     }

@@ -3,6 +3,8 @@
 mod exchange;
 mod expected;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +12,12 @@ use std::time::Duration;
 
 use cloudauth_core::attest::teeserver::{MAX_AUDIENCE_LEN, SOCKET, TokenType};
 use cloudauth_core::encode::{base64, hex};
-use cloudauth_keys::KeyUri;
+use cloudauth_keys::{ALLOWED_MODULES_VARIABLE, KeyUri};
 use cloudauth_tls::{Builder, Endpoint, Identity, Step, Transport, TransportError, Trust};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::endpoint;
-use crate::inputs::read_file;
+use crate::environment::{endpoint, variable};
+use crate::inputs::{read_file, read_own_file};
 use crate::provider::blocking;
 use crate::{Credential, Error, Inputs, Result, text};
 use source::TokenSource;
@@ -24,6 +26,9 @@ use source::TokenSource;
 const MAX_CERTIFICATES: u64 = 1 << 20;
 /// How long everything together may take, in seconds: an attestation takes a few.
 const TIMEOUT: u32 = 60;
+/// How long a broker may take for an answer: it verifies, asks a cloud, and writes its record, each with a limit
+/// of its own. Whoever gives up before that throws away what was made for him.
+const ANSWER: Duration = Duration::from_secs(40);
 
 /// A credential that a broker gives to an attested workload, on one TLS 1.3 connection that the attestation
 /// is bound to.
@@ -43,7 +48,8 @@ pub struct Attested {
     pub address: Option<String>,
     /// The name in the broker's certificate; else the host that is connected to.
     pub server_name: Option<String>,
-    /// The certificates (PEM) that the broker's is held against.
+    /// The certificates (PEM) that the broker's is held against, in a file that nobody but root and this user
+    /// can change.
     pub ca_file: Option<PathBuf>,
     /// The SHA-256 of the SubjectPublicKeyInfo of the broker's certificate, in hexadecimal or base64, in place
     /// of [`ca_file`](Self::ca_file).
@@ -72,7 +78,9 @@ pub struct Attested {
     pub command: Vec<String>,
     /// The client certificate (PEM, its chain behind it), for a broker that wants one.
     pub certificate: Option<PathBuf>,
-    /// The key of [`certificate`](Self::certificate).
+    /// The key of [`certificate`](Self::certificate). Unless [`trust_environment`](Self::trust_environment), a
+    /// `pkcs11:` URI names its `module-path`, which must be root's (the variable
+    /// `CLOUDAUTH_PKCS11_ALLOWED_MODULES` is refused), and a `tpm:` URI its `tcti`.
     #[serde(default, deserialize_with = "text::optional", skip_serializing)]
     pub key: Option<KeyUri>,
     /// Refuse AWS credentials of another account, and everything that is none: STS is asked whose they are
@@ -88,10 +96,10 @@ pub struct Attested {
     pub region: Option<String>,
     /// With [`expect_account`](Self::expect_account): another endpoint of STS.
     pub sts_endpoint_url: Option<String>,
-    /// With [`expect_account`](Self::expect_account): the certificates that STS's is held against; else those of
-    /// Mozilla's programme that are built in.
+    /// With [`expect_account`](Self::expect_account): the certificates that STS's is held against, in a file as
+    /// [`ca_file`](Self::ca_file); else those of Mozilla's programme that are built in.
     pub sts_ca_file: Option<PathBuf>,
-    /// How many seconds everything together may take; else 60.
+    /// How many seconds everything together may take, at least 1; else 60.
     pub timeout: Option<u32>,
     /// How the attestation is bound.
     #[serde(default)]
@@ -200,15 +208,16 @@ struct Opened {
 impl Attested {
     /// The credential, always a new one.
     pub(crate) async fn fetch(&self, inputs: &Arc<Inputs>) -> Result<Credential> {
-        let limit = Duration::from_secs(self.timeout.unwrap_or(TIMEOUT).into());
+        let limit = self.limit();
         let work = async {
             let (config, with) = (self.clone(), inputs.clone());
             let opened = blocking(limit, move || config.open(&with)).await?;
-            let credential = match opened.credential().await {
-                Err(e) if let Some(wait) = worth_another(&e) => {
+            let mut sent = false;
+            let credential = match opened.credential(&mut sent).await {
+                Err(e) if let Some(wait) = worth_another(&e, sent) => {
                     tracing::debug!(error = %e, "beginning again on a new connection");
                     tokio::time::sleep(wait).await;
-                    opened.credential().await?
+                    opened.credential(&mut sent).await?
                 }
                 result => result?,
             };
@@ -220,6 +229,15 @@ impl Attested {
             let late = TransportError::TimedOut { host, step: Step::Answer, limit };
             Err(Error::service("attested credential", late))
         })
+    }
+
+    /// How long everything together may take.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(TIMEOUT).into())
+    }
+
+    fn answer_limit(&self) -> Duration {
+        self.limit().min(ANSWER)
     }
 
     /// Whether it makes sense, before anything is asked or opened.
@@ -257,6 +275,9 @@ impl Attested {
         if self.certificate.is_some() != self.key.is_some() {
             return wrong("key", "give certificate and key, or neither");
         }
+        if !self.trust_environment {
+            self.check_key(variable(ALLOWED_MODULES_VARIABLE)?.is_some())?;
+        }
         if self.audience.len() > MAX_AUDIENCE_LEN {
             return wrong("audience", "expected at most 512 octets");
         }
@@ -276,6 +297,9 @@ impl Attested {
         if of_sts && self.expect_account.is_none() {
             return wrong("expect-account", "is missing; region and sts-… are for it alone");
         }
+        if self.timeout == Some(0) {
+            return wrong("timeout", "expected at least 1 second");
+        }
         if !self.command.is_empty() && self.teeserver.is_some() {
             return wrong("command", "give one of command and teeserver");
         }
@@ -288,19 +312,52 @@ impl Attested {
         Ok(())
     }
 
+    /// Refuses a key with which a variable chooses the code that is loaded, or where the authorization value
+    /// goes. `listed` is whether the operator lists modules, which need not be root's then.
+    fn check_key(&self, listed: bool) -> Result<()> {
+        let wrong = |place: &str, help: &str| {
+            Err(Error::config(place, format!("{help} (trust-environment = true leaves it to it)")))
+        };
+        let Some(key) = &self.key else { return Ok(()) };
+        if let Some(uri) = key.pkcs11() {
+            if uri.module_path.is_none() {
+                return wrong(
+                    "key",
+                    "name the module with module-path: which code is loaded is not the environment's \
+                     to say",
+                );
+            }
+            if listed {
+                return wrong(
+                    ALLOWED_MODULES_VARIABLE,
+                    "unset it: which code is loaded is not the environment's to say",
+                );
+            }
+        }
+        if key.tpm().is_some_and(|uri| uri.tcti.is_none()) {
+            return wrong(
+                "key",
+                "name the way to the TPM with tcti, such as tcti=device:/dev/tpmrm0: it is not the \
+                 environment's to say",
+            );
+        }
+        Ok(())
+    }
+
     fn open(self, inputs: &Inputs) -> Result<Opened> {
         self.check()?;
         let (broker, path) = self.endpoint()?;
         let pin = self.pin.as_deref().map(pin).transpose()?;
         let trust = match (&self.ca_file, pin) {
-            (Some(path), _) => Trust::Only(read_file(path, MAX_CERTIFICATES)?.to_vec()),
+            (Some(path), _) => Trust::Only(read_own_file(path, MAX_CERTIFICATES)?.to_vec()),
             (None, Some(pin)) => Trust::Pin(pin),
             (None, None) => Trust::Platform,
         };
         let built = |builder: Builder| builder.build().map_err(|e| Error::service("setting up", e));
         let mut transport = Transport::builder()
             .trust_environment(self.trust_environment)
-            .read_timeout(Duration::from_secs(20))
+            .timeout(self.limit())
+            .read_timeout(self.answer_limit())
             .trust(trust);
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             let chain = read_file(certificate, MAX_CERTIFICATES)?;
@@ -312,7 +369,7 @@ impl Attested {
             None => None,
             Some(_) => {
                 let trust = match &self.sts_ca_file {
-                    Some(path) => Trust::Only(read_file(path, MAX_CERTIFICATES)?.to_vec()),
+                    Some(path) => Trust::Only(read_own_file(path, MAX_CERTIFICATES)?.to_vec()),
                     None if self.trust_environment => Trust::Platform,
                     None => Trust::BuiltIn,
                 };
@@ -360,12 +417,16 @@ impl Attested {
 }
 
 /// How long to wait before it is worth another try: a challenge that ended while the attestation was made, and
-/// what may pass.
-fn worth_another(error: &Error) -> Option<Duration> {
+/// what may pass. Once the credentials were asked for (`sent`) only where the broker has answered, or was not
+/// reached: else it may have given them, and each is recorded and limited.
+fn worth_another(error: &Error, sent: bool) -> Option<Duration> {
     let Error::Service { source, .. } = error else { return None };
     let refusal = source.refusal();
-    let ended = matches!(**source, TransportError::Ended { .. })
-        || refusal.is_some_and(|refusal| refusal.code == "challenge_expired");
+    let unsent = matches!(**source, TransportError::Ended { .. });
+    if sent && !unsent && refusal.is_none() {
+        return None;
+    }
+    let ended = unsent || refusal.is_some_and(|refusal| refusal.code == "challenge_expired");
     let asked = refusal.and_then(|refusal| refusal.retry_after).unwrap_or_default();
     let wait = asked.max(Duration::from_millis(300));
     ((ended || source.is_transient()) && wait <= Duration::from_secs(10)).then_some(wait)

@@ -9,7 +9,7 @@ use cloudauth_tls::{Builder, Transport, Trust};
 use serde::Deserialize;
 
 use crate::environment::variable;
-use crate::inputs::read_file;
+use crate::inputs::{read_file, read_own_file};
 use crate::provider::Route;
 use crate::{Client, Error, FileCache, Inputs, Provider, Result, Source};
 
@@ -47,7 +47,8 @@ pub const PROFILE_VARIABLE: &str = "CLOUDAUTH_PROFILE";
 /// ```
 ///
 /// Relative paths in it start at its own directory, but for those in URIs (`file:…`), which start at the
-/// working directory. Unknown fields are refused, and so is a file that others can change.
+/// working directory. Unknown fields are refused, and so is a file that others can change, or that is
+/// another user's.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Certificates (PEM) that are trusted, and no others; else the system's own, but for AWS those of
@@ -74,20 +75,27 @@ struct Raw {
     profiles: BTreeMap<String, Source>,
 }
 
-/// Refuses a file that others can change: it names the modules that are loaded, and whom to trust.
+/// Whether two paths lead to one file, by whatever name: relative, through `..` or through links. A file that
+/// is not there, or that may not be looked for, is no other's.
+fn is_same_file(one: &Path, other: &Path) -> Result<bool> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|e| Error::file("find", crate::inputs::place(path), e))
+    };
+    // Also by name: between two looks the operator can exchange what a name leads to.
+    Ok(absolute(one)? == absolute(other)?
+        || matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other))
+}
+
+/// Device and inode, which hard links share too.
 #[cfg(unix)]
-fn check_mode(path: &Path, place: &str) -> Result<()> {
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).map_err(|e| Error::file("read", place, e))?;
-    if metadata.mode() & 0o022 != 0 {
-        return Err(Error::config(place, "others can change it: chmod go-w it"));
-    }
-    Ok(())
+    std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path, _: &str) -> Result<()> {
-    Ok(())
+fn identity(path: &Path) -> std::io::Result<PathBuf> {
+    path.canonicalize()
 }
 
 impl Config {
@@ -113,12 +121,13 @@ impl Config {
     /// [`Error::File`], [`Error::Config`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = crate::inputs::place(path);
-        check_mode(path, &place)?;
-        let of_environment = Self::default_path()?.is_some_and(|default| default == path);
+        let text = read_own_file(path, MAX_LEN)?;
+        let default = Self::default_path()?;
+        let of_environment = default.map(|default| is_same_file(&default, path)).transpose()?;
         let path = &std::path::absolute(path).map_err(|e| Error::file("find", &place, e))?;
-        let text = read_file(path, MAX_LEN)?;
         let text = std::str::from_utf8(&text).map_err(|_| Error::config(&place, "is not UTF-8"))?;
         let directory = path.parent().unwrap_or(Path::new(""));
+        let of_environment = of_environment.unwrap_or_default();
         Ok(Self { of_environment, ..Self::parse(text, directory, &place)? })
     }
 
@@ -263,4 +272,40 @@ pub fn without_value(message: &str) -> String {
     let (value, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
     let kind = value.split(['`', '"']).next().unwrap_or_default();
     format!("{}, expected {expected}", format!("{start}{kind}").trim_end())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_by_many_names() {
+        // Cargo runs tests in the package's own directory.
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = here.join("Cargo.toml");
+        let folder = tempfile::tempdir().unwrap();
+        let [link, hard, real, other] =
+            ["link", "hard", "real", "other"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::fs::write(&real, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        std::fs::hard_link(&real, &hard).unwrap();
+        let same = |one: &Path, other: &Path| {
+            let same = is_same_file(one, other).unwrap();
+            assert_eq!(is_same_file(other, one).unwrap(), same, "{one:?} {other:?}");
+            same
+        };
+        let above = here.join("src/../Cargo.toml");
+        for name in ["Cargo.toml", "./Cargo.toml", "src/../Cargo.toml", "../client/Cargo.toml"] {
+            assert!(same(&file, Path::new(name)), "{name}");
+        }
+        assert!(same(&file, &link) && same(&file, &above) && same(Path::new("Cargo.toml"), &link));
+        assert!(same(&real, &hard));
+        // Not there (any more): by its name alone.
+        assert!(same(Path::new("none.toml"), &here.join("none.toml")));
+        for name in [&real, &other, &folder.path().join("none"), &real.join("none")] {
+            assert!(!same(&file, name), "{name:?}");
+        }
+        assert!(!same(&real, &other));
+    }
 }

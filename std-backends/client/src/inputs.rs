@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,11 +186,46 @@ fn stamp(path: &Path) -> Stamp {
 
 /// A whole file, of at most `limit` octets.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    read_checked(path, limit, |_| None)
+}
+
+/// The same of a file that says whom to trust, or what is loaded: nobody but root and this user may be able to
+/// change it.
+pub(crate) fn read_own_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    #[cfg(unix)]
+    let fault = |metadata: &Metadata| {
+        use std::os::unix::fs::MetadataExt as _;
+        fault(metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw())
+    };
+    #[cfg(not(unix))]
+    let fault = |_: &Metadata| None;
+    read_checked(path, limit, fault)
+}
+
+/// Why someone else than `user` and root can change a file.
+#[cfg(unix)]
+fn fault(mode: u32, owner: u32, user: u32) -> Option<&'static str> {
+    if mode & 0o022 != 0 {
+        return Some("others can change it: chmod go-w it");
+    }
+    (owner != 0 && owner != user)
+        .then_some("it is another user's: chown it to root, or to the user that reads it")
+}
+
+/// A file that `fault` finds nothing wrong with. The one that is looked at is the one that is read.
+fn read_checked(
+    path: &Path,
+    limit: u64,
+    fault: impl FnOnce(&Metadata) -> Option<&'static str>,
+) -> Result<Zeroizing<Vec<u8>>> {
     let place = place(path);
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = opened.map_err(|e| Error::file("read", &place, e))?;
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = opened.map_err(|e| Error::file("read", &place, e))?;
+    if let Some(fault) = fault(&metadata) {
+        return Err(Error::config(place, fault));
+    }
     // A pipe has no size.
-    let size = if size == 0 { limit } else { size.min(limit) };
+    let size = if metadata.len() == 0 { limit } else { metadata.len().min(limit) };
     read(file, &place, size, limit)
 }
 
@@ -209,4 +244,27 @@ fn read(from: impl io::Read, place: &str, size: u64, limit: u64) -> Result<Zeroi
 /// How errors name a file. `Debug` quotes it and escapes control characters.
 pub(crate) fn place(path: &Path) -> String {
     format!("file {path:?}")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_others_can_change() {
+        for (mode, owner) in [(0o644, 0), (0o644, 1000), (0o400, 0), (0o600, 1000), (0o755, 0)] {
+            assert_eq!(fault(mode, owner, 1000), None, "{mode:o} {owner}");
+        }
+        for (mode, owner, user, says) in [
+            (0o664, 1000, 1000, "chmod"),
+            (0o646, 0, 0, "chmod"),
+            (0o666, 1000, 1000, "chmod"),
+            (0o600, 1001, 1000, "chown"),
+            // Root trusts root.
+            (0o600, 1000, 0, "chown"),
+        ] {
+            let fault = fault(mode, owner, user).unwrap_or_default();
+            assert!(fault.contains(says), "{mode:o} {owner} {user}: {fault}");
+        }
+    }
 }

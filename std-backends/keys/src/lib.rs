@@ -66,3 +66,6 @@ pub use uri::{
     PIN_VARIABLE, PinSource, Pkcs11Type, Pkcs11Uri, TpmUri, UriScheme,
 };
 pub use verifier::{KeySet, PublicVerifier};
+
+/// The variable with the operator's allow-list of PKCS#11 modules.
+pub use cloudauth_pkcs11::ALLOWED_MODULES_VARIABLE;

@@ -160,6 +160,15 @@ fn no_verdict_without_a_binding_or_a_signature() {
         let error = report.verdict().unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Verification, "nonce"));
     });
+    // Nonces that no connection could be right for.
+    for (nonces, right) in [(0, false), (1, true), (2, true), (3, false), (7, false)] {
+        let claims = set(claims(), "/eat_nonce", Some(json!(vec![nonce(AUDIENCE); nonces])));
+        token(&claims, |token| {
+            let report = check(token, &expect(), &Binding::Unchecked);
+            assert_eq!(report.verdict_unbound().is_ok(), right, "{nonces}");
+            assert_eq!(report.verdict().unwrap_err().field() == "nonce", right, "{nonces}");
+        });
+    }
     token_with_alg("none", &claims(), |token| {
         let report = check(token, &expect(), &v1(None));
         assert_eq!(failures(&report)[..1], ["alg"]);
@@ -295,6 +304,9 @@ fn overrides() {
     assert_eq!(with(any, any, anything, anything), NONE);
     assert_eq!(with(none, any, anything, all), ["env"]);
     assert_eq!(with(path, any, anything, Overrides::None), ["args"]);
+    // Only whoever has a rule on the override can leave the whole to it.
+    assert_eq!(with(Overrides::NotAsked, level, cmd, Overrides::NotAsked), NONE);
+    assert_eq!(with(Overrides::NotAsked, path, cmd, Overrides::NotAsked), ["env-override"]);
     assert_eq!(with(any, path, cmd, all), ["env-override"]);
     assert_eq!(with(any, level, all, all), ["cmd-override"]);
     assert_eq!(with(level, level, cmd, cmd), ["env", "args"]);
@@ -349,14 +361,23 @@ fn overrides() {
 
 #[test]
 fn versions() {
-    for good in [json!(["20260500"]), json!(["20260501"]), json!(["20991299"])] {
+    for good in [
+        json!(["20260500"]),
+        json!(["20260501"]),
+        json!(["20991299"]),
+        // The other form, YYMM##.
+        json!(["260500"]),
+        json!(["260700"]),
+        json!(["20260700", "260500"]),
+    ] {
         assert_eq!(change("/swversion", good.clone()), NONE, "{good}");
     }
     for bad in [
         json!(["20260499"]),
-        // Of the older form YYMM##.
-        json!(["260700"]),
+        json!(["260499"]),
+        json!(["251299"]),
         json!(["20260700", "20260499"]),
+        json!(["20260700", "260499"]),
         json!([]),
         json!("20260700"),
         json!([20_260_700]),
@@ -370,7 +391,15 @@ fn versions() {
         assert_eq!(change("/swversion", bad.clone()), ["swversion"], "{bad}");
     }
     let old = Expect { min_swversion: Some(240_900), ..expect() };
-    for (version, failures) in [("240900", 0), ("20250100", 0), ("240899", 1)] {
+    for (version, failures) in [
+        ("240900", 0),
+        ("20240900", 0),
+        ("20250100", 0),
+        ("250100", 0),
+        ("240899", 1),
+        ("20240899", 1),
+        ("20231299", 1),
+    ] {
         let claims = set(claims(), "/swversion", Some(json!([version])));
         assert_eq!(failed(&claims, &old, &v1(None)).len(), failures, "{version}");
     }

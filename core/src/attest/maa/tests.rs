@@ -13,6 +13,7 @@ const ISSUER: &str = "https://mine.eus.attest.azure.net";
 const POLICY: &str = "B56nbp5slhw66peoRYkpdq1WykMkEworvdol08hnMXE";
 const MEASURED: &str = "04a170f39a3f702472ed0c7ecbda9babfc530e3caac475fdd607ff499177d14c";
 const HOST: &str = "4f4448c67f3c8dfc8de8a5e37125d807dadcc41f06cf23f615dbd52eec777d10";
+const RTMR: &str = "6f1cbf2ed5d4bbd1b0cdf3aba4a6a2ef2c9c2f1a6bd4c2f0a2a5d7bb1d05d3a9";
 
 fn common(kind: &str, own: &Json) -> Json {
     let mut token = json!({
@@ -45,7 +46,8 @@ fn tdx() -> Json {
         &json!({
             "attester_tcb_status": "UpToDate", "dbgstat": "disabled",
             "eat_profile": "https://aka.ms/maa-eat-profile-tdxvm",
-            "tdx_mrtd": MEASURED, "tdx_mrconfigid": HOST, "tdx_rtmr0": "00",
+            "tdx_mrtd": MEASURED, "tdx_mrconfigid": HOST,
+            "tdx_rtmr0": "00", "tdx_rtmr1": RTMR, "tdx_rtmr2": MEASURED, "tdx_rtmr3": HOST,
             "tdx_td_attributes_debug": false,
             "x-ms-compliance-status": "azure-compliant-cvm",
             "x-ms-runtime": {"nonce": nonce(AUDIENCE)},
@@ -111,6 +113,7 @@ fn expect(kind: Kind) -> Expect<'static> {
             Kind::TdxVm => Measurement::TrustDomain {
                 mrtd: Rule::OneOf(&[MEASURED]),
                 config_id: Rule::OneOf(&[HOST]),
+                rtmrs: [Rule::OneOf(&[RTMR]), Rule::OneOf(&[MEASURED]), Rule::OneOf(&[HOST])],
             },
         },
         compliance: match kind {
@@ -188,6 +191,9 @@ fn the_report_has_every_check_in_order() {
                 not_asked("product-id"),
                 not_asked("svn"),
                 not_asked("host-data"),
+                not_asked("rtmr1"),
+                not_asked("rtmr2"),
+                not_asked("rtmr3"),
                 waived("compliance"),
                 ("nonce", Outcome::NotReached),
                 ("/tdx_rtmr0", Outcome::Passed),
@@ -216,6 +222,9 @@ fn each_claim_wrong_in_turn() {
         (Kind::Sgx, "/x-ms-sgx-mrenclave", json!(HOST), "measurement"),
         (Kind::TdxVm, "/tdx_mrtd", json!(HOST), "measurement"),
         (Kind::TdxVm, "/tdx_mrconfigid", json!(MEASURED), "host-data"),
+        (Kind::TdxVm, "/tdx_rtmr1", json!(HOST), "rtmr1"),
+        (Kind::TdxVm, "/tdx_rtmr2", json!(RTMR), "rtmr2"),
+        (Kind::TdxVm, "/tdx_rtmr3", json!("0".repeat(96)), "rtmr3"),
         (Kind::TdxVm, "/tdx_td_attributes_debug", json!(true), "debug"),
         (Kind::TdxVm, "/x-ms-compliance-status", json!("azure-compliant"), "compliance"),
     ] {
@@ -225,6 +234,22 @@ fn each_claim_wrong_in_turn() {
         assert_eq!(bound(&set(claims(), pointer, None), kind), [name], "{pointer}");
         assert_eq!(bound(&set(claims(), pointer, Some(Json::Null)), kind), [name], "{pointer}");
         assert_eq!(failed(&changed, &waived(kind), &v1(Some(AUDIENCE))), NONE, "{pointer}");
+    }
+    // Each rule of a trust domain is waived for itself.
+    let waived = |rtmrs| Expect {
+        measurement: Measurement::TrustDomain {
+            mrtd: Rule::OneOf(&[MEASURED]),
+            config_id: Rule::Waived,
+            rtmrs,
+        },
+        ..expect(Kind::TdxVm)
+    };
+    let (own, any) = (Rule::OneOf(&[RTMR]), Rule::Waived);
+    let other = set(tdx(), "/tdx_rtmr1", Some(json!(HOST)));
+    for (rtmrs, failures) in
+        [([own, any, any], &["rtmr1"][..]), ([any, any, any], &[]), ([any, own, any], &["rtmr2"])]
+    {
+        assert_eq!(failed(&other, &waived(rtmrs), &v1(Some(AUDIENCE))), failures);
     }
     // Either claim of a trust domain says that it can be debugged.
     for (status, names) in [
@@ -453,26 +478,28 @@ fn typed_claims() {
                 c.host_data(),
                 c.mrtd(),
                 c.config_id(),
+                c.rtmrs()[0],
+                c.rtmrs()[2],
             ];
             (texts.map(|t| t.unwrap_or_default().to_owned()), c.product_id(), c.svn())
         })
     };
     let (m, h, cvm) = (MEASURED, HOST, "azure-compliant-cvm");
-    let texts = |own: [&str; 7]| {
+    let texts = |own: [&str; 9]| {
         [&[ISSUER, "5f65", POLICY][..], &own]
             .concat()
             .iter()
             .map(|t| (*t).to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(show(snp()).0, *texts(["azure-compliant-uvm", "", "", m, h, "", ""]));
-    assert_eq!(show(tdx()).0, *texts([cvm, "", "", "", "", m, h]));
+    assert_eq!(show(snp()).0, *texts(["azure-compliant-uvm", "", "", m, h, "", "", "", ""]));
+    assert_eq!(show(tdx()).0, *texts([cvm, "", "", "", "", m, h, RTMR, HOST]));
     for claims in [sgx(), old_sgx()] {
         let (shown, product_id, svn) = show(claims);
-        assert_eq!(shown, *texts(["", m, h, "", "", "", ""]));
+        assert_eq!(shown, *texts(["", m, h, "", "", "", "", "", ""]));
         assert_eq!((product_id, svn), (Some(4), Some(7)));
     }
-    assert_eq!(show(json!({"exp": NOW})).0, [const { String::new() }; 10]);
+    assert_eq!(show(json!({"exp": NOW})).0, [const { String::new() }; 12]);
     token(&snp(), |token| {
         let report = check(token, &expect(Kind::SevSnpVm), &v1(Some(AUDIENCE)));
         let claims = report.verdict().unwrap().claims();

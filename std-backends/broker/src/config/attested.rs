@@ -62,6 +62,9 @@ pub(crate) struct Maa {
     pub(crate) host_data: Option<OneOrMore>,
     pub(crate) mrtd: Option<OneOrMore>,
     pub(crate) config_id: Option<OneOrMore>,
+    pub(crate) rtmr1: Option<OneOrMore>,
+    pub(crate) rtmr2: Option<OneOrMore>,
+    pub(crate) rtmr3: Option<OneOrMore>,
     pub(crate) compliance: Option<OneOrMore>,
 }
 

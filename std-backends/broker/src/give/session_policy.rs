@@ -36,6 +36,13 @@ impl SessionPolicy {
         Self::parse(&text).map_err(wrong)
     }
 
+    /// The JSON pointers of the claims in it.
+    pub(super) fn claims(&self) -> Vec<&str> {
+        let mut claims = Vec::new();
+        collect(&self.0, &mut claims);
+        claims
+    }
+
     /// The policy for a token with these claims; `client` is the address that all calls must come from.
     pub(super) fn fill(
         &self,
@@ -67,6 +74,15 @@ fn check(value: &Value) -> Result<(), String> {
             check(value)
         }),
         _ => Ok(()),
+    }
+}
+
+fn collect<'a>(value: &'a Value, claims: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => claims.extend(Claim::pointer(text).ok().flatten()),
+        Value::Array(elements) => elements.iter().for_each(|value| collect(value, claims)),
+        Value::Object(members) => members.values().for_each(|value| collect(value, claims)),
+        _ => {}
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) struct Claim(String);
 impl Claim {
     /// `${claim:/pointer}` and nothing else; `None` for a text without a placeholder.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, String> {
+        Ok(Self::pointer(text)?.map(|pointer| Self(pointer.to_owned())))
+    }
+
+    /// The pointer of such a text.
+    pub(super) fn pointer(text: &str) -> Result<Option<&str>, String> {
         let Some(rest) = text.strip_prefix(START) else {
             return match text.contains(START) {
                 true => Err("a claim stands for a whole text, not for a part of one".into()),
@@ -41,7 +46,7 @@ impl Claim {
         };
         match rest.strip_suffix('}') {
             Some(pointer) if pointer.starts_with('/') && !pointer.contains(['{', '}']) => {
-                Ok(Some(Self(pointer.to_owned())))
+                Ok(Some(pointer))
             }
             _ => {
                 Err("expected ${claim:/pointer} and nothing else: a claim stands for a whole text"
@@ -96,6 +101,14 @@ impl Text {
             }
         };
         Ok(Self { of, form })
+    }
+
+    /// The JSON pointer of the claim, if it is one.
+    pub(super) fn claim(&self) -> Option<&str> {
+        match &self.of {
+            Of::Fixed(_) => None,
+            Of::Claim(Claim(pointer)) => Some(pointer),
+        }
     }
 
     /// The text for a token with these claims.

@@ -36,6 +36,15 @@ impl Fetcher {
         Ok(fetcher)
     }
 
+    /// Whether what `other` fetches can be believed as what this fetches.
+    pub(super) fn trusts_as(&self, other: &Self) -> bool {
+        match (&self.trust, &other.trust) {
+            (Trust::Only(own), Trust::Only(other)) => own == other,
+            (Trust::Platform, Trust::Platform) => true,
+            _ => false,
+        }
+    }
+
     /// Made anew for each attempt: what the system trusts may change meanwhile.
     fn transport(&self) -> Result<Transport, TransportError> {
         Transport::builder()

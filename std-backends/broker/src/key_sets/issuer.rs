@@ -26,8 +26,8 @@ pub(super) struct IssuerKeys {
     algorithms: Vec<Scheme>,
     /// Where the key set comes from, if it is fetched.
     fetcher: Option<Fetcher>,
-    /// The last good key set.
-    keys: RwLock<Option<Arc<Keys>>>,
+    /// The last good key set, and when it was fetched or read.
+    keys: RwLock<Option<(Arc<Keys>, Instant)>>,
     root: Option<PinnedRoot>,
     /// Held while someone fetches.
     last: Mutex<Option<Instant>>,
@@ -51,12 +51,16 @@ impl IssuerKeys {
                     crate::config::read(&path, 1 << 20).map_err(|e| e.within("keys-file"))?;
                 let set = Keys::parse(issuer.kind, &text)
                     .map_err(|e| LoadError::one(format!("keys-file: file {path:?}"), e))?;
-                keys = Some(Arc::new(set));
+                keys = Some((Arc::new(set), Instant::now()));
             }
             Some(from) => {
-                fetcher = Some(Fetcher::new(&issuer, from)?);
-                let same = before.filter(|before| before.issuer == issuer);
-                keys = same.and_then(Self::current);
+                let new = Fetcher::new(&issuer, from)?;
+                let same = before.filter(|before| {
+                    before.issuer == issuer
+                        && before.fetcher.as_ref().is_some_and(|b| b.trusts_as(&new))
+                });
+                keys = same.and_then(Self::dated);
+                fetcher = Some(new);
             }
             None => {}
         }
@@ -74,8 +78,18 @@ impl IssuerKeys {
         })
     }
 
-    fn current(&self) -> Option<Arc<Keys>> {
+    fn dated(&self) -> Option<(Arc<Keys>, Instant)> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn current(&self) -> Option<Arc<Keys>> {
+        self.dated().map(|(keys, _)| keys)
+    }
+
+    /// Its name, and how old its keys are, if it has any that are fetched.
+    pub(super) fn age(&self) -> Option<(&str, Duration)> {
+        self.fetcher.as_ref()?;
+        self.dated().map(|(_, fetched)| (self.name.as_str(), fetched.elapsed()))
     }
 
     /// Its name and why, if it has no keys.
@@ -96,20 +110,35 @@ impl IssuerKeys {
 
     /// Fetches the key set, unless that was tried less than `cool_down` ago. Those who come meanwhile wait for
     /// the same attempt.
-    pub(super) async fn refresh(&self, cool_down: Duration) {
-        let Some(fetcher) = &self.fetcher else { return };
+    pub(super) async fn refresh(self: &Arc<Self>, cool_down: Duration) {
         let asked = Instant::now();
+        if self.last.try_lock().is_ok_and(|last| last.is_some_and(|l| l.elapsed() < cool_down)) {
+            return;
+        }
+        // It goes on when whoever asked is gone: an attempt that can be cut off would not count, and could be
+        // made again at once, as often as a client likes to hang up.
+        let issuer = self.clone();
+        let attempt = tokio::spawn(async move { issuer.attempt(asked, cool_down).await });
+        if let Err(error) = attempt.await {
+            tracing::error!(issuer = self.name, %error, "fetching keys");
+        }
+    }
+
+    async fn attempt(&self, asked: Instant, cool_down: Duration) {
+        let Some(fetcher) = &self.fetcher else { return };
         let mut last = self.last.lock().await;
         if last.is_some_and(|last| last >= asked || last.elapsed() < cool_down) {
             return;
         }
+        let began = Instant::now();
         let result = fetcher.keys().await;
         // Counted from the end: a slow host is not asked all the time.
         *last = Some(Instant::now());
         let mut failure = self.failure.write().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(keys) => {
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+                let dated = (Arc::new(keys), began);
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(dated);
                 *failure = None;
             }
             Err(error) => {
@@ -124,8 +153,9 @@ impl IssuerKeys {
         if self.fetcher.is_none() {
             return;
         }
-        if self.current().is_some() {
-            sleep(self.varied(period)).await;
+        // Keys of an earlier configuration are as old as they are: loading often must not keep them for ever.
+        if let Some((_, fetched)) = self.dated() {
+            sleep(self.varied(period).saturating_sub(fetched.elapsed())).await;
         }
         loop {
             self.refresh(Duration::ZERO).await;
@@ -145,7 +175,7 @@ impl IssuerKeys {
     /// Holds a token of this issuer against its keys: those of its chain if it brings one and a root is
     /// pinned, else the key set's.
     pub(super) async fn verify<'b>(
-        &self,
+        self: &Arc<Self>,
         token: &Token<'_, 'b>,
         time: UnixTime,
         fetch: bool,

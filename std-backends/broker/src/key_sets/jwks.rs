@@ -2,7 +2,7 @@
 
 use cloudauth_core::json::{self, Value};
 use cloudauth_core::jws::{self, Jwks, KeySet, MAX_KEYS};
-use cloudauth_core::verifier::{MAX_SPKI_LEN, spki_from_jwk};
+use cloudauth_core::verifier::{MAX_SPKI_LEN, PublicKey, spki_from_jwk};
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Error, Scheme};
 use cloudauth_keys::PublicVerifier;
@@ -59,7 +59,8 @@ impl KeySet for Keys {
 }
 
 fn verifier(spki: &[u8]) -> Result<PublicVerifier, String> {
-    if is_refused(spki) {
+    let key = PublicKey::from_spki(spki).map_err(|e| e.to_string())?;
+    if is_refused(&key) {
         return Err("its private half is public: it is a test key that everyone has".into());
     }
     PublicVerifier::from_spki(spki).map_err(|e| e.to_string())

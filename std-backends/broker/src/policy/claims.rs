@@ -59,6 +59,9 @@ fn microsoft(claims: maa::Claims<'_>) -> Value {
     shown.text("host_data", claims.host_data());
     shown.text("mrtd", claims.mrtd());
     shown.text("config_id", claims.config_id());
+    for (name, rtmr) in ["rtmr1", "rtmr2", "rtmr3"].into_iter().zip(claims.rtmrs()) {
+        shown.text(name, rtmr);
+    }
     shown.into()
 }
 

@@ -43,6 +43,13 @@ impl Grant {
         let mut wrong = wrong;
         let give = Give::new(&raw.give, kind, config, profiles, client);
         let give = wrong.take(give.map_err(|e| e.within("give")));
+        if let (Some(rules), Some(give)) = (&rules, &give) {
+            for (field, pointer) in give.claims() {
+                if let Some(help) = rules.keeps_out(pointer) {
+                    wrong.add(format!("give: {field}"), format!("{pointer} {help}"));
+                }
+            }
+        }
         match (rules, give) {
             (Some(rules), Some(give)) if wrong.lines().is_empty() => {
                 Ok(Self { kind, rules, peer, give })

@@ -7,6 +7,7 @@ use cloudauth_core::Result;
 use cloudauth_core::attest::{Binding, ClaimRule, Report, Rule, Wanted};
 use cloudauth_core::jws::{self, Outcome};
 
+use super::chosen;
 use crate::config::attested::{Claim, Common, OneOrMore};
 use crate::decision::CheckLine;
 use crate::error::LoadError;
@@ -68,6 +69,11 @@ impl Rules {
                 let help = "expected a JSON pointer, such as /submods/nvidia_gpu/cc_mode";
                 reader.wrong.add(format!("claims.{pointer:?}"), help);
             }
+            if chosen::is_uncovered_nonce(&pointer) {
+                let help = "no report covers it: anyone with an old one chooses it. The nonce that counts is \
+                            always held against the connection; leave this out";
+                reader.wrong.add(format!("claims.{pointer:?}"), help);
+            }
             let value = match claim {
                 Claim::Bool(wanted) => Value::Bool(wanted),
                 Claim::Number(wanted) => Value::Number(wanted),
@@ -81,6 +87,19 @@ impl Rules {
         reader.finish()?;
         let of = of.ok_or_else(|| LoadError::one("attested", "cannot be read"))?;
         Ok(Self { of, claims })
+    }
+
+    /// Why the claim at `pointer` must not become part of a credential, in words.
+    pub(crate) fn keeps_out(&self, pointer: &str) -> Option<String> {
+        if chosen::is_nonce(pointer) {
+            return Some("is a nonce: it says nothing of the workload, and may be a secret".into());
+        }
+        let Kind::ConfidentialSpace(rules) = &self.of else { return None };
+        let waived = rules.waived_part(pointer)?;
+        let help = format!(
+            "is chosen by whoever starts the workload, since {waived:?} is waived: fix it, or leave this out"
+        );
+        Some(help)
     }
 
     /// Makes every check.

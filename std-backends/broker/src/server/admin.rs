@@ -18,7 +18,12 @@ use super::{Phase, Shared};
 
 /// How many may look at once.
 const CONNECTIONS: usize = 32;
-const FORM: Form = Form { head: 16 << 10, idle: Duration::from_secs(30), until: Phase::Ended };
+const FORM: Form = Form {
+    head: 16 << 10,
+    idle: Duration::from_secs(30),
+    last: Duration::from_secs(5),
+    until: Phase::Ended,
+};
 
 /// Answers as long as there is a server, also while it drains.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -78,6 +83,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
                 ready: ready.is_ok(),
                 certificate_end: snapshot.certificate_end.as_secs(),
                 loaded: snapshot.loaded.as_secs(),
+                keys: snapshot.key_sets.ages(),
             });
             super::http::response(StatusCode::OK, "text/plain; version=0.0.4", metrics.into())
         }

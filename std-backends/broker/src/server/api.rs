@@ -83,30 +83,44 @@ impl Caller {
     }
 
     /// Answers a request, whatever it is.
-    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        request: http::Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let endpoint = self.endpoint(&head);
-        let mut record = self.record();
+        let record = self.record();
+        let id = record.id.clone();
         // Whatever is wrong with it, a request for credentials uses the challenge up.
         let challenge = match endpoint {
             Endpoint::Credentials => self.challenge().take(),
             _ => None,
         };
-        let answer = match self.read(&head, body).await {
-            Ok(body) => self.decide(endpoint, &head, challenge, body, &mut record).await,
-            Err(problem) => Err(problem),
-        };
-        let answer = self.keep(endpoint, &mut record, answer).await;
-        self.shared.metrics.request(endpoint.name(), record.verdict);
+        let body = self.read(&head, body).await;
+        // From here on it goes on when the client is gone: a cloud may have been asked, and there is a record
+        // of every decision.
+        let (caller, alive) = (self.clone(), self.shared.alive());
+        let deciding = tokio::spawn(async move {
+            let mut record = record;
+            let answer = match body {
+                Ok(body) => caller.decide(endpoint, &head, challenge, body, &mut record).await,
+                Err(problem) => Err(problem),
+            };
+            let answer = caller.keep(endpoint, &mut record, answer).await;
+            caller.shared.metrics.request(endpoint.name(), record.verdict);
+            drop(alive);
+            answer
+        });
+        let answer = deciding.await.unwrap_or(Err(Problem::Unavailable));
         let mut response = match (&answer, &self.kind) {
-            (Ok(_), _) if record.id.is_empty() => Problem::Unavailable.answer(""),
+            (Ok(_), _) if id.is_empty() => Problem::Unavailable.answer(""),
             (Ok(answer), _) => form::response(StatusCode::OK, "application/json", answer.clone()),
             (
                 Err(problem),
                 Kind::Compatibility { scheme: Scheme::GoogleCodelab, .. } | Kind::V1,
-            ) => problem.answer(&record.id),
-            (Err(problem), Kind::Compatibility { .. }) => problem.plain(&record.id),
+            ) => problem.answer(&id),
+            (Err(problem), Kind::Compatibility { .. }) => problem.plain(&id),
         };
         if left <= 1 {
             form::close(response.headers_mut());
@@ -265,9 +279,17 @@ impl Caller {
         body: &mut [u8],
         record: &mut Record,
     ) -> Result<Answer, Problem> {
-        let challenge = challenge
-            .filter(|challenge| challenge.is_alive(Instant::now()))
-            .ok_or(Problem::ChallengeExpired)?;
+        let challenge = match challenge {
+            Some(challenge) if challenge.is_alive(Instant::now()) => challenge,
+            late => {
+                let why = match late {
+                    Some(_) => "the challenge is older than 60 seconds",
+                    None => "no challenge is outstanding: none was asked for, or it was used",
+                };
+                record.error = Some(why.to_owned());
+                return Err(Problem::ChallengeExpired);
+            }
+        };
         let [request, attestation] = members(body, ["request", "attestation"])?;
         let mut decoded = vec![0; request.len()];
         let request = base64::url_decode(request.as_bytes(), &mut decoded)

@@ -24,11 +24,17 @@ use tokio::time::{Instant, timeout};
 
 use super::api::Caller;
 use super::rate::network;
+use super::stall::Stalling;
 use super::{Kind, Phase, Shared, Snapshot, proxy_protocol};
 use crate::config::server::seconds;
 
 /// However busy it is, a connection ends after this: those who balance connections want to move them.
 const LIFE: Duration = Duration::from_secs(3600);
+/// A connection ends when its client has taken nothing of an answer for so long.
+const STALLED: Duration = Duration::from_secs(10);
+/// What the last request of a connection has beside the time for its body and for the decision: its record is waited
+/// for, and its answer is sent.
+const LAST: Duration = Duration::from_secs(20);
 /// How long, after the last answer, what is still coming is read and dropped: a peer that is cut off while it sends
 /// loses the answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -162,8 +168,12 @@ async fn run(
         }
     };
     shared.metrics.handshake.add(began.elapsed());
-    let idle = seconds(limits.idle_seconds);
-    let head = usize::try_from(limits.head_octets.get()).unwrap_or(usize::MAX);
+    let form = Form {
+        head: usize::try_from(limits.head_octets.get()).unwrap_or(usize::MAX),
+        idle: seconds(limits.idle_seconds),
+        last: seconds(limits.body_seconds) + seconds(limits.decision_seconds) + LAST,
+        until: Phase::Draining,
+    };
     let caller = Caller::new(shared.clone(), kind, session, address, limits);
     // Other connections' memory is worth more than this one's snapshot, which a reload may have replaced.
     drop(snapshot);
@@ -171,7 +181,7 @@ async fn run(
         let caller = caller.clone();
         Box::pin(async move { Ok::<_, Infallible>(caller.answer(request).await) })
     };
-    http(stream, service, Form { head, idle, until: Phase::Draining }, &mut phase).await;
+    http(stream, service, form, &mut phase).await;
     Ok(())
 }
 
@@ -182,6 +192,8 @@ pub(super) struct Form {
     pub(super) head: usize,
     /// From the end of one answer to the end of the next head.
     pub(super) idle: Duration,
+    /// How long a request in flight has when it is the last. Then the connection is cut off.
+    pub(super) last: Duration,
     /// Once the server is so far, a request in flight is the last.
     pub(super) until: Phase,
 }
@@ -201,24 +213,28 @@ pub(super) async fn http<F>(
         .max_header_size(form.head)
         // hyper wants no less; the body is within it too, so that it comes in one piece.
         .max_buf_size(form.head.max(16 << 10))
-        .serve_connection(TokioIo::new(stream), service_fn(service));
+        .serve_connection(TokioIo::new(Stalling::new(stream, STALLED)), service_fn(service));
     let ended = {
-        let mut life = pin!(tokio::time::sleep(LIFE));
+        let mut end = pin!(tokio::time::sleep(LIFE));
         let mut closing = false;
         loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
                 _ = phase.wait_for(|phase| *phase >= form.until), if !closing => {}
-                () = &mut life, if !closing => {}
+                () = &mut end => if closing {
+                    tracing::debug!("connection: its last request has taken too long");
+                    return;
+                }
             }
             closing = true;
+            end.as_mut().reset(Instant::now() + form.last);
             std::pin::Pin::new(&mut connection).graceful_shutdown();
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection");
     }
-    linger(connection.into_parts().io.into_inner()).await;
+    linger(connection.into_parts().io.into_inner().into_inner()).await;
 }
 
 /// Says that nothing more is sent, then reads what comes for a moment.
@@ -269,5 +285,54 @@ pub(super) async fn accept(listener: tokio::net::TcpListener, kind: Kind, shared
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::duplex;
+
+    const FORM: Form = Form {
+        head: 16 << 10,
+        idle: Duration::from_secs(60),
+        last: Duration::from_secs(50),
+        until: Phase::Draining,
+    };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    /// How many seconds a connection lasts, whose answers take `each`; `requests` are sent at once.
+    async fn lasts(requests: usize, each: Duration, drained: Option<Duration>) -> u64 {
+        let (ours, mut theirs) = duplex(4096);
+        let phase = watch::Sender::new(Phase::Running);
+        let mut told = phase.subscribe();
+        let service = |_| {
+            Box::pin(async move {
+                tokio::time::sleep(each).await;
+                Ok(Response::new(Full::from(vec![b'x'; 1000])))
+            })
+        };
+        theirs.write_all(&REQUEST.repeat(requests)).await.unwrap();
+        let began = Instant::now();
+        let draining = async {
+            if let Some(after) = drained {
+                tokio::time::sleep(after).await;
+                phase.send_replace(Phase::Draining);
+            }
+        };
+        tokio::join!(http(ours, service, FORM, &mut told), draining);
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_lasts_for_ever() {
+        let second = Duration::from_secs(1);
+        // A client that reads nothing: four answers fit in.
+        assert_eq!(lasts(50, Duration::ZERO, None).await, 12);
+        // An answer that never comes, when the connection ages and when the server drains.
+        assert_eq!(lasts(1, 10_000 * second, None).await, 3650);
+        assert_eq!(lasts(1, 10_000 * second, Some(5 * second)).await, 55);
+        // The last answer is waited for.
+        assert_eq!(lasts(2, 40 * second, Some(5 * second)).await, 42);
     }
 }

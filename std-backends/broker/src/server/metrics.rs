@@ -27,7 +27,7 @@ pub(super) struct Metrics {
 }
 
 /// What is measured when somebody asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Gauges {
     pub(super) connections: u32,
     pub(super) ready: bool,
@@ -35,6 +35,8 @@ pub(super) struct Gauges {
     pub(super) certificate_end: u64,
     /// When the configuration in force was loaded, in seconds since 1970.
     pub(super) loaded: u64,
+    /// How old the keys of each issuer are.
+    pub(super) keys: BTreeMap<String, Duration>,
 }
 
 impl Metrics {
@@ -87,6 +89,13 @@ impl Metrics {
             "The end of the server's certificate.",
             gauges.certificate_end,
         );
+        text.head("issuer_keys_age_seconds", "gauge", "How old the fetched keys of an issuer are.");
+        for (issuer, age) in gauges.keys {
+            // The name is the operator's own; it may hold anything all the same.
+            let issuer = issuer.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let line = format!("issuer_keys_age_seconds{{issuer=\"{issuer}\"}} {}", age.as_secs());
+            let _ = writeln!(text.0, "cloudauth_broker_{line}");
+        }
         text.0
     }
 }
@@ -188,7 +197,8 @@ mod tests {
         metrics.closed("handshake");
         metrics.decision.add(Duration::from_micros(700));
         metrics.decision.add(Duration::from_secs(60));
-        let gauges = Gauges { connections: 7, ready: true, certificate_end: 9, loaded: 8 };
+        let keys = BTreeMap::from([("a\"b".to_owned(), Duration::from_secs(61))]);
+        let gauges = Gauges { connections: 7, ready: true, certificate_end: 9, loaded: 8, keys };
         let text = metrics.text(gauges);
         for line in [
             "# TYPE cloudauth_broker_requests_total counter",
@@ -203,6 +213,7 @@ mod tests {
             "cloudauth_broker_decision_seconds_sum 60.0007",
             "cloudauth_broker_decision_seconds_count 2",
             "cloudauth_broker_ready 1",
+            "cloudauth_broker_issuer_keys_age_seconds{issuer=\"a\\\"b\"} 61",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -75,9 +76,12 @@ pub(super) fn rfc3339(time: UnixTime) -> String {
 #[derive(Debug)]
 pub(super) struct Sink {
     queue: mpsc::Sender<Message>,
+    /// The last that was tried was not written.
+    failing: Arc<AtomicBool>,
 }
 
 enum Message {
+    /// A line, or nothing: whoever asks is told when all before it is written.
     Line(Vec<u8>, Option<oneshot::Sender<bool>>),
     Use(Writer),
 }
@@ -95,9 +99,32 @@ impl Sink {
 
     fn writing_to(writer: Writer) -> io::Result<Arc<Self>> {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let write = move || write_all(writer, waiting);
+        let failing = Arc::new(AtomicBool::new(false));
+        let told = failing.clone();
+        let write = move || write_all(writer, waiting, &told);
         thread::Builder::new().name("records".to_owned()).spawn(write)?;
-        Ok(Arc::new(Self { queue }))
+        Ok(Arc::new(Self { queue, failing }))
+    }
+
+    /// Whether records can be written, as far as is known; where they could not, it is tried again.
+    pub(super) fn ready(&self) -> bool {
+        let failing = self.failing.load(Ordering::Relaxed);
+        if failing {
+            // Nothing but the end of a line that may have been begun.
+            let _ = self.queue.try_send(Message::Line(Vec::new(), None));
+        }
+        !failing
+    }
+
+    /// Returns once everything that waits is written, or after a while.
+    pub(super) async fn flush(&self) {
+        let (told, written) = oneshot::channel();
+        let all = async {
+            if self.queue.send(Message::Line(Vec::new(), Some(told))).await.is_ok() {
+                let _ = written.await;
+            }
+        };
+        let _ = timeout(PATIENCE, all).await;
     }
 
     /// Writes from now on to what `to` says, opened anew.
@@ -115,7 +142,10 @@ impl Sink {
         let written = async { self.queue.send(message).await.is_ok() && written.await == Ok(true) };
         match timeout(PATIENCE, written).await {
             Ok(true) => Ok(()),
-            _ => Err(NotWritten),
+            _ => {
+                self.failing.store(true, Ordering::Relaxed);
+                Err(NotWritten)
+            }
         }
     }
 
@@ -140,15 +170,21 @@ fn open(to: &Records) -> io::Result<Writer> {
 }
 
 /// Writes until the last sender is gone, whatever waits in one piece.
-fn write_all(mut writer: Writer, mut waiting: mpsc::Receiver<Message>) {
+fn write_all(mut writer: Writer, mut waiting: mpsc::Receiver<Message>, failing: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut broken = false;
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut lines, mut wait) = (Vec::new(), Vec::new());
-        let flush = |writer: &mut Writer, lines: &mut Vec<u8>, wait: &mut Vec<_>| {
-            let written = writer.write_all(lines).and_then(|()| writer.flush());
+        let mut flush = |writer: &mut Writer, lines: &mut Vec<u8>, wait: &mut Vec<_>| {
+            // What was begun and not ended stays a line of its own.
+            let end: &[u8] = if broken { b"\n" } else { b"" };
+            let written = writer.write_all(end).and_then(|()| writer.write_all(lines));
+            let written = written.and_then(|()| writer.flush());
             if let Err(error) = &written {
                 tracing::error!(%error, "decision records cannot be written");
             }
+            broken = written.is_err();
+            failing.store(broken, Ordering::Relaxed);
             lines.clear();
             for told in wait.drain(..) {
                 let told: oneshot::Sender<bool> = told;
@@ -243,6 +279,44 @@ mod tests {
         }
     }
 
+    /// A disk that is full after some octets, until there is room again.
+    struct Full(Arc<std::sync::Mutex<(Vec<u8>, usize)>>);
+
+    impl Write for Full {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let (written, room) = &mut *self.0.lock().unwrap();
+            let some = octets.get(..octets.len().min(*room)).unwrap();
+            if some.is_empty() && !octets.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            written.extend(some);
+            *room -= some.len();
+            Ok(some.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_broke_off_spoils_no_other() {
+        let disk = Arc::new(std::sync::Mutex::new((Vec::new(), 20)));
+        let sink = Sink::writing_to(Box::new(Full(disk.clone()))).unwrap();
+        assert!(sink.ready());
+        assert!(sink.write(&record("one")).await.is_err());
+        assert!(!sink.ready());
+        disk.lock().unwrap().1 = 10_000;
+        assert!(!sink.ready(), "it is tried first");
+        sink.flush().await;
+        assert!(sink.ready());
+        sink.note(&record("two")).unwrap();
+        sink.flush().await;
+        let text = String::from_utf8(disk.lock().unwrap().0.clone()).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with('{') && last.contains("two") && text.ends_with("}\n"), "{text}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_written_is_told() {
         let full = Sink::writing_to(Box::new(Broken(false))).unwrap();
@@ -250,7 +324,7 @@ mod tests {
         assert!(full.write(&record("one")).await.is_err());
         let blocked = Sink::writing_to(Box::new(Broken(true))).unwrap();
         let (queue, _waiting) = mpsc::channel(1);
-        let unread = Sink { queue };
+        let unread = Sink { queue, failing: Arc::default() };
         tokio::time::pause();
         assert!(blocked.write(&record("one")).await.is_err());
         assert!(unread.note(&record("one")).is_ok());

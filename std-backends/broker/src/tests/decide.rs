@@ -71,6 +71,22 @@ async fn each_claim_wrong_in_turn() {
     loaded.grants(&world.token(json!({}))).await;
 }
 
+/// Versions of both forms, whichever the rule is in.
+#[tokio::test]
+async fn versions() {
+    let world = World::new();
+    for least in ["260800", "20260800"] {
+        let loaded = world.loaded(&format!("{WORKLOAD}min-swversion = {least}"));
+        let with = |version: &str| world.token(json!({"swversion": [version]}));
+        for new in ["260800", "20260800", "261200", "20270100"] {
+            loaded.grants(&with(new)).await;
+        }
+        for old in ["260799", "20260799", "251299", "20251299"] {
+            loaded.refuses(&with(old), Refusal::Denied, "swversion").await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn all_that_is_wrong_is_recorded() {
     let world = World::new();
@@ -134,6 +150,50 @@ async fn overrides_that_are_expected() {
     loaded.refuses(&entry, Refusal::Denied, "args").await;
 }
 
+/// A rule on an override is enough: the whole, which is the image's own with it, needs none beside it.
+#[tokio::test]
+async fn overrides_without_a_rule_on_the_whole() {
+    let world = World::new();
+    let container = |claims| world.token(submod("container", claims));
+    let overridden =
+        || json!({"env": {"PATH": "/bin", "MODE": "x"}, "env_override": {"MODE": "x"}});
+    let started =
+        || json!({"args": ["/workload", "--shard", "7"], "cmd_override": ["--shard", "7"]});
+    for (rule, same, other, check) in [
+        (
+            "env-override = { MODE = 'x' }",
+            overridden(),
+            Some(json!({"env_override": {"MODE": "y"}})),
+            "env-override",
+        ),
+        ("waive = ['env-override']", overridden(), None, ""),
+        (
+            "cmd-override = ['--shard', '7']",
+            started(),
+            Some(json!({"cmd_override": ["--shard", "8"]})),
+            "cmd-override",
+        ),
+        ("waive = ['cmd-override']", started(), None, ""),
+    ] {
+        let loaded = world.loaded(&format!("{WORKLOAD}{rule}"));
+        let decision = loaded.decide(&container(same)).await;
+        loaded.granted(&decision);
+        let line = |name| decision.checks.iter().find(|line| line.name == name).unwrap().outcome;
+        let outcomes = [line("env"), line("args")];
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == "not-asked").count(), 1, "{rule}");
+        if let Some(other) = other {
+            loaded.refuses(&container(other), Refusal::Denied, check).await;
+        }
+    }
+    // The other of the two is as it was: nothing is overridden.
+    let loaded = world.loaded(&format!("{WORKLOAD}waive = ['env-override']"));
+    let decision = loaded.decide(&container(started())).await;
+    assert_eq!(decision.verdict.unwrap_err(), Refusal::Denied);
+    let loaded = world.loaded(&format!("{WORKLOAD}waive = ['cmd-override']"));
+    let decision = loaded.decide(&container(overridden())).await;
+    assert_eq!(decision.verdict.unwrap_err(), Refusal::Denied);
+}
+
 #[tokio::test]
 async fn image_signature_keys() {
     let world = World::new();
@@ -166,6 +226,23 @@ async fn the_binding() {
     let decision = loaded.decide_as(&token, br#"{"grant":"g" }"#, peer(), now()).await;
     refused(&decision, mismatch, "nonce");
     assert_eq!(decision.grant, None, "the request is not read before it is bound");
+}
+
+/// Without a connection: one nonce may be right, or the older scheme's two. Nothing else can.
+#[tokio::test]
+async fn the_number_of_nonces_in_a_file() {
+    let world = World::new();
+    let loaded = world.loaded(WORKLOAD);
+    loaded.key_sets.load().await;
+    for (count, would) in [(0, false), (1, true), (2, true), (3, false), (6, false), (7, false)] {
+        let nonces = (0..count).map(|i| format!("{i:043}")).collect();
+        let token = world.mint(AttestationToken { nonces, ..bound() });
+        let tried = loaded.policy.try_token(&token, now(), false).await.unwrap();
+        let (name, is, checks) = &tried.grants[0];
+        assert_eq!((name.as_str(), *is), ("g", would), "{count}: {checks:#?}");
+        let line = checks.iter().find(|line| line.name == "nonce").unwrap();
+        assert_eq!(line.outcome, if would { "not-reached" } else { "failed" }, "{count}");
+    }
 }
 
 #[tokio::test]

@@ -134,14 +134,13 @@ async fn the_brokers_own_rights() {
     assert_eq!(session(&world, &given).operation, "GetSessionToken");
 }
 
-#[tokio::test]
-async fn roles_anywhere() {
+/// A give by IAM Roles Anywhere, for at most half an hour.
+pub(super) fn roles_anywhere(world: &World) -> String {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     };
     const ANCHOR: &str = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/a";
     const PROFILE: &str = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/p";
-    let world = world();
     let root_key = KeyPair::generate().unwrap();
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -161,13 +160,19 @@ async fn roles_anywhere() {
         "profiles": [{"arn": PROFILE, "roles": [ROLE]}],
     }});
     world.emulator.register(serde_json::from_value(known).unwrap()).unwrap();
-    let give = format!(
+    format!(
         "kind = 'aws-roles-anywhere'\ncertificate = 'machine.pem'\nkey = 'file:{}'\n\
          trust-anchor-arn = '{ANCHOR}'\nprofile-arn = '{PROFILE}'\nrole-arn = '{ROLE}'\n\
-         endpoint-url = '{}'",
+         endpoint-url = '{}'\nduration = 1800",
         world.folder.path().join("machine.key").display(),
         world.emulator.url()
-    );
+    )
+}
+
+#[tokio::test]
+async fn a_machine_of_its_own() {
+    let world = world();
+    let give = roles_anywhere(&world);
     let loaded = world.grant(WORKLOAD, &give).unwrap();
     loaded.policy.try_keys().unwrap();
     let granted = granted(&world, &loaded, json!({})).await;

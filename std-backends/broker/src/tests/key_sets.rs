@@ -208,6 +208,41 @@ fn the_public_test_key_is_refused_always() {
         set(json!([jwk(&other, "a")])).unwrap();
     }
     assert!(Keys::of_leaf(&spki, None).unwrap_err().contains("test key"));
+
+    // The same modulus with another exponent, or without the parameters that mean nothing.
+    for (e, refused) in [("AQAB", true), ("Aw", true), ("AQAD", true)] {
+        let keys =
+            json!({"keys": [{"kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode(n), "e": e}]});
+        let error = Keys::parse(Kind::ConfidentialSpace, keys.to_string().as_bytes()).err();
+        assert_eq!(error.is_some_and(|e| e.contains("test key")), refused, "{e}");
+    }
+    let mut plain = spki.clone();
+    assert_eq!(plain[17..19], [0x05, 0x00], "NULL");
+    plain.drain(17..19);
+    plain[5] -= 2;
+    plain[3] -= 2;
+    cloudauth_core::verifier::PublicKey::from_spki(&plain).unwrap();
+    assert!(Keys::of_leaf(&plain, None).unwrap_err().contains("test key"));
+}
+
+/// Its second key: another of the issuers that the older brokers were tried with.
+#[test]
+fn the_public_test_key_on_p256_is_refused_always() {
+    let spki = base64::engine::general_purpose::STANDARD
+        .decode(
+            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQjKEvzgFPN7bIq6FpBKPcaBS1dCYaPwTO9YR4vZwCTrJqK2x\
+             DRJkWzWS9BuMbHJeE8Nva1bZK7/pkkIj5IKSKg==",
+        )
+        .unwrap();
+    assert!(Keys::of_leaf(&spki, None).unwrap_err().contains("test key"));
+    let point = &spki[spki.len() - 64..];
+    let (x, y) = (URL_SAFE_NO_PAD.encode(&point[..32]), URL_SAFE_NO_PAD.encode(&point[32..]));
+    let set = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "ecKeyID_1", "x": x, "y": y}]});
+    let error = Keys::parse(Kind::ConfidentialSpace, set.to_string().as_bytes()).unwrap_err();
+    assert!(error.contains("test key"), "{error}");
+    use rcgen::PublicKeyData as _;
+    let other = rcgen::KeyPair::generate().unwrap().subject_public_key_info();
+    Keys::of_leaf(&other, None).unwrap();
 }
 
 #[test]
@@ -239,4 +274,37 @@ fn key_sets_of_microsoft() {
     assert!(set(json!([entry, entry])).unwrap_err().contains("same kid"));
     assert!(set(json!([])).is_err() && set(json!(vec![json!({"kty": "EC"}); 65])).is_err());
     assert!(Keys::parse(Kind::Maa, b"<html>").is_err());
+}
+
+/// Whoever hangs up does not cut the attempt off, which would then not count.
+#[tokio::test]
+async fn an_attempt_goes_on_when_nobody_waits() {
+    let world = World::new();
+    let loaded = world.loaded(WORKLOAD);
+    fault(&world, Service::ConfidentialSpace, FaultKind::Latency(300));
+    let token = world.token(json!({}));
+    for _ in 0..20 {
+        let waited = tokio::time::timeout(Duration::from_millis(10), loaded.decide(&token)).await;
+        assert!(waited.is_err());
+    }
+    loaded.grants(&token).await;
+    assert_eq!(fetches(&world), 1);
+}
+
+/// However often a configuration is loaded, keys that the issuer has withdrawn do not stay.
+#[tokio::test]
+async fn loading_again_does_not_make_keys_younger() {
+    let world = World::new();
+    let (config, first) = impatient(&world);
+    first.load().await;
+    let fetched = first.ages()["google"];
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = KeySets::new(&config, Some(&first)).unwrap();
+    assert!(second.ages()["google"] >= fetched + Duration::from_millis(50));
+    // Nor are they believed under other authorities in the place of the old.
+    let ca = world.folder.path().join("ca.pem");
+    let pem = std::fs::read_to_string(&ca).unwrap();
+    std::fs::write(&ca, format!("{pem}\n{pem}")).unwrap();
+    let third = KeySets::new(&config, Some(&second)).unwrap();
+    assert!(third.ages().is_empty() && third.ready().is_err());
 }

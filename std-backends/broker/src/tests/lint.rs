@@ -122,6 +122,19 @@ fn what_could_never_hold() {
 }
 
 #[test]
+fn versions() {
+    let world = World::new();
+    for good in ["250101", "261299", "260800", "20260800", "20251299"] {
+        world.grant(&format!("{WORKLOAD}min-swversion = {good}"), GIVE).unwrap();
+    }
+    for bad in ["0", "26", "2608", "26080", "2026080", "202608001", "260000", "261300", "20260000"]
+    {
+        let attested = format!("{WORKLOAD}min-swversion = {bad}");
+        wrong(&world, &attested, GIVE, &["attested: min-swversion", "YYYYMM##"]);
+    }
+}
+
+#[test]
 fn microsofts() {
     let world = World::new();
     let base = "issuer = 'microsoft'\npolicy-hashes = 'h'\ndebuggable = false\n";
@@ -133,7 +146,13 @@ fn microsofts() {
         "type = 'sgx'\nwaive = ['measurement']",
         "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = 'cd'",
         "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nwaive = ['host-data']",
-        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'",
+        "type = 'sevsnpvm'\nhost-data = 'cd'\nwaive = ['measurement']",
+        "type = 'sevsnpvm'\nwaive = ['measurement', 'host-data']",
+        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'\nrtmr3 = '03'",
+        // Software in the domain has added nothing.
+        "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'\nrtmr3 = '00'",
+        "type = 'tdxvm'\nmrtd = 'ab'\nwaive = ['config-id', 'rtmr']",
+        "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = '0010'",
     ] {
         world.grant(&format!("{base}{good}"), give).unwrap();
     }
@@ -156,6 +175,38 @@ fn microsofts() {
         ("type = 'vbs'\nmrenclave = 'ab'", "type"),
         ("type = 'azurevm'\nmrenclave = 'ab'", "azurevm"),
         ("type = 'sevsnpvm'\nlaunch-measurements = 'ab'", "host-data: is neither"),
+        ("type = 'sevsnpvm'\nwaive = ['measurement']", "host-data: is neither"),
+        ("type = 'tdxvm'\nwaive = ['measurement']", "config-id: is neither"),
+        // The firmware alone: it starts anything.
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nwaive = ['config-id']",
+            "give rtmr1, or write waive = [\"rtmr\"]",
+        ),
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = 'cd'\nrtmr1 = '01'\nrtmr2 = '02'",
+            "give rtmr3, or write waive = [\"rtmr\"]",
+        ),
+        (
+            "type = 'tdxvm'\nmrtd = 'ab'\nrtmr1 = '01'\nwaive = ['config-id', 'rtmr']",
+            "\"rtmr\" is waived, and yet rtmr1",
+        ),
+        ("type = 'sgx'\nmrenclave = 'ab'\nrtmr1 = '01'", "rtmr1: says nothing of the type"),
+        // Zeros say nothing.
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = ['cd', '0000']",
+            "host-data: is all zeros: the host set nothing at launch",
+        ),
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = '00'",
+            "waive = [\"host-data\"]",
+        ),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nconfig-id = '00'", "waive = [\"config-id\"]"),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nrtmr1 = '00'", "rtmr1: is all zeros: no kernel"),
+        ("type = 'tdxvm'\nmrtd = 'ab'\nrtmr2 = '00'", "rtmr2: is all zeros"),
+        (
+            "type = 'sevsnpvm'\nlaunch-measurements = 'ab'\nhost-data = 'cd'\nwaive = ['measurement']",
+            "and yet",
+        ),
     ] {
         wrong(&world, &format!("{base}{bad}"), give, &["attested", place]);
     }
@@ -207,6 +258,90 @@ fn gives_that_give_too_much_or_nothing() {
     let maa = "issuer = 'microsoft'\npolicy-hashes = 'h'\ndebuggable = false\ntype = 'sgx'\nmrenclave = 'ab'";
     wrong(&world, maa, role, &["give: session-name"]);
     world.grant(maa, &format!("{role}session-name = '${{claim:/jti}}'")).unwrap();
+}
+
+/// Claims that whoever starts the workload chooses, or that are the connection's secret.
+#[test]
+fn claims_that_say_nothing() {
+    let world = World::new();
+    let role = "kind = 'aws-assume-role'\nrole-arn = 'arn:aws:iam::123456789012:role/r'\nregion = 'eu-central-1'\n";
+    let places = |pointer: &str| {
+        let claim = format!("${{claim:{pointer}}}");
+        [
+            ("session-name", format!("{role}session-name = '{claim}'")),
+            ("source-identity", format!("{role}source-identity = '{claim}'")),
+            ("tags.a", format!("{role}tags = {{ a = '{claim}' }}")),
+            (
+                "policy",
+                format!("{role}policy = '''{{\"Statement\":[{{\"Resource\":[\"{claim}\"]}}]}}'''"),
+            ),
+        ]
+    };
+    let refuses = |attested: &str, pointer: &str| {
+        for (place, give) in places(pointer) {
+            wrong(&world, attested, &give, &[&format!("give: {place}: "), pointer]);
+        }
+    };
+    let loads = |attested: &str, pointer: &str| {
+        for (_, give) in places(pointer) {
+            world.grant(attested, &give).unwrap();
+        }
+    };
+    let maa = "issuer = 'microsoft'\npolicy-hashes = 'h'\ndebuggable = false\ntype = 'sgx'\nmrenclave = 'ab'\n";
+    for pointer in [
+        "/eat_nonce",
+        "/eat_nonce/0",
+        "/nonce",
+        "/x-ms-runtime/nonce",
+        "/x-ms-sgx-ehd",
+        "/maa-ehd",
+        "/aas-ehd",
+    ] {
+        refuses(WORKLOAD, pointer);
+        // For Microsoft's there is no session's name by default.
+        for (place, give) in places(pointer) {
+            let give = match place {
+                "session-name" => give,
+                _ => format!("session-name = 'broker'\n{give}"),
+            };
+            wrong(&world, maa, &give, &[&format!("give: {place}: "), pointer]);
+        }
+    }
+    loads(WORKLOAD, "/eat_nonces");
+    loads(WORKLOAD, "/x-ms-runtime/keys/0/kid");
+    // A tilde is escaped: these are other names.
+    loads(WORKLOAD, "/eat_nonce~10");
+    loads(WORKLOAD, "/submods~1container/env/A");
+
+    for (name, member) in [
+        ("env", "env/MODE"),
+        ("args", "args/1"),
+        ("env-override", "env_override/MODE"),
+        ("cmd-override", "cmd_override/0"),
+    ] {
+        for block in ["submods", "tee"] {
+            let pointer = format!("/{block}/container/{member}");
+            // Nothing overridden, or exactly this: the image's signer has a say in it.
+            loads(WORKLOAD, &pointer);
+            let value = if name.starts_with("env") { "{ MODE = 'b' }" } else { "['x']" };
+            loads(&format!("{WORKLOAD}{name} = {value}\n"), &pointer);
+            refuses(&format!("{WORKLOAD}waive = ['{name}']\n"), &pointer);
+        }
+    }
+    // The whole goes by its overrides.
+    for (waived, pointer) in [
+        ("env-override", "/submods/container/env/MODE"),
+        ("cmd-override", "/submods/container/args/1"),
+    ] {
+        refuses(&format!("{WORKLOAD}waive = ['{waived}']\n"), pointer);
+    }
+    loads(&format!("{WORKLOAD}env-override = {{ MODE = 'b' }}\n"), "/submods/container/env/MODE");
+    loads(&format!("{WORKLOAD}waive = ['env']\n"), "/submods/container/args/1");
+
+    // As a rule, the nonce of an old report's bearer says nothing either.
+    let claims = |pointer: &str| format!("{maa}claims = {{ '{pointer}' = 'x' }}");
+    wrong(&world, &claims("/nonce"), GIVE, &["attested: claims.\"/nonce\""]);
+    world.grant(&claims("/nonces"), GIVE).unwrap();
 }
 
 #[test]

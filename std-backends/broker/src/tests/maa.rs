@@ -36,8 +36,13 @@ async fn each_claim_wrong_in_turn() {
         "type = 'sgx'\nmrsigner = '{}'\nproduct-id = 1\nmin-svn = 2",
         "6".repeat(64)
     ));
-    let tdx =
-        attested(&format!("type = 'tdxvm'\nmrtd = '{}'\nwaive = ['config-id']", "3".repeat(96)));
+    let tdx = attested(&format!(
+        "type = 'tdxvm'\nmrtd = '{}'\nrtmr1 = '{}'\nrtmr2 = '{}'\nrtmr3 = '{}'\nwaive = ['config-id']",
+        "3".repeat(96),
+        "b".repeat(96),
+        "c".repeat(96),
+        "0".repeat(96)
+    ));
     let other = json!("0".repeat(64));
     for (attested, kind, wrong) in [
         (
@@ -68,7 +73,17 @@ async fn each_claim_wrong_in_turn() {
                 (json!({"x-ms-sgx-svn": 1}), "svn"),
             ],
         ),
-        (tdx, Tdxvm, vec![(json!({"tdx_mrtd": other}), "measurement")]),
+        (
+            tdx,
+            Tdxvm,
+            vec![
+                (json!({"tdx_mrtd": other}), "measurement"),
+                (json!({"tdx_rtmr1": other}), "rtmr1"),
+                (json!({"tdx_rtmr2": other}), "rtmr2"),
+                (json!({"tdx_rtmr2": null}), "rtmr2"),
+                (json!({"tdx_rtmr3": "1".repeat(96)}), "rtmr3"),
+            ],
+        ),
     ] {
         let loaded = world.loaded(&attested);
         let decision = loaded.decide(&world.mint(token(kind, json!({})))).await;
@@ -79,6 +94,19 @@ async fn each_claim_wrong_in_turn() {
             loaded.refuses(&minted, Refusal::Denied, check).await;
         }
     }
+}
+
+#[tokio::test]
+async fn one_measurement_waived_is_not_the_other() {
+    let world = World::new();
+    let host_data = "4".repeat(64);
+    let loaded = world.loaded(&attested(&format!(
+        "type = 'sevsnpvm'\nhost-data = '{host_data}'\nwaive = ['measurement']"
+    )));
+    let with =
+        |name: &str| world.mint(token(AttestationKind::Sevsnpvm, json!({name: "0".repeat(64)})));
+    loaded.grants(&with("x-ms-sevsnpvm-launchmeasurement")).await;
+    loaded.refuses(&with("x-ms-sevsnpvm-hostdata"), Refusal::Denied, "host-data").await;
 }
 
 #[tokio::test]

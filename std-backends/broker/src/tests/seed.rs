@@ -7,7 +7,7 @@ use cloudauth_emulator::AttestationToken;
 use serde_json::{Value, json};
 
 use super::world::*;
-use crate::decision::{Channel, Decision, Evidence, Refusal};
+use crate::decision::{Channel, Decision, Evidence, Given, Refusal};
 use crate::give::Order;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
@@ -79,6 +79,32 @@ async fn the_grant_decides() {
     }
     let decision = asks(&world, &loaded, &json!({"scope": "s"})).await;
     refused(&decision, Refusal::Denied, "request");
+}
+
+/// A credential that several workloads get lives as long as the grant says: who asks for another life gets
+/// one of its own.
+#[tokio::test]
+async fn a_shorter_life_than_the_shared_one() {
+    let world = World::new();
+    let loaded = world.grant(WORKLOAD, &super::gives::roles_anywhere(&world)).unwrap();
+    let give = async |duration: u32| {
+        let decision = asks(&world, &loaded, &aws(json!({"duration": duration}))).await;
+        let given = loaded.policy.give(&decision.verdict.unwrap()).await.unwrap();
+        let Given::Aws(keys, region) = given else { panic!("{given:?}") };
+        assert_eq!(region, "eu-central-1");
+        let life = keys.expiration.as_secs() - now().as_secs();
+        assert!((duration - 10..=duration).contains(&u32::try_from(life).unwrap()), "{life}");
+        keys.access_key_id.clone()
+    };
+    let shared = give(1800).await;
+    assert_eq!(give(1800).await, shared);
+    let own = give(900).await;
+    assert!(own != shared && give(900).await != own);
+    assert_eq!(give(1800).await, shared);
+    for wrong in [899, 1801] {
+        let decision = asks(&world, &loaded, &aws(json!({"duration": wrong}))).await;
+        refused(&decision, Refusal::Denied, "request");
+    }
 }
 
 #[tokio::test]

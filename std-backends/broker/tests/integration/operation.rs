@@ -5,7 +5,9 @@ use std::time::Duration;
 use cloudauth_broker::{Broker, StartError};
 use cloudauth_emulator::{Fault, FaultKind, Service};
 
-use crate::support::{World, post};
+use serde_json::json;
+
+use crate::support::{World, post, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plain_listener() {
@@ -118,6 +120,27 @@ async fn draining_answers_what_was_asked() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(closed);
     assert!(draining.await.unwrap());
+}
+
+/// AWS has been asked, and says so in its own log: there is a record here, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_recorded_all_the_same() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let (challenge, request) = (client.challenge().await, "{\"grant\":\"reader\"}");
+    let nonce = client.nonce(&challenge, None, request);
+    let token = world.mint(&world.token(&[nonce]));
+    world.emulator.fault(Fault {
+        service: Some(Service::Sts),
+        count: 1,
+        kind: FaultKind::Latency(500),
+    });
+    let body = json!({"request": url(request.as_bytes()), "attestation": token}).to_string();
+    client.write(&post("/v1/credentials", &body)).await;
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    drop(client);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.record()["verdict"], "granted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,12 +16,13 @@ use crate::{AwsKeys, BearerToken, Credential, Error, Result};
 const DURATION: u32 = 900;
 
 impl Opened {
-    /// A new connection, and on it everything up to the credential.
-    pub(super) async fn credential(&self) -> Result<Credential> {
+    /// A new connection, and on it everything up to the credential. `sent` says whether that was asked for.
+    pub(super) async fn credential(&self, sent: &mut bool) -> Result<Credential> {
+        *sent = false;
         let mut connection = self.connect().await?;
         match &self.config.seed {
-            None => self.bound(&mut connection).await,
-            Some(request) => self.seed(&mut connection, request).await,
+            None => self.bound(&mut connection, sent).await,
+            Some(request) => self.seed(&mut connection, request, sent).await,
         }
     }
 
@@ -41,7 +42,7 @@ impl Opened {
     }
 
     /// With binder v1.
-    async fn bound(&self, connection: &mut Connection) -> Result<Credential> {
+    async fn bound(&self, connection: &mut Connection, sent: &mut bool) -> Result<Credential> {
         let host = self.broker.authority();
         let grant = self.config.grant.as_deref().unwrap_or_default();
         let challenge = connection
@@ -65,6 +66,7 @@ impl Opened {
         };
         let nonce = binder.nonce()?;
         let attestation = self.tokens.token(&self.config, &[nonce.as_str()]).await?;
+        *sent = true;
         let exchange = Credentials { host: &host, request, attestation: &attestation };
         let granted = connection.send(&exchange, None, |granted| {
             (granted.grant == grant).then(|| owned(&granted.issued))
@@ -76,7 +78,12 @@ impl Opened {
     }
 
     /// As the older brokers want it.
-    async fn seed(&self, connection: &mut Connection, asked: &SeedRequest) -> Result<Credential> {
+    async fn seed(
+        &self,
+        connection: &mut Connection,
+        asked: &SeedRequest,
+        sent: &mut bool,
+    ) -> Result<Credential> {
         let exported = connection.export(Compat::Seed.label(), &[]).map_err(export)?;
         let nonce = Compat::Seed.nonce(&exported)?;
         let at = self.transport.attempt().map_err(|e| Error::service("random octets", e))?;
@@ -110,6 +117,7 @@ impl Opened {
         let attestation = self.tokens.token(&self.config, &nonces).await?;
         let host = self.broker.authority();
         let (path, attestation) = (self.path.as_str(), attestation.as_str());
+        *sent = true;
         let exchange = seed::Token { host: &host, path, request, token_jwt, attestation };
         let issued = connection.send(&exchange, None, |issued| owned(&issued));
         issued.await.map_err(|e| Error::service("broker's credentials", e))?

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloudauth_core::attest::teeserver::{TokenRequest, TokenType};
 use cloudauth_core::jws::{MAX_TOKEN_LEN, Token};
 use cloudauth_tls::{Endpoint, Transport, TransportError, Trust};
+use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -65,19 +66,12 @@ impl TokenSource {
                 token.map_err(not_there)?
             }
             Self::Command(command) => {
-                let mut input = json!({
-                    "audience": config.audience,
-                    "nonces": nonces,
-                    "token_type": config.token_type.name(),
-                });
-                if let ([nonce], Some(input)) = (nonces, input.as_object_mut()) {
-                    let data = json!({ "nonce": nonce }).to_string();
-                    input.insert("runtime_data".to_owned(), data.into());
-                }
-                run(command, input.to_string().as_bytes(), LIMIT).await?
+                let input = input(config, nonces)?;
+                run(command, &input, LIMIT).await?
             }
         };
-        let mut buf = vec![0; token.len()];
+        // The nonces will stand in it, and the older brokers' is a secret of the connection.
+        let mut buf = Zeroizing::new(vec![0; token.len()]);
         let checked = match kind {
             Some(_) => asked.check(&token, &mut buf),
             // Its audience and nonce stand where the broker looks for them.
@@ -88,6 +82,40 @@ impl TokenSource {
             Err(e) => Err(Error::refused("attestation", e.to_string())),
         }
     }
+}
+
+/// What a command is told, in JSON. It is wiped: the nonce of the older brokers is a secret of the connection.
+fn input(config: &Attested, nonces: &[&str]) -> Result<Zeroizing<Vec<u8>>> {
+    #[derive(Serialize)]
+    struct Asked<'a> {
+        audience: &'a str,
+        nonces: &'a [&'a str],
+        token_type: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runtime_data: Option<&'a str>,
+    }
+    let runtime_data = match nonces {
+        [nonce] => Some(Zeroizing::new(json!({ "nonce": nonce }).to_string())),
+        _ => None,
+    };
+    let asked = Asked {
+        audience: &config.audience,
+        nonces,
+        token_type: config.token_type.name(),
+        runtime_data: runtime_data.as_ref().map(|data| data.as_str()),
+    };
+    let mut input = Zeroizing::new(Vec::with_capacity(room(&config.audience, nonces)));
+    match serde_json::to_writer(&mut *input, &asked) {
+        Ok(()) => Ok(input),
+        Err(e) => Err(Error::refused(COMMAND, e.to_string())),
+    }
+}
+
+/// Room for everything at once: a vector that grows leaves copies behind. A character has at most six octets
+/// of JSON; nonces stand there twice, and in the text of a text.
+fn room(audience: &str, nonces: &[&str]) -> usize {
+    let nonces: usize = nonces.iter().map(|nonce| 18 * nonce.len() + 3).sum();
+    6 * audience.len() + nonces + 256
 }
 
 /// An error of the teeserver.
@@ -122,6 +150,9 @@ async fn run(command: &[String], input: &[u8], limit: Duration) -> Result<Zeroiz
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|e| failed(format!("{program}: {e}")))?;
+    // Dropped before the child, also where the caller gives up: until that is waited for, its number is no
+    // other's.
+    let _group = Group::of(&child);
     let outcome = timeout(limit, talk(&mut child, input)).await;
     let ended = match outcome {
         Err(_) => Err(format!("{program}: gave no token within {} s", limit.as_secs())),
@@ -130,11 +161,7 @@ async fn run(command: &[String], input: &[u8], limit: Duration) -> Result<Zeroiz
     };
     let output = match ended {
         Ok(output) => output,
-        Err(why) => {
-            kill(&mut child);
-            let _ = child.wait().await;
-            return Err(failed(why));
-        }
+        Err(why) => return Err(failed(why)),
     };
     match std::str::from_utf8(&output) {
         Ok(token) => Ok(Zeroizing::new(token.trim_ascii().to_owned())),
@@ -162,17 +189,34 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::result::Result<Zeroizing<
     if status.success() { Ok(output) } else { Err(format!("failed ({status})")) }
 }
 
-/// Ends a command that has not been waited for, and what it has started.
-fn kill(child: &mut Child) {
+/// A command and what it has started, which end with this: however the command ends, and whoever gives up.
+struct Group {
     #[cfg(unix)]
-    {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill_process_group(pid, Signal::KILL);
+    leader: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    /// Of a child that was started in a group of its own.
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Child) -> Self {
+        Self {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        // As long as one of the group is there the number is its own, though the command has been waited for.
+        if let Some(leader) = self.leader {
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
-    let _ = child.start_kill();
 }
 
 #[cfg(all(test, unix))]
@@ -185,6 +229,27 @@ mod tests {
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let output = run(&command, br#"{"audience":"a"}"#, Duration::from_secs(2)).await;
         output.map(|output| output.to_string())
+    }
+
+    /// What a command is told stands in one place, which is wiped.
+    #[test]
+    fn told() {
+        let (one, two) = ("a".repeat(74), "f".repeat(64));
+        for (audience, nonces) in [
+            ("https://broker.example".to_owned(), vec![one.as_str()]),
+            ("\u{1}".repeat(512), vec![one.as_str()]),
+            ("\u{1}".repeat(512), vec![two.as_str(); 2]),
+        ] {
+            let config = Attested { audience: audience.clone(), ..Attested::default() };
+            let told: Zeroizing<Vec<u8>> = input(&config, &nonces).unwrap();
+            assert_eq!(told.capacity(), room(&audience, &nonces));
+            let mut expected =
+                json!({ "audience": audience, "nonces": nonces, "token_type": "OIDC" });
+            if let [nonce] = nonces[..] {
+                expected["runtime_data"] = format!("{{\"nonce\":\"{nonce}\"}}").into();
+            }
+            assert_eq!(serde_json::from_slice::<serde_json::Value>(&told).unwrap(), expected);
+        }
     }
 
     #[tokio::test]
@@ -213,13 +278,26 @@ mod tests {
         assert!(error.contains("/no/such"), "{error}");
     }
 
+    /// Not what it has started either: at its limit, when the caller gives up before that, and after an end of
+    /// its own, a good and a bad one.
     #[tokio::test]
-    async fn nothing_is_left_of_a_command_at_its_limit() {
+    async fn nothing_is_left_of_a_command() {
         let folder = tempfile::tempdir().unwrap();
-        let sign = folder.path().join("sign");
-        let script = format!("(sleep 3; touch {0}) & sleep 60", sign.display());
-        assert!(shell(&script).await.is_err());
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(!sign.exists());
+        let later = |name: &str| {
+            let sign = folder.path().join(name).display().to_string();
+            format!("(sleep 4; touch {sign}) >/dev/null 2>&1 &")
+        };
+        let [limit, given_up, bad, good] = ["limit", "given-up", "bad", "good"].map(later);
+        let at_limit = shell(&format!("{limit} sleep 60")).await.unwrap_err();
+        assert!(at_limit.to_string().contains("within 2 s"), "{at_limit}");
+        let script = format!("{given_up} sleep 60");
+        let command = ["/bin/sh", "-c", script.as_str()].map(str::to_owned);
+        let run = run(&command, b"", LIMIT);
+        assert!(timeout(Duration::from_secs(1), run).await.is_err());
+        assert!(shell(&format!("{bad} exit 3")).await.is_err());
+        assert_eq!(shell(&format!("{good} echo a")).await.unwrap(), "a");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }

@@ -3,14 +3,16 @@
 //	load keys FOLDER            writes jwks.json and key.pem: an attestation issuer for load alone
 //	load handshakes [flags]     full TLS handshakes, one after the other on each worker
 //	load exchanges [flags]      connection, challenge, attestation, credential
+//	load paced [flags]          the same, begun at a fixed rate, however long they take
 //	load hold [flags]           opens connections, leaves them idle, and weighs the server
+//	load mixed [flags]          good and bad requests, and each answer looked at
+//	load steady [flags]         exchanges on new, kept and idle connections, none of which may be lost
 //
-// One line of JSON is the result: a rate, latencies in milliseconds, the server's processor time for each,
-// its memory for each held connection. Attestations are signed here; their time is in no latency.
+// One line of JSON is the result: a rate, latencies in milliseconds, the processor time of the server and of the load
+// for each, its memory for each held connection. Attestations are signed here; their time is in no latency.
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
@@ -21,21 +23,15 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"math/big"
-	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/libcloudauth/libcloudauth/tests/attested/binder"
-	"github.com/libcloudauth/libcloudauth/tests/attested/token"
 )
 
 type target struct {
@@ -44,12 +40,14 @@ type target struct {
 	config                           *tls.Config
 	key                              *rsa.PrivateKey
 	pid, workers, connections        int
+	requests                         int
+	rate                             float64
 	length                           time.Duration
 }
 
 func main() {
 	if len(os.Args) < 3 {
-		log.Fatal("load keys|handshakes|exchanges|hold …")
+		log.Fatal("load keys|handshakes|exchanges|paced|hold|mixed|steady …")
 	}
 	if os.Args[1] == "keys" {
 		makeKeys(os.Args[2])
@@ -68,6 +66,8 @@ func main() {
 	flags.IntVar(&t.pid, "pid", 0, "the broker's process, for its time and memory")
 	flags.IntVar(&t.workers, "workers", 8, "")
 	flags.IntVar(&t.connections, "connections", 2000, "how many to hold")
+	flags.IntVar(&t.requests, "requests", 100_000, "how many requests for credentials, good and bad")
+	flags.Float64Var(&t.rate, "rate", 0, "how many exchanges begin in a second")
 	flags.DurationVar(&t.length, "length", 8*time.Second, "")
 	check(flags.Parse(os.Args[2:]))
 
@@ -96,8 +96,17 @@ func main() {
 	case "exchanges":
 		t.readIssuer(*keys, *claims)
 		t.run(result, t.exchange)
+	case "paced":
+		t.readIssuer(*keys, *claims)
+		t.paced(result)
 	case "hold":
 		t.hold(result)
+	case "mixed":
+		t.readIssuer(*keys, *claims)
+		t.mixed(result)
+	case "steady":
+		t.readIssuer(*keys, *claims)
+		t.steady(result)
 	default:
 		log.Fatalf("what is %s", os.Args[1])
 	}
@@ -110,121 +119,6 @@ func (t *target) dial() (*tls.Conn, error) {
 		return nil, err
 	}
 	return connection, connection.SetDeadline(time.Now().Add(60 * time.Second))
-}
-
-// Runs on every worker until the time is over.
-func (t *target) run(result map[string]any, once func() (time.Duration, error)) {
-	var mutex sync.Mutex
-	var all []time.Duration
-	var failed int
-	var first error
-	before := processor(t.pid)
-	start := time.Now()
-	var group sync.WaitGroup
-	for range t.workers {
-		group.Go(func() {
-			for time.Since(start) < t.length {
-				took, err := once()
-				mutex.Lock()
-				if err != nil {
-					failed++
-					if first == nil {
-						first = err
-					}
-				} else {
-					all = append(all, took)
-				}
-				mutex.Unlock()
-				if err != nil {
-					// A server that refuses must not be counted as a fast one, nor fill the disk with sockets.
-					time.Sleep(10 * time.Millisecond)
-				}
-			}
-		})
-	}
-	group.Wait()
-	elapsed := time.Since(start)
-	if len(all) == 0 {
-		log.Fatalf("nothing succeeded: %v", first)
-	}
-	slices.Sort(all)
-	at := func(share float64) float64 {
-		return float64(all[min(int(share*float64(len(all))), len(all)-1)].Microseconds()) / 1000
-	}
-	result["count"], result["failed"] = len(all), failed
-	if first != nil {
-		result["first_failure"] = first.Error()
-	}
-	result["per_second"] = round(float64(len(all)) / elapsed.Seconds())
-	result["p50_ms"], result["p99_ms"] = at(0.50), at(0.99)
-	if t.pid != 0 {
-		result["server_cpu_ms_each"] = round((processor(t.pid) - before).Seconds() * 1000 / float64(len(all)))
-	}
-}
-
-// Challenge and credential on a new connection; the time of both requests and of the handshake.
-func (t *target) exchange() (time.Duration, error) {
-	start := time.Now()
-	connection, err := t.dial()
-	if err != nil {
-		return 0, err
-	}
-	defer connection.Close()
-	reader := bufio.NewReader(connection)
-	var asked struct {
-		Challenge string `json:"challenge"`
-	}
-	if err := t.post(connection, reader, "/v1/challenge", []byte("{}"), http.StatusOK, &asked); err != nil {
-		return 0, err
-	}
-	took := time.Since(start)
-	challenge, err := base64.RawURLEncoding.DecodeString(asked.Challenge)
-	if err != nil || len(challenge) != 32 {
-		return 0, fmt.Errorf("the challenge: %q", asked.Challenge)
-	}
-	state := connection.ConnectionState()
-	request := []byte(`{"grant":"` + t.grant + `"}`)
-	nonce, err := binder.Of(&state, binder.Client, [32]byte(challenge), state.PeerCertificates[0].RawSubjectPublicKeyInfo, nil, t.audience, request)
-	if err != nil {
-		return 0, err
-	}
-	now := time.Now().Unix()
-	payload := fmt.Sprintf(`%s,"aud":%q,"eat_nonce":%q,"iat":%d,"nbf":%d,"exp":%d}`, t.claims, t.audience, nonce, now, now, now+3600)
-	attestation, err := token.RS256(t.key, []byte(`{"alg":"RS256","typ":"JWT","kid":"load"}`), []byte(payload))
-	if err != nil {
-		return 0, err
-	}
-	body := fmt.Sprintf(`{"request":%q,"attestation":%q}`, base64.RawURLEncoding.EncodeToString(request), attestation)
-	start = time.Now()
-	err = t.post(connection, reader, "/v1/credentials", []byte(body), t.status, nil)
-	return took + time.Since(start), err
-}
-
-func (t *target) post(connection io.Writer, reader *bufio.Reader, path string, body []byte, status int, into any) error {
-	request, err := http.NewRequest("POST", "https://"+t.config.ServerName+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if err := request.Write(connection); err != nil {
-		return err
-	}
-	answer, err := http.ReadResponse(reader, request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != status {
-		return fmt.Errorf("%s: %d %s", path, answer.StatusCode, text)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(text, into)
 }
 
 func (t *target) hold(result map[string]any) {
@@ -304,6 +198,13 @@ func (t *target) readIssuer(keys, claims string) {
 	compact := &bytes.Buffer{}
 	check(json.Compact(compact, text))
 	t.claims = strings.TrimSuffix(compact.String(), "}")
+}
+
+// The processor time of this process and its threads.
+func own() time.Duration {
+	usage := syscall.Rusage{}
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // The processor time of a process and its threads, proc_pid_stat(5): fields 14 and 15, in hundredths.

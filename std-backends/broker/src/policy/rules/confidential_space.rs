@@ -6,6 +6,7 @@ use cloudauth_core::attest::confidential_space::{Expect, Image, Overrides, check
 use cloudauth_core::attest::{Binding, ClaimRule, Debugging};
 use cloudauth_core::jws;
 
+use super::super::chosen;
 use super::{Checked, ListRule, Reader, checked, refs};
 use crate::config::attested::ConfidentialSpace;
 
@@ -80,6 +81,11 @@ impl Rules {
         let env_override = overrides("env-override", own.env_override, reader);
         let cmd_override = overrides("cmd-override", own.cmd_override, reader);
         let args = overrides("args", own.args, reader);
+        let (env, args) = (unless(env, &env_override), unless(args, &cmd_override));
+        if own.min_swversion.is_some_and(|least| !is_version(least)) {
+            let help = "expected a version: YYYYMM## or YYMM##, with a month from 01 to 12";
+            reader.wrong.add("min-swversion", help);
+        }
         let support_attributes = match own.support_attributes {
             Some(wanted) => reader.texts("support-attributes", wanted),
             None => Vec::new(),
@@ -102,6 +108,18 @@ impl Rules {
             support_attributes,
             zone: reader.optional("zones", own.zones),
         }
+    }
+
+    /// What is waived, if that lets whoever starts the workload choose the claim at `pointer`.
+    pub(super) fn waived_part(&self, pointer: &str) -> Option<&'static str> {
+        let parts = [
+            ("env_override", waived("env-override", &self.env_override)),
+            ("cmd_override", waived("cmd-override", &self.cmd_override)),
+            ("env", waived_whole("env", &self.env, "env-override", &self.env_override)),
+            ("args", waived_whole("args", &self.args, "cmd-override", &self.cmd_override)),
+        ];
+        let of = |(member, _): &(&str, _)| chosen::is_of_container(pointer, member);
+        parts.into_iter().find(of)?.1
     }
 
     pub(super) fn check(
@@ -182,6 +200,12 @@ fn is_digest(text: &str) -> bool {
     digits.len() == 64 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Six or eight digits with a month in them.
+fn is_version(version: u32) -> bool {
+    let digits = matches!(version, 100_000..1_000_000 | 10_000_000..100_000_000);
+    digits && matches!(version / 100 % 100, 1..=12)
+}
+
 fn overrides<T>(name: &'static str, wanted: Option<T>, reader: &mut Reader) -> Overrides<T> {
     match (wanted, reader.waived(name)) {
         (Some(_), true) => {
@@ -191,6 +215,32 @@ fn overrides<T>(name: &'static str, wanted: Option<T>, reader: &mut Reader) -> O
         (Some(wanted), false) => Overrides::Exactly(wanted),
         (None, true) => Overrides::Waived,
         (None, false) => Overrides::None,
+    }
+}
+
+/// A rule on the whole that was left out, beside the one on what overrides it: "nothing is overridden" would
+/// contradict an override that is expected or waived.
+fn unless<T>(whole: Overrides<T>, overriding: &Overrides<T>) -> Overrides<T> {
+    match (whole, overriding) {
+        (Overrides::None, Overrides::Exactly(_) | Overrides::Waived) => Overrides::NotAsked,
+        (whole, _) => whole,
+    }
+}
+
+fn waived<T>(name: &'static str, rule: &Overrides<T>) -> Option<&'static str> {
+    matches!(rule, Overrides::Waived).then_some(name)
+}
+
+/// The same of a rule on the whole, which may be left to the one on what overrides it.
+fn waived_whole<T>(
+    name: &'static str,
+    rule: &Overrides<T>,
+    override_name: &'static str,
+    overriding: &Overrides<T>,
+) -> Option<&'static str> {
+    match rule {
+        Overrides::NotAsked => waived(override_name, overriding),
+        rule => waived(name, rule),
     }
 }
 
@@ -210,6 +260,7 @@ fn map<'a, T, U>(rule: &'a Overrides<T>, with: impl FnOnce(&'a T) -> U) -> Overr
     match rule {
         Overrides::Exactly(wanted) => Overrides::Exactly(with(wanted)),
         Overrides::None => Overrides::None,
+        Overrides::NotAsked => Overrides::NotAsked,
         Overrides::Waived => Overrides::Waived,
     }
 }

@@ -22,7 +22,7 @@ enum Measured {
     Enclave(Vec<String>),
     Launch { measurement: ListRule, host_data: ListRule },
     Signer { mrsigner: Vec<String>, product_id: u64, min_svn: u64 },
-    TrustDomain { mrtd: ListRule, config_id: ListRule },
+    TrustDomain { mrtd: ListRule, config_id: ListRule, rtmrs: [ListRule; 3] },
     Waived,
 }
 
@@ -76,8 +76,12 @@ impl Rules {
                 (refs(texts), Vec::new())
             }
             Measured::Launch { measurement, host_data } => (measurement.refs(), host_data.refs()),
-            Measured::TrustDomain { mrtd, config_id } => (mrtd.refs(), config_id.refs()),
+            Measured::TrustDomain { mrtd, config_id, .. } => (mrtd.refs(), config_id.refs()),
             Measured::Waived => Default::default(),
+        };
+        let rtmrs = match &self.measurement {
+            Measured::TrustDomain { rtmrs, .. } => rtmrs.each_ref().map(ListRule::refs),
+            _ => Default::default(),
         };
         let expect = Expect {
             issuer: self.issuer.rule(&issuer),
@@ -95,10 +99,14 @@ impl Rules {
                     measurement: measurement.rule(&first),
                     host_data: host_data.rule(&second),
                 },
-                Measured::TrustDomain { mrtd, config_id } => Measurement::TrustDomain {
-                    mrtd: mrtd.rule(&first),
-                    config_id: config_id.rule(&second),
-                },
+                Measured::TrustDomain { mrtd, config_id, rtmrs: [rule1, rule2, rule3] } => {
+                    let [refs1, refs2, refs3] = &rtmrs;
+                    Measurement::TrustDomain {
+                        mrtd: mrtd.rule(&first),
+                        config_id: config_id.rule(&second),
+                        rtmrs: [rule1.rule(refs1), rule2.rule(refs2), rule3.rule(refs3)],
+                    }
+                }
                 Measured::Waived => Measurement::Waived,
             },
             compliance: self.compliance.rule(&compliance),
@@ -110,6 +118,14 @@ impl Rules {
 
 /// The measurement that suits the type; what belongs to another is refused.
 fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
+    /// What says nothing where it is all zeros: its field, the name of its waiver, and why.
+    const ZEROS: [(&str, &str, &str); 4] = [
+        ("host-data", "host-data", "the host set nothing at launch"),
+        ("config-id", "config-id", "the host set nothing at launch"),
+        // Of the third, zeros say that software in the domain has added nothing.
+        ("rtmr1", "rtmr", "no kernel was measured"),
+        ("rtmr2", "rtmr", "no command line was measured"),
+    ];
     const SGX: &str = "mrenclave, or mrsigner with product-id and min-svn";
     let given = [
         (Kind::Sgx, "mrenclave", own.mrenclave.is_some()),
@@ -120,6 +136,9 @@ fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
         (Kind::SevSnpVm, "host-data", own.host_data.is_some()),
         (Kind::TdxVm, "mrtd", own.mrtd.is_some()),
         (Kind::TdxVm, "config-id", own.config_id.is_some()),
+        (Kind::TdxVm, "rtmr1", own.rtmr1.is_some()),
+        (Kind::TdxVm, "rtmr2", own.rtmr2.is_some()),
+        (Kind::TdxVm, "rtmr3", own.rtmr3.is_some()),
     ];
     for (of, field, is_given) in given {
         if is_given && of != kind {
@@ -127,25 +146,26 @@ fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
             reader.wrong.add(field, help);
         }
     }
-    let any = given.into_iter().find(|(_, _, is_given)| *is_given);
-    match (reader.waived("measurement"), any) {
-        (true, Some((_, field, _))) => {
+    // An enclave has one. Elsewhere there are several, and each is waived by its own name.
+    if matches!(kind, Kind::Sgx | Kind::AzureVm) && reader.waived("measurement") {
+        if let Some((_, field, _)) = given.into_iter().find(|(_, _, is_given)| *is_given) {
             reader.both("measurement", field);
-            return Measured::Waived;
         }
-        (true, None) => {
-            // Both are part of it.
-            reader.waived("host-data");
-            reader.waived("config-id");
-            return Measured::Waived;
-        }
-        (false, _) => {}
+        return Measured::Waived;
     }
     let mut hex = |field: &str, texts: OneOrMore| {
         let texts = reader.texts(field, texts);
         let digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
         if !texts.iter().all(|text| text.len() % 2 == 0 && text.bytes().all(digit)) {
             reader.wrong.add(field, "expected lower-case hexadecimal, as the token has it");
+        }
+        if let Some((_, waiver, what)) = ZEROS.into_iter().find(|(of, ..)| *of == field)
+            && texts.iter().any(|text| !text.is_empty() && text.bytes().all(|c| c == b'0'))
+        {
+            let help = format!(
+                "is all zeros: {what}, and anyone's workload has the same; leave it out and write waive = [\"{waiver}\"]"
+            );
+            reader.wrong.add(field, help);
         }
         texts
     };
@@ -163,7 +183,12 @@ fn measurement(kind: Kind, own: Maa, reader: &mut Reader) -> Measured {
         Kind::TdxVm => {
             let mrtd = own.mrtd.map(|texts| OneOrMore::More(hex("mrtd", texts)));
             let config_id = own.config_id.map(|texts| OneOrMore::More(hex("config-id", texts)));
+            let rtmrs = [("rtmr1", own.rtmr1), ("rtmr2", own.rtmr2), ("rtmr3", own.rtmr3)];
+            let rtmrs = rtmrs.map(|(field, texts)| {
+                (field, texts.map(|texts| OneOrMore::More(hex(field, texts))))
+            });
             Measured::TrustDomain {
+                rtmrs: rtmrs.map(|(field, texts)| reader.fixed("rtmr", field, texts)),
                 mrtd: reader.fixed("measurement", "mrtd", mrtd),
                 config_id: reader.fixed("config-id", "config-id", config_id),
             }

@@ -7,17 +7,21 @@ use cloudauth_core::UnixTime;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::config::server::Server;
 use crate::decision::CheckLine;
 use crate::error::LoadError;
 use crate::key_sets::KeySets;
 use crate::policy::Policy;
+use crate::server::load::{Certificates, Tls};
 
 /// A configuration that loads.
-#[derive(Debug)]
 pub struct Check {
     key_sets: Arc<KeySets>,
     policy: Policy,
+    server: Server,
+    certificates: Certificates,
     grants: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What a token from a file would get.
@@ -63,6 +67,12 @@ impl From<CheckLine> for CheckReport {
     }
 }
 
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check").field("grants", &self.grants).finish_non_exhaustive()
+    }
+}
+
 impl Check {
     /// Reads a configuration and every file that it names.
     ///
@@ -75,11 +85,20 @@ impl Check {
         // Without key sets, grants can still be looked at.
         let sets = key_sets.clone().unwrap_or_default();
         let policy = wrong.take(Policy::new(&config, &sets));
+        let certificates = wrong.take(Certificates::read(&config.server));
         wrong.finish()?;
-        let (Some(key_sets), Some(policy)) = (key_sets, policy) else {
+        let (Some(key_sets), Some(policy), Some(certificates)) = (key_sets, policy, certificates)
+        else {
             return Err(LoadError::one("configuration", "cannot be loaded"));
         };
-        Ok(Self { key_sets, policy, grants: config.grants.keys().cloned().collect() })
+        Ok(Self {
+            key_sets,
+            policy,
+            grants: config.grants.keys().cloned().collect(),
+            warnings: [config.warnings(), certificates.warnings()].concat(),
+            server: config.server,
+            certificates,
+        })
     }
 
     /// The names of its grants.
@@ -88,12 +107,23 @@ impl Check {
         &self.grants
     }
 
-    /// Opens the keys that grants use, and signs with them what would be sent to the clouds; nothing is sent.
+    /// What loads, and yet may not be meant: a line each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Opens the server's key, and those that grants use, and signs with these what would be sent to the clouds;
+    /// nothing is sent. Returns what the operator should know about the server's key.
     ///
     /// # Errors
-    /// [`LoadError`] with what cannot be opened.
-    pub fn keys(&self) -> Result<(), LoadError> {
-        self.policy.try_keys()
+    /// [`LoadError`] with what cannot be opened, or does not fit its certificate.
+    pub fn keys(&self) -> Result<Vec<String>, LoadError> {
+        let mut wrong = LoadError::default();
+        let tls = wrong.take(Tls::open(&self.server, &self.certificates));
+        wrong.take(self.policy.try_keys());
+        wrong.finish()?;
+        Ok(tls.map(|tls| tls.warnings).unwrap_or_default())
     }
 
     /// Fetches the issuers' keys.

@@ -3,10 +3,12 @@
 pub(crate) mod attested;
 pub(crate) mod give;
 pub(crate) mod issuer;
+mod lint;
 #[allow(unreachable_pub, reason = "the crate's own")]
 pub(crate) mod server;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cloudauth_client::{Source, without_value};
@@ -15,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::LoadError;
 use issuer::Issuer;
-use server::{Compatibility, Server};
+use server::{Admin, Compatibility, Server};
 
 /// The most octets of a configuration file.
 const MAX_LEN: u64 = 1 << 20;
@@ -80,10 +82,14 @@ impl Config {
         let place = format!("file {path:?}");
         let file = |e: std::io::Error| LoadError::one(format!("read {place}"), e);
         let path = std::path::absolute(path).map_err(file)?;
-        check_mode(&path, &place)?;
         let text = read(&path, MAX_LEN).map_err(|e| e.within("configuration"))?;
         let text = String::from_utf8(text).map_err(|_| LoadError::one(&place, "is not UTF-8"))?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")), &place)
+        let config = Self::parse(&text, path.parent().unwrap_or(Path::new("")), &place)?;
+        if let Some(path) = &config.ca_file {
+            // The client reads it, whoever may change it.
+            read(path, MAX_LEN).map_err(|e| e.within(format!("{place}: ca-file")))?;
+        }
+        Ok(config)
     }
 
     /// Reads the text of one; errors call it `place`.
@@ -130,8 +136,9 @@ impl Config {
                 wrong.add(format!("{place}: compatibility: grant"), help);
             }
         }
+        apart(&raw, place, &mut wrong);
         wrong.finish()?;
-        Ok(Self {
+        let config = Self {
             server: raw.server,
             compatibility: raw.compatibility,
             audience: raw.audience,
@@ -141,7 +148,14 @@ impl Config {
             grants: raw.grants,
             folder: folder.to_owned(),
             place: place.to_owned(),
-        })
+        };
+        lint::check(&config)?;
+        Ok(config)
+    }
+
+    /// What loads, and yet may not be meant: a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        lint::warnings(self)
     }
 
     /// The issuer of this name. `google` is known without an entry of its own.
@@ -157,13 +171,8 @@ impl Config {
     /// Every issuer that a token may be of, by name: those with an entry, and Google where a grant names it.
     pub(crate) fn all_issuers(&self) -> BTreeMap<String, Issuer> {
         let mut all = self.issuers.clone();
-        let names_google = |grant: &Grant| match grant.attested.get("issuer") {
-            Some(toml::Value::String(name)) => name == "google",
-            Some(toml::Value::Array(names)) => {
-                names.iter().any(|name| name.as_str() == Some("google"))
-            }
-            _ => false,
-        };
+        let names_google =
+            |grant: &Grant| lint::texts(&grant.attested, "issuer").contains(&"google");
         if !all.contains_key("google")
             && self.grants.values().any(names_google)
             && let Some(google) = self.issuer("google")
@@ -171,6 +180,29 @@ impl Config {
             all.insert("google".into(), google);
         }
         all
+    }
+}
+
+/// Refuses listeners in the same place, and two that cannot be told apart when the configuration is loaded again.
+fn apart(raw: &Raw, place: &str, wrong: &mut LoadError) {
+    let mut taken = vec![raw.server.listen];
+    if let Admin::At(address) = raw.server.admin_listen {
+        taken.push(address);
+    }
+    let twice =
+        |taken: &[SocketAddr], address: SocketAddr| address.port() != 0 && taken.contains(&address);
+    if matches!(taken.as_slice(), [one, other] if twice(&[*one], *other)) {
+        let help = format!("{} is server.listen; give it another", raw.server.listen);
+        wrong.add(format!("{place}: server.admin-listen"), help);
+    }
+    for (i, one) in raw.compatibility.iter().enumerate() {
+        let earlier = raw.compatibility.iter().take(i);
+        let same = |other: &Compatibility| other.listen == one.listen && other.scheme == one.scheme;
+        if earlier.into_iter().any(same) || twice(&taken, one.listen) {
+            let help = format!("{} stands there twice; a listener has one grant", one.listen);
+            wrong.add(format!("{place}: compatibility: listen"), help);
+        }
+        taken.push(one.listen);
     }
 }
 
@@ -185,33 +217,64 @@ pub(crate) fn section<T: DeserializeOwned>(table: &toml::Table) -> Result<T, Loa
     })
 }
 
-/// A whole file of at most `limit` octets.
+/// A whole file of at most `limit` octets, which nobody else may change: what the configuration names decides
+/// who gets credentials as much as it does itself.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     use std::io::Read as _;
     let place = || format!("read file {path:?}");
+    let failed = |e| LoadError::one(place(), e);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    // Of the open file: the one at this path may be another by now.
+    check_rights(&file.metadata().map_err(failed)?)
+        .map_err(|help| LoadError::one(format!("file {path:?}"), help))?;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|e| LoadError::one(place(), e))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
         return Err(LoadError::one(place(), format!("is larger than {limit} octets")));
     }
     Ok(bytes)
 }
 
-/// Refuses a file that others can change: it says who gets credentials.
 #[cfg(unix)]
-fn check_mode(path: &Path, place: &str) -> Result<(), LoadError> {
+fn check_rights(metadata: &std::fs::Metadata) -> Result<(), &'static str> {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata =
-        std::fs::metadata(path).map_err(|e| LoadError::one(format!("read {place}"), e))?;
-    if metadata.mode() & 0o022 != 0 {
-        return Err(LoadError::one(place, "others can change it: chmod go-w it"));
+    fault(metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw())
+}
+
+/// Owners and rights are not looked at here.
+#[cfg(not(unix))]
+fn check_rights(_: &std::fs::Metadata) -> Result<(), &'static str> {
+    Ok(())
+}
+
+/// Refuses a file that others than root and the user `me` can change.
+#[cfg(unix)]
+fn fault(mode: u32, owner: u32, me: u32) -> Result<(), &'static str> {
+    if mode & 0o022 != 0 {
+        return Err("others can change it: chmod go-w it");
+    }
+    if owner != 0 && owner != me {
+        return Err(
+            "another user owns it, and can change it: chown it to root or the broker's user",
+        );
     }
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn check_mode(_: &Path, _: &str) -> Result<(), LoadError> {
-    Ok(())
+#[cfg(all(test, unix))]
+mod tests {
+    use super::fault;
+
+    #[test]
+    fn whose_files_are_read() {
+        for (mode, owner) in [(0o644, 0), (0o644, 1000), (0o400, 1000), (0o755, 0)] {
+            assert_eq!(fault(mode, owner, 1000), Ok(()), "{mode:o} {owner}");
+        }
+        for mode in [0o664, 0o646, 0o622, 0o020, 0o002] {
+            assert!(fault(mode, 1000, 1000).unwrap_err().contains("chmod"), "{mode:o}");
+            assert!(fault(mode, 0, 1000).is_err(), "{mode:o}");
+        }
+        assert!(fault(0o644, 1001, 1000).unwrap_err().contains("chown"));
+        assert!(fault(0o600, 1000, 0).unwrap_err().contains("chown"));
+    }
 }

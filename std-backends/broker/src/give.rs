@@ -42,6 +42,8 @@ pub(crate) enum Give {
 pub(crate) struct AssumeRole {
     source: AssumeRoleSource,
     base: Option<Provider>,
+    /// What all the others stand on: its key signs first.
+    ground: Option<Source>,
     region: String,
     session_name: Text,
     policy: Option<SessionPolicy>,
@@ -232,7 +234,7 @@ impl Give {
         let inputs = client.inputs();
         let call = match self {
             Self::AssumeRole(give) => match &give.base {
-                Some(base) => base.source().clone(),
+                Some(base) => give.ground.as_ref().unwrap_or(base.source()).clone(),
                 None => {
                     let mut source = give.source.clone();
                     source.session_name = "check".into();
@@ -244,8 +246,6 @@ impl Give {
         };
         match &call {
             Source::GcpToken(token) => token.sign(inputs, &at).map(drop),
-            // It stands on yet another, which only a call can get.
-            source if source.source_profile().is_some() => Ok(()),
             source => source.request(inputs, None, &at, |_| ()),
         }
     }
@@ -366,6 +366,12 @@ impl AssumeRole {
                 "adds to a session policy, which says what is allowed: give policy or policy-file";
             wrong.add("source-ip", help);
         }
+        // The profiles that stand on others sign with what only calls can get.
+        let mut ground = own.profile.as_ref().and_then(|name| profiles.profiles.get(name));
+        while let Some(next) = ground.and_then(Source::source_profile) {
+            ground = profiles.profiles.get(next);
+        }
+        let ground = ground.cloned();
         let source = AssumeRoleSource {
             source_profile: own.profile,
             access_key_id: own.access_key_id,
@@ -384,6 +390,7 @@ impl AssumeRole {
         Ok(Self {
             source,
             base,
+            ground,
             region: own.region,
             session_name,
             policy,

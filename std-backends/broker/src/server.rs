@@ -4,7 +4,7 @@ mod admin;
 mod api;
 mod connection;
 mod http;
-mod load;
+pub(crate) mod load;
 mod metrics;
 mod proxy_protocol;
 mod rate;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use cloudauth_core::{Attempt, HttpRequest, UnixTime};
-use cloudauth_keys::{Key, KeyUri, MacKey, Prompt, Warning};
+use cloudauth_keys::{Key, KeyUri, MacKey, Prompt};
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
@@ -135,7 +135,7 @@ pub(crate) fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
     Ok(KeyUri::parse(uri)?)
 }
 
-pub(crate) fn warn(warnings: &[Warning]) {
+pub(crate) fn warn(warnings: &[impl core::fmt::Display]) {
     for warning in warnings {
         let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");
     }

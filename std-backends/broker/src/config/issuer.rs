@@ -138,6 +138,11 @@ impl Issuer {
         self.algorithms.iter().filter_map(|name| Scheme::from_jws_name(name)).collect()
     }
 
+    /// Whether it is an instance that Microsoft runs for everybody: who asks it may bring a policy of his own.
+    pub(crate) fn is_shared(&self) -> bool {
+        is_microsofts(&self.issuer) && self.issuer.starts_with("https://shared")
+    }
+
     /// Lets relative paths start at `folder`.
     pub(crate) fn resolve_paths(&mut self, folder: &Path) {
         let paths = [&mut self.keys_file, &mut self.root, &mut self.trusted_ca];
@@ -149,6 +154,13 @@ impl Issuer {
         let mut wrong = LoadError::default();
         if Endpoint::parse(&self.issuer).is_err() || !self.issuer.starts_with("https://") {
             wrong.add("issuer", "expected an https URL, exactly as in the tokens' iss");
+        }
+        let other = match self.kind {
+            Kind::ConfidentialSpace => is_microsofts(&self.issuer).then_some("maa"),
+            Kind::Maa => (self.issuer == GOOGLE).then_some("confidential-space"),
+        };
+        if let Some(other) = other {
+            wrong.add("kind", format!("the tokens of this issuer are of kind {other:?}"));
         }
         let ways = [self.keys.is_some(), self.jwks_uri.is_some(), self.keys_file.is_some()];
         if ways.into_iter().filter(|given| *given).count() > 1 {
@@ -277,5 +289,12 @@ mod tests {
         refused(&format!("{base}keys-file = 'k.json'\nmax-age = 0"), "max-age");
         refused("kind = 'maa'\nissuer = 'https://m.example'\nroot = 'r.pem'", "root");
         refused("kind = 'maa'\nissuer = 'http://m.example'\nkeys = 'discovery'", "issuer");
+        for microsofts in ["https://sharedweu.weu.attest.azure.net", "https://a.b.attest.azure.us"]
+        {
+            let text =
+                format!("kind = 'confidential-space'\nissuer = '{microsofts}'\nkeys = 'discovery'");
+            refused(&text, "kind");
+        }
+        refused(&format!("kind = 'maa'\nissuer = '{GOOGLE}'\nkeys = 'discovery'"), "kind");
     }
 }

@@ -414,6 +414,58 @@ fn a_file_that_others_can_change() {
     assert!(Config::from_file(&world.folder.path().join("none.toml")).is_err());
 }
 
+#[cfg(unix)]
+#[test]
+fn what_it_names_that_others_can_change() {
+    use crate::check::Check;
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let folder = world.folder.path();
+    let server = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    for (name, text) in [
+        ("c.pem", &*server.cert.pem()),
+        ("ca2.pem", world.emulator.ca_pem()),
+        ("clients.pem", world.emulator.ca_pem()),
+        ("policy.json", "{\"Statement\":[]}"),
+        ("keys.json", &world.emulator.attacker_jwks().unwrap().to_string()),
+    ] {
+        write(folder, name, text);
+    }
+    let head = world
+        .head()
+        .replace(
+            "[issuers.google]",
+            "client-ca = 'clients.pem'\nclient-certificate = 'optional'\n[issuers.google]",
+        )
+        .replacen("trusted-ca = 'ca.pem'", "trusted-ca = 'ca2.pem'", 1);
+    let text = format!(
+        "{head}[issuers.file]\nkind = 'confidential-space'\nissuer = 'https://file.example'\n\
+         keys-file = 'keys.json'\n[grants.g.attested]\n{WORKLOAD}\n[grants.g.give]\n\
+         kind = 'aws-assume-role'\nrole-arn = 'arn:aws:iam::123456789012:role/r'\n\
+         region = 'eu-central-1'\npolicy-file = 'policy.json'\n"
+    );
+    // Its issuer has a file of its own.
+    let text = text.replace("issuer = 'google'", "issuer = ['google', 'file']");
+    write(folder, "broker.toml", &text);
+    let load = || Check::load(&folder.join("broker.toml"));
+    load().unwrap();
+    for name in
+        ["root.pem", "ca.pem", "ca2.pem", "clients.pem", "policy.json", "keys.json", "c.pem"]
+    {
+        let mode = |mode| {
+            let path = folder.join(name);
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        for bad in [0o664, 0o646] {
+            mode(bad);
+            let error = load().err().unwrap_or_else(|| panic!("{name} {bad:o}")).to_string();
+            assert!(error.contains(&format!("/{name}\"")) && error.contains("go-w"), "{error}");
+        }
+        mode(0o644);
+        load().unwrap();
+    }
+}
+
 #[test]
 fn google_is_known_by_name() {
     let world = World::new();

@@ -7,16 +7,16 @@ use cloudauth_broker::LoadError;
 use cloudauth_broker::check::{Check, TokenReport};
 use serde_json::json;
 
-use crate::context::{Context, Output, json, place, read};
+use crate::context::{Context, Output, json, place, read, warn};
 use crate::error::CliError;
 
 const AFTER: &str = "\
-Without --offline the keys of the grants are opened and sign what would be sent, the issuers' keys are fetched,
-and no cloud is asked. With --token every grant is tried on an attestation from a file, as of now or of --time. A
+Without --offline the server's key is opened, those of the grants are opened and sign what would be sent, the
+issuers' keys are fetched, and no cloud is asked. With --token every grant is tried on an attestation from a file, as of now or of --time. A
 file cannot show that the token belongs to a connection, nor who the client is: those checks are not reached.
 
 Exit codes: 0 nothing is wrong, and, with --token, some grant would give; 4 something is wrong; 7 no grant would
-give. What is wrong is on standard error, a line each; so is the report of a token that gets nothing.
+give. What is wrong is on standard error, a line each; so are warnings, and the report of a token that gets nothing.
 
 Example:
   cloudauth broker check --config broker.toml --token attestation.jwt --time 2026-11-22T12:00:00Z";
@@ -42,8 +42,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
         .enable_all()
         .build()
         .map_err(|e| CliError::input("starting threads", e))?;
+    warn(check.warnings());
     if !args.offline {
-        check.keys().map_err(wrong)?;
+        warn(&check.keys().map_err(wrong)?);
         runtime.block_on(check.issuers()).map_err(wrong)?;
     }
     let Some(path) = &args.token else {

@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use cloudauth::*;
@@ -16,15 +17,18 @@ use crate::probe::{Probe, leak, text};
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const KEY: &[u8] = include_bytes!("../../../../tests/fuzz/seeds/pem/pkcs8-p256");
 
-/// A folder for files that others cannot write.
+/// A file that others cannot write. It appears whole: tests beside this one read it meanwhile.
 pub(crate) fn file(name: &str, content: &[u8]) -> PathBuf {
     let folder =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hosted-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join(name);
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let new = folder.join(format!("new-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(&path).unwrap().write_all(content).unwrap();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(&new).unwrap().write_all(content).unwrap();
+    let path = folder.join(name);
+    std::fs::rename(new, &path).unwrap();
     path
 }
 

@@ -53,6 +53,10 @@ pub(super) fn with(
     let (mut inside, mut replaced) = (false, false);
     for (text, line) in &lines {
         if let Line::Head(_) = line {
+            if inside && indent.is_empty() {
+                // No key stands here: a new one that is indented less would swallow this head as its value.
+                indent = indentation(text);
+            }
             inside = is_head(line, name);
         }
         if !inside {
@@ -79,7 +83,7 @@ pub(super) fn with(
                 match before.and_then(|before| text.get(..before)) {
                     Some(before) => out.extend_from_slice(before),
                     None => {
-                        out.extend(text.iter().take_while(|c| is_blank(**c)));
+                        out.extend(indentation(text));
                         out.extend([entry.key.as_bytes(), b" = "].concat());
                     }
                 }
@@ -89,7 +93,7 @@ pub(super) fn with(
             _ => out.extend_from_slice(text),
         }
         if let Line::Key(..) = line {
-            indent = text.iter().take_while(|c| is_blank(**c)).copied().collect();
+            indent = indentation(text);
         }
         if !matches!(line, Line::Other) {
             place = Some(out.len());
@@ -137,6 +141,12 @@ const fn is_blank(c: u8) -> bool {
     matches!(c, b' ' | b'\t')
 }
 
+/// What a line is indented by, in blanks.
+fn indentation(line: &[u8]) -> Vec<u8> {
+    let blank = |c: &u8| if is_blank(*c) { *c } else { b' ' };
+    line.iter().take_while(|c| c.is_ascii_whitespace()).map(blank).collect()
+}
+
 /// The lines, with their ends, and what each is.
 fn lines(file: &[u8]) -> Vec<(&[u8], Line<'_>)> {
     // The indentation of the last key or head, and whether there is a value that could go on.
@@ -146,7 +156,7 @@ fn lines(file: &[u8]) -> Vec<(&[u8], Line<'_>)> {
         if trimmed.is_empty() || matches!(trimmed.first(), Some(b'#' | b';')) {
             return (text, Line::Other);
         }
-        let indent = text.iter().take_while(|c| c.is_ascii_whitespace()).count();
+        let indent = indentation(text).len();
         if value && indent > last {
             return (text, Line::More);
         }
@@ -213,6 +223,7 @@ mod tests {
         for (file, expected) in [
             ("[a]\n[b]\n", format!("[a]\n{OURS}[b]\n")),
             ("[a]", format!("[a]\n{OURS}")),
+            ("[a]\n  [b]\n", format!("[a]\n  {}  [b]\n", OURS.replacen('\n', "\n  ", 2))),
             (
                 // Other keys, comments and spaces stay; what is missing goes after the last key.
                 "; top\n[a] # x\nregion=r\nAWS_Access_Key_ID=OLD\n# in\n\n[b]\naws_access_key_id = B\n",

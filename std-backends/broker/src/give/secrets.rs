@@ -11,6 +11,7 @@ use cloudauth_client::{AzureToken, Client, Provider, Secrets as Bundle, Source};
 use cloudauth_core::UnixTime;
 use cloudauth_core::broker::{MAX_NAME, MAX_SECRETS, is_name};
 use cloudauth_core::encode::base64::encoded_len;
+use cloudauth_tls::Endpoint;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -103,7 +104,9 @@ impl Secrets {
             }
         }
         let default = own.vault.as_deref();
-        let via = own.vault_endpoint_url.as_deref();
+        let via = own.vault_endpoint_url.as_deref().map(Endpoint::parse).transpose();
+        let via = via.map_err(|e| LoadError::one("vault-endpoint-url", e));
+        let via = wrong.take(via).flatten();
         let mut vaults = BTreeMap::new();
         let mut places = BTreeMap::new();
         let mut entries = Vec::new();
@@ -136,7 +139,7 @@ impl Secrets {
                 );
                 continue;
             };
-            let vault = Vault::new(url, via).map_err(|help| LoadError::one("vault", help));
+            let vault = Vault::new(url, via.as_ref()).map_err(|help| LoadError::one("vault", help));
             let Some(vault) = wrong.take(vault.map_err(|e| e.within(&place))) else { continue };
             if let Err(help) = vault.check(&item, secret.version.as_deref()) {
                 wrong.add(&place, help);

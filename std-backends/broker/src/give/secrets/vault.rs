@@ -51,7 +51,7 @@ struct Copied {
 
 impl Vault {
     /// The vault at `url`; requests go to `via`, if there is one.
-    pub(super) fn new(url: &str, via: Option<&str>) -> Result<Self, String> {
+    pub(super) fn new(url: &str, via: Option<&Endpoint>) -> Result<Self, String> {
         const HELP: &str = "expected https://NAME.vault.azure.net, or the same of another cloud";
         let host = url.strip_prefix("https://").ok_or(HELP)?;
         let host = host.strip_suffix('/').unwrap_or(host);
@@ -60,9 +60,7 @@ impl Vault {
         scope(host, &mut out).map_err(|_| HELP)?;
         let scope = out.finish().map_err(|_| HELP)?;
         let scope = String::from_utf8_lossy(scope).into_owned();
-        let endpoint = via.map(Endpoint::parse).transpose();
-        let endpoint = endpoint.map_err(|e| format!("vault-endpoint-url: {e}"))?;
-        Ok(Self { host: host.to_owned(), endpoint, scope })
+        Ok(Self { host: host.to_owned(), endpoint: via.cloned(), scope })
     }
 
     /// Refuses names that a vault cannot have.

@@ -181,14 +181,24 @@ fn random() -> String {
     STANDARD.encode(octets).replace(['+', '/'], "x")
 }
 
-/// How often a text stands somewhere.
-fn count(places: &[Vec<u8>], needle: &[u8]) -> usize {
-    let (first, second) = (needle[0], needle[1]);
-    let in_place = |place: &Vec<u8>| {
-        let pairs = place.windows(2).enumerate().filter(|(_, pair)| *pair == [first, second]);
-        pairs.filter(|(at, _)| place[*at..].starts_with(needle)).count()
-    };
-    places.iter().map(in_place).sum()
+/// How often each of the texts stands somewhere.
+fn count(places: &[Vec<u8>], needles: &[&[u8]]) -> Vec<usize> {
+    // By their beginnings: memory is large, and this is not optimised.
+    let mut beginnings = vec![Vec::new(); 1 << 16];
+    let key = |octets: &[u8]| usize::from(u16::from_ne_bytes([octets[0], octets[1]]));
+    for (index, needle) in needles.iter().enumerate() {
+        beginnings[key(needle)].push(index);
+    }
+    let mut found = vec![0; needles.len()];
+    for place in places {
+        for at in 0..place.len().saturating_sub(1) {
+            let rest = &place[at..];
+            for &index in &beginnings[key(rest)] {
+                found[index] += usize::from(rest.starts_with(needles[index]));
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -250,18 +260,25 @@ fn where_secrets_stand_after_a_delivery() {
         }
         needles.push((what, "raw", octets));
     }
-    // The search finds what is there: the name of the grant's file, and the secrets in this process.
-    let memory = world.memory();
-    assert!(count(&memory, b"records.jsonl") > 0);
-    let mut found = Vec::new();
-    for (what, form, text) in &needles {
-        let times = count(&memory, text);
-        if times > 0 {
-            found.push(format!("{what}, {form}: {times} times in the broker's memory"));
+    let texts: Vec<&[u8]> = needles.iter().map(|(.., text)| text.as_slice()).collect();
+    let start = Instant::now();
+    loop {
+        // The answer may be in the buffers of a connection until that has closed.
+        let open = !world.admin("/metrics").contains("\ncloudauth_broker_connections 0\n");
+        let memory = world.memory();
+        // The search finds what is there.
+        assert!(count(&memory, &[b"records.jsonl"])[0] > 0);
+        let found = count(&memory, &texts);
+        if !open && found.iter().all(|times| *times == 0) {
+            break;
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            for ((what, form, _), times) in needles.iter().zip(found).filter(|(_, n)| *n > 0) {
+                eprintln!("{what}, {form}: {times} times in the broker's memory");
+            }
+            panic!("a connection is open, or a secret in memory");
         }
     }
-    println!("{}", found.join("\n"));
-    drop(memory);
     let file = |path: PathBuf| fs::read(path).unwrap();
     let metrics = world.admin("/metrics");
     assert!(metrics.contains("\ncloudauth_broker_secrets_given_total 20\n"), "{metrics}");
@@ -283,11 +300,10 @@ fn where_secrets_stand_after_a_delivery() {
     }
     assert!(places.iter().any(|(_, octets)| octets.windows(7).any(|w| w == b"secrets")));
     for (place, octets) in places {
-        for (what, form, text) in &needles {
-            assert_eq!(count(&[octets.clone()], text), 0, "{what}, {form} in {place}");
+        for ((what, form, _), times) in needles.iter().zip(count(&[octets], &texts)) {
+            assert_eq!(times, 0, "{what}, {form} in {place}");
         }
     }
-    assert_eq!(found, Vec::<String>::new());
 }
 
 /// PKCS#12 without a password, by OpenSSL.
@@ -342,7 +358,6 @@ fn commands_of_one_cloud_give_none() {
         &["attested", "azure", "--config", config],
         &["attested", "gcp", "--config", config],
         &["env", "--static", "--config", config, "--profile", "p", "--", "true"],
-        &["aws", "write-credentials", "--config", config, "--profile", "p"],
     ] {
         let done = run(&mut cloudauth(arguments), b"");
         let told = String::from_utf8_lossy(&done.stderr).into_owned();

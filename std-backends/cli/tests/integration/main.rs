@@ -7,4 +7,5 @@
 mod attested;
 mod aws_signing_suite;
 mod broker_check;
+mod broker_convert;
 mod program;

@@ -20,6 +20,9 @@ use crate::{
     AwsKeys, BearerToken, CallerIdentity, Credential, Error, Identity, Inputs, Result, Source,
 };
 
+/// What a profile gives that is for no cloud.
+const SECRETS: &str = "secrets, which are for a program's files and variables: use cloudauth run";
+
 /// What providers have in common: the way to the services, the inputs, and perhaps a cache that several
 /// processes share. A clone is another handle on the same.
 #[derive(Clone)]
@@ -70,6 +73,14 @@ impl Client {
     #[must_use]
     pub fn with_file_cache(self, cache: FileCache) -> Self {
         Self { file_cache: Some(Arc::new(cache)), ..self }
+    }
+
+    /// The way to the services of Azure and Google Cloud, for calls of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Service`] when it cannot be set up; [`Error::Config`] for [`attested`](Self::attested) sources.
+    pub fn transport(&self) -> Result<&Transport> {
+        self.transport.get()
     }
 
     /// What reads keys, certificates and tokens.
@@ -193,6 +204,7 @@ impl Provider {
         match &*self.credential().await? {
             Credential::Aws(keys) => Ok(keys.clone()),
             Credential::Bearer(_) => Err(self.0.other("a token, not AWS credentials")),
+            Credential::Secrets(_) => Err(self.0.other(SECRETS)),
         }
     }
 
@@ -204,6 +216,7 @@ impl Provider {
         match &*self.credential().await? {
             Credential::Bearer(token) => Ok(token.clone()),
             Credential::Aws(_) => Err(self.0.other("AWS credentials, not a token")),
+            Credential::Secrets(_) => Err(self.0.other(SECRETS)),
         }
     }
 

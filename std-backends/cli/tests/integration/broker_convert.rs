@@ -406,3 +406,26 @@ fn refusals() {
     assert_eq!(std::fs::read_to_string(out.join("shop.run.toml")).unwrap(), "mine");
     assert!(!out.join("broker.toml").exists());
 }
+
+/// What is written loads as soon as the policy is fixed and the broker has a certificate, and not before.
+#[test]
+fn the_broker_takes_it() {
+    let world = World::new();
+    let (_, out) = world.converted(TEMPLATE);
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(out.join("broker.pem"), made.cert.pem()).unwrap();
+    std::fs::write(out.join("broker.key"), made.signing_key.serialize_pem()).unwrap();
+    let check = || {
+        let mut command = cloudauth(&["broker", "check", "--offline", "--config", "broker.toml"]);
+        let Output { status, stdout, stderr } = run(command.current_dir(&out), b"");
+        (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let (code, said) = check();
+    assert!(code == Some(4) && said.contains("policy-hash"), "{said}");
+    let path = out.join("broker.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let fixed = text.replace("# policy-hashes = [\"…\"]", "policy-hashes = [\"aGFzaA\"]");
+    std::fs::write(&path, fixed).unwrap();
+    let (code, said) = check();
+    assert_eq!((code, &*said), (Some(0), "nothing is wrong; grants: shop\n"));
+}

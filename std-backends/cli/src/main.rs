@@ -7,6 +7,8 @@ mod aws;
 mod azure;
 mod broker;
 mod cache;
+#[cfg(unix)]
+mod child;
 mod context;
 mod credential;
 mod demo;
@@ -22,6 +24,10 @@ mod raw_request;
 #[cfg(unix)]
 mod signals;
 mod terminal;
+#[cfg(unix)]
+mod variables;
+#[cfg(unix)]
+mod worker;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod secrets;
 pub mod seed;
 
 use crate::ekm::CHALLENGE_LEN;
@@ -29,6 +30,8 @@ use crate::jws::is_compact;
 use crate::oauth::is_token;
 use crate::out::Sink;
 use crate::{Error, ErrorKind, Result, UnixTime};
+
+pub use secrets::{Encoded, Fields, MAX_NAME, MAX_SECRETS, Secrets, is_name};
 
 /// The largest body that a broker takes, in octets.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -75,7 +78,7 @@ pub struct Granted<'b> {
 /// A credential and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issued<'b> {
-    /// When the cloud stops accepting it.
+    /// When the cloud stops accepting it; of secrets, when their lease ends.
     pub expires_at: UnixTime,
     /// The credential.
     pub credential: Credential<'b>,
@@ -90,6 +93,8 @@ pub enum Credential<'b> {
     /// A token of Azure or Google Cloud, for the header `Authorization: Bearer`: printable ASCII without
     /// spaces.
     Bearer(Secret<'b>),
+    /// Secrets that the broker keeps or fetches.
+    Secrets(Secrets<'b>),
 }
 
 /// Temporary credentials of AWS.
@@ -197,10 +202,7 @@ impl Exchange for Credentials<'_> {
                 }
                 Credential::Bearer(secret(&bearer, "access_token")?)
             }
-            (None, None, Some(_)) => {
-                let help = "this version reads none; ask for a grant of another kind";
-                return Err(Error::unsupported("secrets", help).into());
-            }
+            (None, None, Some(bundle)) => Credential::Secrets(Secrets::read(bundle)?),
             _ => {
                 let help = "expected exactly one of aws, bearer and secrets";
                 return Err(Error::malformed("credential", help).into());
@@ -307,6 +309,8 @@ mod tests {
         "region":"eu-central-1"}}"#;
     const BEARER: &str = r#"{"grant":"vault","expires_at":"2026-11-22T13:00:00Z",
         "bearer":{"access_token":"marke","token_type":"Bearer"}}"#;
+    const SECRETS: &str = r#"{"grant":"rest-api","expires_at":"2026-11-22T13:00:00Z",
+        "secrets":{"api-key":{"value":"Z2VoZWlt"}}}"#;
 
     #[test]
     fn requests() {
@@ -408,6 +412,13 @@ mod tests {
             let token = Credential::Bearer(Secret::new("marke"));
             assert_eq!((granted.grant, granted.issued.credential), ("vault", token));
         });
+        read(200, SECRETS, &mut |granted| {
+            let Credential::Secrets(secrets) = granted.issued.credential else { unreachable!() };
+            let mut names = secrets.iter().map(|(name, _)| name);
+            assert_eq!((names.next(), names.next()), (Some("api-key"), None));
+            let shown = format!("{granted:?}");
+            assert!(shown.contains("value") && !shown.contains("Z2Vo"), "{shown}");
+        });
         read(200, &AWS.replace(",\n        \"region\":\"eu-central-1\"", ""), &mut |granted| {
             assert!(matches!(
                 granted.issued.credential,
@@ -439,6 +450,8 @@ mod tests {
             (AWS.replace("\"region\"", "\"account\""), "answer"),
             (AWS.replace("\"eu-central-1\"", "1"), "region"),
             (BEARER.replace(bearer, "\"secrets\":{}"), "secrets"),
+            (SECRETS.replace("}}}", &format!("}}}},{bearer}}}")), "credential"),
+            (SECRETS.replace("api-key", "api key"), "secrets"),
             (format!("{BEARER}ok"), "JSON"),
         ] {
             assert_eq!(refused(text.clone()), field, "{text}");

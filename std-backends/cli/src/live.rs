@@ -248,8 +248,17 @@ pub(crate) fn print(credential: &Credential, context: &Context) -> Result<Vec<u8
     match credential {
         Credential::Aws(keys) => Ok(aws(keys)),
         Credential::Bearer(token) => bearer(token, context),
+        Credential::Secrets(_) => Err(secrets()),
         _ => Err(CliError::Usage("this credential cannot be printed".to_owned())),
     }
+}
+
+/// What no command for a cloud's credentials gives out.
+pub(crate) fn secrets() -> CliError {
+    CliError::Usage(
+        "the broker gave secrets, not credentials of a cloud; use cloudauth run, which gives them to a program"
+            .to_owned(),
+    )
 }
 
 /// Source: AWS SDKs and Tools Reference Guide, "Process credential provider".

@@ -1,5 +1,6 @@
 //! What a provider gives.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use cloudauth_core::UnixTime;
@@ -13,6 +14,8 @@ pub enum Credential {
     Aws(AwsKeys),
     /// A token for the `Authorization: Bearer` header, of Azure or Google Cloud.
     Bearer(BearerToken),
+    /// Secrets of an attested token broker.
+    Secrets(Secrets),
 }
 
 /// Temporary AWS credentials.
@@ -37,17 +40,28 @@ pub struct BearerToken {
     pub expiration: UnixTime,
 }
 
+/// Secrets that a broker gives to an attested workload. They are never in the file cache.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// The fields of each secret, by its name: `value` alone, or `crt` (the certificate, PEM), `key` (PKCS#8,
+    /// PEM) and `chain` (the other certificates, PEM, empty when there are none).
+    pub bundle: BTreeMap<String, BTreeMap<String, Zeroizing<Vec<u8>>>>,
+    /// When the lease ends: get them anew before that.
+    pub expiration: UnixTime,
+}
+
 impl Credential {
-    /// When the cloud stops accepting it.
+    /// When the cloud stops accepting it; of secrets, when their lease ends.
     #[must_use]
     pub const fn expiration(&self) -> UnixTime {
         match self {
             Self::Aws(keys) => keys.expiration,
             Self::Bearer(token) => token.expiration,
+            Self::Secrets(secrets) => secrets.expiration,
         }
     }
 
-    /// Whether one of its fields has no value.
+    /// Whether something that it must hold is missing.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Aws(keys) => {
@@ -56,6 +70,10 @@ impl Credential {
                     || keys.session_token.is_empty()
             }
             Self::Bearer(token) => token.token.is_empty(),
+            // A certificate's chain may be empty, and so may a file.
+            Self::Secrets(Secrets { bundle, .. }) => {
+                bundle.is_empty() || bundle.values().any(BTreeMap::is_empty)
+            }
         }
     }
 }
@@ -74,5 +92,37 @@ impl fmt::Debug for BearerToken {
     /// Without the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerToken").field("expiration", &self.expiration).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Secrets {
+    /// Names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: BTreeMap<_, Vec<_>> =
+            self.bundle.iter().map(|(name, fields)| (name, fields.keys().collect())).collect();
+        f.debug_struct("Secrets")
+            .field("bundle", &names)
+            .field("expiration", &self.expiration)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_show_names_alone() {
+        let field = ("value".to_owned(), Zeroizing::new(b"geheim".to_vec()));
+        let bundle = BTreeMap::from([("api-key".to_owned(), BTreeMap::from([field]))]);
+        let secrets = Secrets { bundle, expiration: UnixTime::MAX };
+        let shown = format!("{secrets:?}");
+        assert!(shown.contains("api-key") && shown.contains("value"), "{shown}");
+        assert!(!shown.contains("geheim") && !shown.contains("103, 101"), "{shown}");
+        assert!(!Credential::Secrets(secrets.clone()).is_empty());
+        let none = Secrets { bundle: BTreeMap::new(), ..secrets };
+        assert!(Credential::Secrets(none.clone()).is_empty());
+        let bundle = BTreeMap::from([("api-key".to_owned(), BTreeMap::new())]);
+        assert!(Credential::Secrets(Secrets { bundle, ..none }).is_empty());
     }
 }

@@ -57,7 +57,7 @@ pub use aws::{
 };
 pub use azure::{AzureAlgorithm, AzureThumbprint, AzureToken};
 pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE, from_toml, without_value};
-pub use credential::{AwsKeys, BearerToken, Credential};
+pub use credential::{AwsKeys, BearerToken, Credential, Secrets};
 pub use environment::variable;
 pub use error::{Error, Result};
 pub use file_cache::FileCache;

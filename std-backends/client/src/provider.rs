@@ -20,6 +20,9 @@ use crate::{
     AwsKeys, BearerToken, CallerIdentity, Credential, Error, Identity, Inputs, Result, Source,
 };
 
+/// What a profile gives that is for no cloud.
+const SECRETS: &str = "secrets, which are for a program's files and variables: use cloudauth run";
+
 /// What providers have in common: the way to the services, the inputs, and perhaps a cache that several
 /// processes share. A clone is another handle on the same.
 #[derive(Clone)]
@@ -193,6 +196,7 @@ impl Provider {
         match &*self.credential().await? {
             Credential::Aws(keys) => Ok(keys.clone()),
             Credential::Bearer(_) => Err(self.0.other("a token, not AWS credentials")),
+            Credential::Secrets(_) => Err(self.0.other(SECRETS)),
         }
     }
 
@@ -204,6 +208,7 @@ impl Provider {
         match &*self.credential().await? {
             Credential::Bearer(token) => Ok(token.clone()),
             Credential::Aws(_) => Err(self.0.other("AWS credentials, not a token")),
+            Credential::Secrets(_) => Err(self.0.other(SECRETS)),
         }
     }
 

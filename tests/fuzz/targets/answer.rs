@@ -74,6 +74,18 @@ fuzz_target!(|data: &[u8]| {
                 good(keys.session_token);
             }
             broker::Credential::Bearer(token) => good(token),
+            broker::Credential::Secrets(secrets) => {
+                assert!(secrets.iter().next().is_some());
+                for (name, fields) in secrets.iter() {
+                    assert!(broker::is_name(name) && secrets.get(name) == Some(fields));
+                    assert!(fields.iter().next().is_some());
+                    for (field, encoded) in fields.iter() {
+                        assert!(broker::is_name(field) && fields.get(field) == Some(encoded));
+                        let mut space = vec![0; encoded.max_len()];
+                        let _ = encoded.decode(&mut space);
+                    }
+                }
+            }
             _ => {}
         };
         let credentials = Credentials { host: "h", request: b"r", attestation: "a.b.c" };

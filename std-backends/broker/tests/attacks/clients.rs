@@ -32,6 +32,7 @@ pub(crate) fn client(config: &str) -> ExitCode {
         Ok(credential) => {
             let kind = match &*credential {
                 Credential::Aws(_) => "AWS credentials",
+                Credential::Secrets(_) => "secrets",
                 _ => "a token",
             };
             println!("{kind}");

@@ -136,6 +136,7 @@ impl Table<'_> {
         let left = credential.expiration().as_secs().saturating_sub(self.context.now()?.as_secs());
         let what = match *credential {
             Credential::Aws(_) => "AWS keys",
+            Credential::Secrets(_) => "secrets",
             _ => "token",
         };
         let result = format!("{what}, {left} s");

@@ -7,7 +7,7 @@ use super::renewal::End;
 use super::{Plan, Profile, aws, azure, gcp};
 use crate::context::{Context, say};
 use crate::error::CliError;
-use crate::live::rfc3339;
+use crate::live::{rfc3339, secrets};
 
 pub(super) fn add(
     plan: &mut Plan<'_>,
@@ -43,6 +43,7 @@ pub(super) fn add(
             plan.variables.set("GOOGLE_OAUTH_ACCESS_TOKEN", token.token.as_str());
             plan.variables.set("CLOUDSDK_AUTH_ACCESS_TOKEN", token.token.as_str());
         }
+        Credential::Secrets(_) => return Err(secrets()),
         _ => return Err(CliError::Usage("this credential fits into no variable".to_owned())),
     }
     let (name, end) = (profile.name, credential.expiration());

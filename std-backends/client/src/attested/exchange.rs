@@ -1,5 +1,7 @@
 //! From a connection to a credential.
 
+use std::collections::BTreeMap;
+
 use cloudauth_core::Out;
 use cloudauth_core::broker::{self, Challenge, Credentials, Issued, seed, write_request};
 use cloudauth_core::digest::sha256;
@@ -10,7 +12,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::{Opened, SeedRequest};
-use crate::{AwsKeys, BearerToken, Credential, Error, Result};
+use crate::{AwsKeys, BearerToken, Credential, Error, Result, Secrets};
 
 /// The life that a seed's broker is asked for where nothing else is said, in seconds.
 const DURATION: u32 = 900;
@@ -153,9 +155,64 @@ fn owned(issued: &Issued<'_>) -> Result<Credential> {
             token: Zeroizing::new(token.expose().to_owned()),
             expiration,
         })),
+        broker::Credential::Secrets(secrets) => Ok(Credential::Secrets(Secrets {
+            bundle: secrets
+                .iter()
+                .map(|(name, fields)| Ok((name.to_owned(), decoded(name, fields)?)))
+                .collect::<Result<_>>()?,
+            expiration,
+        })),
         _ => Err(Error::refused(
             "broker",
             "it gave a kind of credential that this version does not know",
         )),
+    }
+}
+
+/// The octets of a secret's fields.
+fn decoded(name: &str, fields: broker::Fields<'_>) -> Result<BTreeMap<String, Zeroizing<Vec<u8>>>> {
+    let decode = |(field, encoded): (&str, broker::Encoded<'_>)| {
+        let mut octets = Zeroizing::new(vec![0; encoded.max_len()]);
+        let length = encoded.decode(&mut octets).map(<[u8]>::len);
+        let length = length
+            .map_err(|e| Error::refused("broker", format!("secret {name}, field {field}: {e}")))?;
+        octets.truncate(length);
+        Ok((field.to_owned(), octets))
+    };
+    fields.iter().map(decode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudauth_core::{Exchange as _, ResponseHead};
+
+    use super::*;
+
+    fn read(secrets: &str) -> Result<Credential> {
+        let text =
+            format!(r#"{{"grant":"g","expires_at":"2026-11-22T13:00:00Z","secrets":{secrets}}}"#);
+        let exchange = Credentials { host: "h", request: b"r", attestation: "a.b.c" };
+        let mut body = text.into_bytes();
+        let head = ResponseHead { status: 200, headers: &[] };
+        owned(&exchange.response(&head, &mut body).unwrap().issued)
+    }
+
+    #[test]
+    fn secrets() {
+        let good = r#"{"tls":{"crt":"Yw==","chain":""},"api-key":{"value":"Z2VoZWlt"}}"#;
+        let Credential::Secrets(secrets) = read(good).unwrap() else { unreachable!() };
+        let shown: Vec<_> = secrets
+            .bundle
+            .iter()
+            .flat_map(|(name, fields)| fields.iter().map(move |(f, o)| (&**name, &**f, &***o)))
+            .collect();
+        let expected: [(&str, &str, &[u8]); 3] =
+            [("api-key", "value", b"geheim"), ("tls", "chain", b""), ("tls", "crt", b"c")];
+        assert_eq!(shown, expected);
+        assert_eq!(secrets.expiration.as_secs(), 1_795_352_400);
+        // One that is cut off spoils all, and is not shown.
+        let error = read(&good.replace("Z2VoZWlt", "Z2VoZWl")).unwrap_err().to_string();
+        assert!(error.contains("api-key") && error.contains("value"), "{error}");
+        assert!(!error.contains("Z2Vo") && !error.contains("tls"), "{error}");
     }
 }

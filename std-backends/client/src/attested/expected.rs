@@ -33,7 +33,7 @@ impl Opened {
         let Attested { expect_account, expect_tenant, expect_project, .. } = &self.config;
         if let (Some(expected), Some((transport, endpoint))) = (expect_account, &self.sts) {
             let Credential::Aws(_) = credential else {
-                return other(&format!("a token, not credentials of the account {expected}"));
+                return other(&format!("what is no credentials of the account {expected}"));
             };
             let region = self.config.region.as_deref().unwrap_or(REGION).to_owned();
             let call = CallerIdentity { region: Some(region), ..CallerIdentity::default() };

@@ -51,6 +51,10 @@ pub(super) fn encode(name: &str, entry: &Entry) -> io::Result<Zeroizing<Vec<u8>>
             access_key_id.len() + secret_access_key.len() + session_token.len(),
         ),
         Credential::Bearer(BearerToken { token, .. }) => (Secret::Bearer { token }, token.len()),
+        // An attested profile does not come here; should one, its secrets stay in memory.
+        Credential::Secrets(_) => {
+            return Err(io::Error::other("secrets of a broker are never stored"));
+        }
     };
     let Lease { obtained, expiration, jitter, failed } = entry.lease;
     let record = Record {

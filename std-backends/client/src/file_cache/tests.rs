@@ -41,6 +41,7 @@ fn id(credential: Credential) -> String {
     match credential {
         Credential::Aws(keys) => keys.access_key_id,
         Credential::Bearer(token) => token.token.to_string(),
+        Credential::Secrets(_) => unreachable!(),
     }
 }
 

@@ -21,7 +21,7 @@ fn token(name: &str, expiration: cloudauth_core::UnixTime) -> Credential {
 fn name(credential: &Credential) -> &str {
     match credential {
         Credential::Bearer(token) => &token.token,
-        Credential::Aws(_) => unreachable!(),
+        Credential::Aws(_) | Credential::Secrets(_) => unreachable!(),
     }
 }
 

@@ -39,9 +39,10 @@ pub(crate) fn on_signal(mut then: impl FnMut(&Signal) + Send + 'static) -> Resul
     Ok(())
 }
 
-/// Ends this process as the signal would have, had nobody waited for it.
+/// Ends this process as the signal would have, had nobody waited for it. The first process of a container no
+/// signal of its own ends.
 pub(crate) fn die(signal: &Signal) {
-    if emulate_default_handler(signal.number).is_err() {
+    if std::process::id() == 1 || emulate_default_handler(signal.number).is_err() {
         std::process::exit(128 + signal.number);
     }
 }

@@ -165,7 +165,7 @@ SITE = { certificate = "site" }
     let run = out.join("shop.run.toml");
     let expected = r#"
 [attested]
-broker = "https://broker.example.com:8443"
+url = "https://broker.example.com:8443"
 ca-file = "broker-ca.pem"
 audience = "https://broker.example.com"
 grant = "shop"

@@ -174,7 +174,7 @@ fn run<'a>(session: &'a Session, service: &Service, from: &str, reader: &mut Rea
     let mut text = format!(
         "# What {} of {from} gets, and how. Its start:\n#   {}cloudauth run --config {}.run.toml -- {command}\n\
          # This file belongs into the measured image. Lines with TO DO are yours.\n\n\
-         [attested]\nbroker = {}   # TO DO\nca-file = \"broker-ca.pem\"                # TO DO: whom to trust\n\
+         [attested]\nurl = {}   # TO DO\nca-file = \"broker-ca.pem\"                # TO DO: whom to trust\n\
          audience = {}\ngrant = {}\ntoken-type = \"MAA\"\n\
          command = [\"/usr/local/bin/attest-maa\"]  # TO DO: what gets a token of the instance\n",
         service.name,

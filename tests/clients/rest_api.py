@@ -185,7 +185,7 @@ trusted-ca = "{self.emulator.ca}"
         return {"cloudauth": self.cloudauth.path, "python3": sys.executable}.get(argument, argument)
 
     def start(self, command, name, **env):
-        command = [self.inside(part) for part in command]
+        command = [self.inside(str(part)) for part in command]
         process = Process(command, self.folder / f"{name}.log", {"PATH": os.environ["PATH"], **env})
         self.processes.append(process)
         return process

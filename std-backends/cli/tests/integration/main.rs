@@ -9,3 +9,5 @@ mod aws_signing_suite;
 mod broker_check;
 mod broker_convert;
 mod program;
+#[cfg(target_os = "linux")]
+mod secrets;

@@ -23,6 +23,9 @@ pub(super) struct Pair {
     pub(super) not_after: UnixTime,
 }
 
+/// A private key (PKCS#8) and certificates, in DER and in no order.
+type Parts = (Zeroizing<Vec<u8>>, Vec<Vec<u8>>);
+
 /// The pair in a vault's value.
 ///
 /// # Errors
@@ -39,8 +42,8 @@ pub(super) fn read(value: &str, content: Content) -> Result<Pair, String> {
     pair(&key, certificates)
 }
 
-/// The one private key (PKCS#8), and the certificates.
-fn pkcs12(value: &str) -> Result<(Zeroizing<Vec<u8>>, Vec<Vec<u8>>), String> {
+/// What is in a PKCS#12, which has one private key and no password.
+fn pkcs12(value: &str) -> Result<Parts, String> {
     let value = value.trim_ascii().as_bytes();
     if value.len() > MAX_PKCS12 {
         return Err(format!("the PKCS#12 is larger than {MAX_PKCS12} octets"));

@@ -51,7 +51,7 @@ struct Copied {
 
 impl Vault {
     /// The vault at `url`; requests go to `via`, if there is one.
-    pub(super) fn new(url: &str, via: Option<&str>) -> Result<Self, String> {
+    pub(super) fn new(url: &str, via: Option<&Endpoint>) -> Result<Self, String> {
         const HELP: &str = "expected https://NAME.vault.azure.net, or the same of another cloud";
         let host = url.strip_prefix("https://").ok_or(HELP)?;
         let host = host.strip_suffix('/').unwrap_or(host);
@@ -60,9 +60,7 @@ impl Vault {
         scope(host, &mut out).map_err(|_| HELP)?;
         let scope = out.finish().map_err(|_| HELP)?;
         let scope = String::from_utf8_lossy(scope).into_owned();
-        let endpoint = via.map(Endpoint::parse).transpose();
-        let endpoint = endpoint.map_err(|e| format!("vault-endpoint-url: {e}"))?;
-        Ok(Self { host: host.to_owned(), endpoint, scope })
+        Ok(Self { host: host.to_owned(), endpoint: via.cloned(), scope })
     }
 
     /// Refuses names that a vault cannot have.
@@ -80,7 +78,7 @@ impl Entry {
             // The token may have been revoked: once more with another.
             Err(_) => self.ask(client).await??,
         };
-        let now = client.attempt().map_err(|e| of_client(e))?.time();
+        let now = client.attempt().map_err(of_client)?.time();
         let time = |time: UnixTime| String::from_utf8_lossy(&time.rfc3339()).into_owned();
         if !secret.enabled {
             return Err(Failure::refused("is disabled"));
@@ -91,10 +89,10 @@ impl Entry {
         if let Some(end) = secret.expires.filter(|end| *end <= now) {
             return Err(Failure::refused(format!("ended at {}", time(end))));
         }
-        let Copied { value, version, content, expires, .. } = secret;
+        let Copied { mut value, version, content, expires, .. } = secret;
         if self.what == What::Secret {
             // The octets of the text, which are not copied.
-            let value = Zeroizing::new(std::mem::take(&mut *{ value }).into_bytes());
+            let value = Zeroizing::new(std::mem::take(&mut *value).into_bytes());
             let fields = BTreeMap::from([("value".to_owned(), value)]);
             return Ok(Fetched { fields, version, end: expires });
         }

@@ -8,3 +8,5 @@ mod attested;
 mod aws_signing_suite;
 mod broker_check;
 mod program;
+#[cfg(target_os = "linux")]
+mod run;

@@ -236,14 +236,14 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
 }
 
 #[cfg(unix)]
-fn check_rights(metadata: &std::fs::Metadata) -> Result<(), &'static str> {
+pub(crate) fn check_rights(metadata: &std::fs::Metadata) -> Result<(), &'static str> {
     use std::os::unix::fs::MetadataExt as _;
     fault(metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw())
 }
 
 /// Owners and rights are not looked at here.
 #[cfg(not(unix))]
-fn check_rights(_: &std::fs::Metadata) -> Result<(), &'static str> {
+pub(crate) fn check_rights(_: &std::fs::Metadata) -> Result<(), &'static str> {
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! What the server and the policy say to each other: evidence in, a decision with its reasons out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use cloudauth_client::{AwsKeys, BearerToken};
+use cloudauth_client::{AwsKeys, BearerToken, Secrets};
 use cloudauth_core::UnixTime;
 use cloudauth_core::ekm::Exported;
 
@@ -128,6 +129,8 @@ pub(crate) enum Given {
     Aws(AwsKeys, String),
     /// A token of Azure or Google Cloud.
     Bearer(BearerToken),
+    /// Secrets, and the version of each, for the record.
+    Secrets(Secrets, BTreeMap<String, String>),
 }
 
 /// Why a grant's credential could not be had. The texts are for the record.

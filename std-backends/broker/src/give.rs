@@ -1,5 +1,6 @@
 //! What a grant gives: a credential of one cloud, for a workload that was granted it.
 
+pub(crate) mod secrets;
 mod session_policy;
 mod text;
 
@@ -15,6 +16,7 @@ use crate::config::issuer::Kind;
 use crate::config::{Config, give};
 use crate::decision::{GiveError, Given};
 use crate::error::LoadError;
+use secrets::Secrets;
 use session_policy::SessionPolicy;
 use text::Text;
 
@@ -35,6 +37,8 @@ pub(crate) enum Give {
     /// One credential for all, as long as it is good; for who asks for a shorter life, one of its own. AWS wants
     /// the region beside it.
     Shared { provider: Provider, region: Option<String> },
+    /// The same secrets for all, fetched anew for each.
+    Secrets(Box<Secrets>),
 }
 
 /// A role's session.
@@ -107,6 +111,9 @@ impl Give {
                 check_scopes(own.scopes.is_empty(), own.lifetime)?;
                 Ok(Self::shared(Source::GcpOauth(own), None, config, client))
             }
+            give::Give::Secrets(own) => {
+                Ok(Self::Secrets(Box::new(Secrets::new(*own, config, profiles, client)?)))
+            }
         }
     }
 
@@ -145,6 +152,7 @@ impl Give {
             Self::AssumeRole(_) => "aws-assume-role",
             Self::SessionToken(_) => "aws-session-token",
             Self::Shared { provider, .. } => provider.source().kind(),
+            Self::Secrets(_) => "secrets",
         }
     }
 
@@ -156,7 +164,7 @@ impl Give {
                 Source::AwsRolesAnywhere(source) => Some(&source.role_arn),
                 _ => None,
             },
-            Self::SessionToken(_) => None,
+            Self::SessionToken(_) | Self::Secrets(_) => None,
         }
     }
 
@@ -169,6 +177,7 @@ impl Give {
                 Source::AwsRolesAnywhere(source) => Some(source.duration.unwrap_or(3600)),
                 _ => None,
             },
+            Self::Secrets(_) => None,
         }
     }
 
@@ -187,7 +196,7 @@ impl Give {
     pub(crate) fn claims(&self) -> Vec<(String, &str)> {
         match self {
             Self::AssumeRole(give) => give.claims(),
-            Self::SessionToken(_) | Self::Shared { .. } => Vec::new(),
+            Self::SessionToken(_) | Self::Shared { .. } | Self::Secrets(_) => Vec::new(),
         }
     }
 
@@ -222,6 +231,7 @@ impl Give {
                 }
                 _ => Order::Shared,
             },
+            Self::Secrets(_) => Order::Shared,
         })
     }
 
@@ -243,6 +253,7 @@ impl Give {
             },
             Self::SessionToken(source) => (**source).clone().into(),
             Self::Shared { provider, .. } => provider.source().clone(),
+            Self::Secrets(give) => return give.try_keys(client),
         };
         match &call {
             Source::GcpToken(token) => token.sign(inputs, &at).map(drop),
@@ -264,6 +275,7 @@ impl Give {
 
     async fn get(&self, order: &Order, client: &Client) -> Result<Given, GiveError> {
         let (credential, region) = match (self, order) {
+            (Self::Secrets(give), Order::Shared) => return give.get(client).await,
             (Self::AssumeRole(give), Order::Call(source)) => {
                 let provider = client.chained((**source).clone(), give.base.clone());
                 (provider.credential().await.map_err(failed)?, Some(&give.region))

@@ -5,5 +5,6 @@ mod gives;
 mod key_sets;
 mod lint;
 mod maa;
+mod secrets;
 mod seed;
 mod world;

@@ -75,6 +75,14 @@ impl Client {
         Self { file_cache: Some(Arc::new(cache)), ..self }
     }
 
+    /// The way to the services of Azure and Google Cloud, for calls of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Service`] when it cannot be set up; [`Error::Config`] for [`attested`](Self::attested) sources.
+    pub fn transport(&self) -> Result<&Transport> {
+        self.transport.get()
+    }
+
     /// What reads keys, certificates and tokens.
     #[must_use]
     pub const fn inputs(&self) -> &Arc<Inputs> {

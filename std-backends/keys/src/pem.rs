@@ -51,6 +51,30 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>> {
     Ok(found)
 }
 
+/// The private key of a PEM text, in DER: exactly one, unencrypted, in PKCS#8 (`PRIVATE KEY`). Certificates and
+/// the text around them are passed over.
+///
+/// # Errors
+/// [`KeyError::TooLarge`] above 256 KiB, [`KeyError::Malformed`] for damaged PEM, for a key in another form, and
+/// for none or several.
+pub fn private_key(pem: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    const PLACE: &str = "private key";
+    if pem.len() > MAX_LEN {
+        return Err(KeyError::TooLarge { place: PLACE.to_owned(), limit: MAX_LEN });
+    }
+    let mut keys = blocks(pem, PLACE)?;
+    keys.retain(|block| block.label.ends_with("PRIVATE KEY"));
+    match (keys.pop(), keys.pop()) {
+        (Some(key), None) if key.label == "PRIVATE KEY" && !key.headers => Ok(key.der),
+        (Some(_), None) => Err(KeyError::malformed(
+            PLACE,
+            "expected PKCS#8 without encryption (-----BEGIN PRIVATE KEY-----); convert it",
+        )),
+        (None, _) => Err(KeyError::malformed(PLACE, "no -----BEGIN PRIVATE KEY----- block")),
+        (Some(_), Some(_)) => Err(KeyError::malformed(PLACE, "more than one; give one")),
+    }
+}
+
 /// `der` as a PEM block with this label, such as `PUBLIC KEY`.
 ///
 /// # Errors
@@ -218,6 +242,26 @@ mod tests {
         let large = certificates(&vec![b'\n'; MAX_LEN + 1]).unwrap_err();
         assert!(matches!(large, KeyError::TooLarge { .. }));
         assert!(certificates(b"").is_err());
+    }
+
+    #[test]
+    fn private_keys() {
+        let key = pem("PRIVATE KEY", &[9]);
+        let text = pem("CERTIFICATE", &[0x30, 3, 2, 1, 1]) + &key;
+        assert_eq!(*private_key(text.as_bytes()).unwrap(), [9]);
+        for (bad, help) in [
+            (pem("CERTIFICATE", &[0x30, 3, 2, 1, 1]), "BEGIN PRIVATE KEY"),
+            (pem("EC PRIVATE KEY", &[9]), "PKCS#8"),
+            (pem("ENCRYPTED PRIVATE KEY", &[9]), "PKCS#8"),
+            (key.replace("KEY-----\nCQ", "KEY-----\nDEK-Info: x\n\nCQ"), "PKCS#8"),
+            (key.clone() + &key, "more than one"),
+            (key.clone() + &pem("RSA PRIVATE KEY", &[9]), "more than one"),
+        ] {
+            let error = private_key(bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(help), "{bad}: {error}");
+        }
+        let large = private_key(&vec![b'\n'; MAX_LEN + 1]).unwrap_err();
+        assert!(matches!(large, KeyError::TooLarge { .. }));
     }
 
     proptest! {

@@ -24,6 +24,8 @@ pub(crate) enum Give {
     GcpToken(GcpToken),
     /// `gcp-oauth`
     GcpOauth(GcpOauth),
+    /// `secrets`
+    Secrets(Box<Secrets>),
 }
 
 /// A session of a role. Texts may be a claim of the token, as `${claim:/pointer}` and nothing else.
@@ -80,6 +82,42 @@ pub(crate) struct SessionToken {
     #[serde(default = "hour")]
     pub(crate) duration: u32,
     pub(crate) endpoint_url: Option<String>,
+}
+
+/// A bundle of secrets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Secrets {
+    /// How long clients may hold them without asking again, in seconds: 3600.
+    #[serde(default = "hour")]
+    pub(crate) lease: u32,
+    /// The URL of the vault, for secrets that name none of their own.
+    pub(crate) vault: Option<String>,
+    /// Where requests to vaults are sent, when not to their hosts.
+    pub(crate) vault_endpoint_url: Option<String>,
+    /// The profile whose tokens the vaults take; without one, the fields below.
+    pub(crate) profile: Option<String>,
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// The fields of an azure-token, without its scopes. They are checked as such.
+    #[serde(flatten)]
+    pub(crate) token: toml::Table,
+}
+
+/// Where one secret is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Secret {
+    /// A secret of a vault.
+    pub(crate) secret: Option<String>,
+    /// A certificate of a vault, with its private key.
+    pub(crate) certificate: Option<String>,
+    /// A file of the broker.
+    pub(crate) file: Option<PathBuf>,
+    /// Its version; else the present one.
+    pub(crate) version: Option<String>,
+    /// The URL of its vault, where it is another.
+    pub(crate) vault: Option<String>,
 }
 
 const fn hour() -> u32 {

@@ -69,7 +69,7 @@ impl Grant {
         let (what, holds) = match scheme {
             Scheme::SeedAws => ("kind that begins with aws-", kind.starts_with("aws-")),
             Scheme::SeedAzure => ("kind azure-token", kind == "azure-token"),
-            Scheme::GoogleCodelab => ("kind", true),
+            Scheme::GoogleCodelab => ("kind other than secrets", kind != "secrets"),
         };
         if self.kind != Kind::ConfidentialSpace {
             return Err("such clients show Confidential Space tokens only".into());

@@ -1,16 +1,18 @@
 //! The API: challenges, credentials, and what older clients ask for.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use cloudauth_core::digest::sha256;
 use cloudauth_core::ekm::{Compat, Exported, Prover};
 use cloudauth_core::encode::{base64, hex};
 use cloudauth_core::json::{self, Object, Value};
-use cloudauth_core::{Out, Sink as _, UnixTime};
+use cloudauth_core::{Out, Sink, UnixTime};
 use cloudauth_tls::Session;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -25,6 +27,7 @@ use super::record::{Gave, Record, rfc3339};
 use super::{Kind, Shared, Snapshot};
 use crate::config::server::{Limits, Scheme, seconds};
 use crate::decision::{Channel, Evidence, GiveError, Given, Peer};
+use crate::give::secrets;
 
 /// How long a challenge lives.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(60);
@@ -376,7 +379,13 @@ impl Caller {
         let given = snapshot.policy.give(&granted).await;
         self.shared.metrics.give.add(began.elapsed());
         match given {
-            Ok(given) => Ok((granted.grant, given)),
+            Ok(given) => {
+                if let Given::Secrets(secrets, _) = &given {
+                    let count = u64::try_from(secrets.bundle.len()).unwrap_or_default();
+                    self.shared.metrics.secrets_given.fetch_add(count, Ordering::Relaxed);
+                }
+                Ok((granted.grant, given))
+            }
             Err(GiveError::Upstream(why)) => {
                 record.error = Some(why);
                 Err(Problem::Upstream)
@@ -453,6 +462,17 @@ fn v1(grant: &str, given: &Given) -> Answer {
                 bearer.string("access_token", &token.token).string("token_type", "Bearer");
                 bearer.end();
             }
+            Given::Secrets(secrets, _) => {
+                let mut all = Object::new(object.name("secrets"));
+                for (name, fields) in &secrets.bundle {
+                    let mut one = Object::new(all.name(name));
+                    for (field, octets) in fields {
+                        encode(octets, one.name(field));
+                    }
+                    one.end();
+                }
+                all.end();
+            }
         }
         object.end();
     });
@@ -476,6 +496,8 @@ fn seed(given: &Given) -> Answer {
             Given::Bearer(token) => {
                 object.string("expires_in", &gave.expires_at).string("access_token", &token.token);
             }
+            // These schemes carry none: such a grant does not load with one.
+            Given::Secrets(..) => {}
         }
         object.end();
     });
@@ -483,11 +505,23 @@ fn seed(given: &Given) -> Answer {
 }
 
 fn gave(given: &Given) -> Gave {
-    let (kind, end) = match given {
-        Given::Aws(keys, _) => ("aws", keys.expiration),
-        Given::Bearer(token) => ("bearer", token.expiration),
+    let (kind, end, secrets) = match given {
+        Given::Aws(keys, _) => ("aws", keys.expiration, BTreeMap::new()),
+        Given::Bearer(token) => ("bearer", token.expiration, BTreeMap::new()),
+        Given::Secrets(secrets, versions) => ("secrets", secrets.expiration, versions.clone()),
     };
-    Gave { kind, expires_at: rfc3339(end) }
+    Gave { kind, expires_at: rfc3339(end), secrets }
+}
+
+/// Octets as a text in base64, in constant time. What was in between is wiped.
+fn encode(octets: &[u8], to: &mut impl Sink) {
+    to.octet(b'"');
+    // 48 octets make 64 characters: a whole number of groups, so pieces join without padding.
+    for piece in octets.chunks(48) {
+        let mut text = Zeroizing::new([0; 64]);
+        to.text(Base64::encode(piece, &mut *text).unwrap_or_default());
+    }
+    to.octet(b'"');
 }
 
 /// Room for a credential in JSON, mostly.
@@ -495,6 +529,7 @@ fn size(given: &Given) -> usize {
     1024 + match given {
         Given::Aws(keys, _) => keys.session_token.len(),
         Given::Bearer(token) => token.token.len(),
+        Given::Secrets(secrets, _) => secrets::size(secrets),
     }
 }
 

@@ -15,6 +15,7 @@ const BOUNDS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5,
 pub(super) struct Metrics {
     pub(super) accepted: AtomicU64,
     pub(super) records_failed: AtomicU64,
+    pub(super) secrets_given: AtomicU64,
     pub(super) decision: Histogram,
     pub(super) give: Histogram,
     pub(super) handshake: Histogram,
@@ -73,6 +74,8 @@ impl Metrics {
         text.histogram("handshake_seconds", "TLS handshakes.", &self.handshake);
         text.histogram("decision_seconds", "Verification and policy.", &self.decision);
         text.histogram("give_seconds", "What the cloud took to give a credential.", &self.give);
+        let given = self.secrets_given.load(Ordering::Relaxed);
+        text.one("secrets_given_total", "counter", "Secrets in deliveries.", given);
         let failed = self.records_failed.load(Ordering::Relaxed);
         text.one("records_failed_total", "counter", "Decision records not written.", failed);
         text.labelled("reloads_total", "Reloads, by result.", ["result"], &self.reloads);

@@ -1,5 +1,6 @@
 //! The decision records: one line of JSON for each request, written before its answer.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -55,6 +56,9 @@ pub(super) struct Record {
 pub(super) struct Gave {
     pub(super) kind: &'static str,
     pub(super) expires_at: String,
+    /// The names of secrets, and the version of each: the vault's, or `file`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) secrets: BTreeMap<String, String>,
 }
 
 impl Record {
@@ -236,8 +240,14 @@ mod tests {
             "{\"time\":\"1970-01-01T00:00:00Z\",\"id\":\"1\\n2\",\"listener\":\"v1\",\"address\":\"192.0.2.7\",\
              \"grant\":\"g\",\"verdict\":\"granted\"}\n"
         );
-        record.gave = Some(Gave { kind: "aws", expires_at: "then".to_owned() });
-        assert!(String::from_utf8(record.line()).unwrap().contains("\"gave\":{\"kind\":\"aws\""));
+        record.gave =
+            Some(Gave { kind: "aws", expires_at: "then".to_owned(), secrets: BTreeMap::new() });
+        let line = String::from_utf8(record.line()).unwrap();
+        assert!(line.contains("\"gave\":{\"kind\":\"aws\",\"expires_at\":\"then\"}"), "{line}");
+        let versions = [("api-key".to_owned(), "0a1b".to_owned())].into();
+        record.gave = Some(Gave { kind: "secrets", expires_at: String::new(), secrets: versions });
+        let line = String::from_utf8(record.line()).unwrap();
+        assert!(line.contains("\"secrets\":{\"api-key\":\"0a1b\"}"), "{line}");
     }
 
     #[tokio::test]

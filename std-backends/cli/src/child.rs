@@ -7,10 +7,11 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal as Number, WaitId, WaitIdOptions, kill_process, waitid};
+use signal_hook::consts::SIGWINCH;
 
 use crate::context::say;
 use crate::error::CliError;
-use crate::signals::{Signal, die, on_signal};
+use crate::signals::{Signal, die, on_signal_or};
 
 /// Where signals go.
 #[derive(Clone, Copy)]
@@ -36,10 +37,11 @@ impl Signals {
     pub(crate) fn new(clean_up: impl Fn() + Send + 'static) -> Result<Self, CliError> {
         let stage = Arc::new(Mutex::new(Stage::Before));
         let shared = stage.clone();
-        on_signal(move |signal| {
+        on_signal_or(&[SIGWINCH], move |signal| {
             // Held while the signal is sent: until then the child is not reaped, and its number is its own.
             let stage = shared.lock().unwrap_or_else(PoisonError::into_inner);
             match *stage {
+                Stage::Before if signal.number == SIGWINCH => {}
                 Stage::Before => {
                     clean_up();
                     die(signal);

@@ -9,5 +9,6 @@ mod aws_signing_suite;
 mod broker_check;
 mod broker_convert;
 mod program;
+mod run;
 #[cfg(target_os = "linux")]
 mod secrets;

@@ -111,9 +111,9 @@ fn attestation(fields: &mut Fields, reader: &mut Reader) -> Result<Option<String
     let mode = fields.text("mode", reader)?;
     let url = fields.text("url", reader)?;
     if mode.as_deref() != Some("maa") {
-        let mode = mode.unwrap_or_default();
+        let mode = mode.unwrap_or_else(|| "none is given".to_owned());
         let help = format!(
-            "{mode:?}: the broker does not look at quotes itself; an instance of Microsoft Azure Attestation does"
+            "{mode}: the broker does not look at quotes itself; an instance of Microsoft Azure Attestation does"
         );
         reader.lost(&fields.at("mode"), &help);
     }

@@ -188,7 +188,7 @@ fn run<'a>(session: &'a Session, service: &Service, from: &str, reader: &mut Rea
     let mut entries = |of: &[(String, Vec<Part>)], place: &str| {
         let mut lines = String::new();
         for (name, parts) in of {
-            let place = format!("{place}.{name}");
+            let place = format!("{place}{name}");
             match template(parts, &session.secrets, &session.tokens) {
                 Ok((content, used)) => {
                     let _ = writeln!(lines, "{} = {}", key(name), quoted(&content));
@@ -203,9 +203,9 @@ fn run<'a>(session: &'a Session, service: &Service, from: &str, reader: &mut Rea
         }
         lines
     };
-    let place = format!("services.{}.environment", service.name);
+    let place = format!("services.{}.environment.", service.name);
     let environment = entries(&service.environment, &place);
-    let files = entries(&service.files, &format!("services.{}: its image's files", service.name));
+    let files = entries(&service.files, &format!("services.{}: its image's file ", service.name));
     if !environment.is_empty() {
         let _ = write!(text, "\n[environment]\n{environment}");
     }

@@ -227,12 +227,20 @@ trusted-ca = "{self.emulator.ca}"
         """Starts a service by its manifest's command, or by another one."""
         self.image(change)
         port = free_port()
-        # As the cluster mounts it.
-        (self.memory / "rest-api").mkdir(mode=0o700, exist_ok=True)
+        self.mount()
         command = command or container(name)["command"]
         process = self.start(command, f"{name}-{len(self.processes)}", LISTEN=f"127.0.0.1:{port}", **env)
         process.port = port
         return process
+
+    def mount(self):
+        """The volume as a cluster mounts it: another user's, and open to all."""
+        volume = self.memory / "rest-api"
+        if not volume.exists():
+            volume.mkdir()
+            volume.chmod(0o777)
+            if os.geteuid() == 0:
+                os.chown(volume, 12345, -1)
 
     def serving(self, **options):
         """A service that answers."""
@@ -262,7 +270,7 @@ trusted-ca = "{self.emulator.ca}"
 
     def files(self):
         """What is in the service's directory, but for the program's own list of it."""
-        everything = (self.memory / "rest-api").rglob("*")
+        everything = (self.memory / "rest-api/files").rglob("*")
         return sorted(path for path in everything if path.is_file() and not path.name.startswith(".cloudauth-run"))
 
 

@@ -119,7 +119,7 @@ def test_the_secret_over_https(place):
     assert answer["secret"] == place.secret and before <= answer["access_timestamp"] <= time.time()
 
     assert {path.stat().st_mode & 0o777 for path in place.files()} == {0o400}
-    names = {str(path.relative_to(place.memory / "rest-api")) for path in place.files()}
+    names = {str(path.relative_to(place.memory / "rest-api/files")) for path in place.files()}
     assert {"secret", "tls/flask.crt", "tls/flask.key"} <= names
 
     record = place.record()
@@ -128,7 +128,7 @@ def test_the_secret_over_https(place):
 
     service.popen.terminate()
     service.ended()
-    assert not place.files()
+    assert not (place.memory / "rest-api/files").exists()
 
 
 def nowhere_but_in_memory(place, broker, service):
@@ -277,6 +277,24 @@ def test_a_vault_that_gives_nothing_in_mid_run(place, fault):
     assert service.popen.poll() is None
 
 
+def test_a_jump_of_a_clock_by_a_day(place):
+    """The attestation service's and the vault's: nothing is given meanwhile, and what is valid is kept."""
+    place.broker_config(lambda text: text.replace(f"lease = {LEASE}", "lease = 20"))
+    place.broker()
+    service = place.serving()
+    first = place.secret
+    place.rotate_secret("value-of-tomorrow")
+    for offset in (86_400, -86_400):
+        place.emulator.control("clock", {"offset": offset})
+        within(20, lambda: place.record()["verdict"] != "granted")
+        assert place.get(service)[1]["secret"] == first
+        place.emulator.control("clock", {"offset": 0})
+        within(20, lambda: place.get(service)[1]["secret"] == place.secret)
+        first = place.secret
+        place.rotate_secret("value-of-yesterday")
+    assert service.popen.poll() is None
+
+
 def test_a_lease_that_ends_stops_the_service(place):
     place.broker()
     service = place.serving()
@@ -325,7 +343,7 @@ def test_a_pair_that_does_not_fit_is_not_used(place):
     place.broker()
     service = place.serving()
     [app] = service.children()
-    crt = place.memory / "rest-api/tls/flask.crt"
+    crt = place.memory / "rest-api/files/tls/flask.crt"
     good = crt.read_bytes()
     crt.chmod(0o600)
     crt.write_bytes(b"nothing")

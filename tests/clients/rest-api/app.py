@@ -16,7 +16,7 @@ from pathlib import Path
 from flask import Flask, jsonify
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-DIRECTORY = Path(os.environ.get("CLOUDAUTH_RUN_DIRECTORY", "/run/rest-api"))
+DIRECTORY = Path(os.environ.get("CLOUDAUTH_RUN_DIRECTORY", "/run/rest-api/files"))
 LISTEN = os.environ.get("LISTEN", "0.0.0.0:4996")
 log = logging.getLogger("rest-api")
 app = Flask(__name__)

@@ -135,6 +135,12 @@ pub(crate) fn key_uri(uri: &str) -> Result<KeyUri, CliError> {
     Ok(KeyUri::parse(uri)?)
 }
 
+/// A line on standard error.
+#[cfg(unix)]
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "cloudauth: {text}");
+}
+
 pub(crate) fn warn(warnings: &[impl core::fmt::Display]) {
     for warning in warnings {
         let _ = writeln!(std::io::stderr(), "cloudauth: warning: {warning}");

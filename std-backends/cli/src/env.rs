@@ -2,29 +2,26 @@
 
 mod aws;
 mod azure;
-mod child;
 mod folder;
 mod gcp;
 mod renewal;
 mod static_credentials;
-mod variables;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use cloudauth_client::{Config, Inputs, PROFILE_VARIABLE, Source, variable};
 
+use crate::child::Signals;
 use crate::context::{Context, Output};
 use crate::error::CliError;
 use crate::live::{Setup, inputs};
-use child::Signals;
+use crate::variables::Variables;
 use folder::Folder;
-use renewal::{End, Renewal, Token};
-use variables::Variables;
+use renewal::{End, Token};
 
 const AFTER: &str = "\
 The command finds sources that the clouds' own tools renew from, not secrets:
@@ -100,7 +97,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode, CliError> 
     let profiles = profiles(&config, &names)?;
     let folder = Folder::new()?;
     // Before anything can wait: whatever ends this process removes the directory.
-    let signals = Signals::new(&folder)?;
+    let signals = Signals::new({
+        let folder = folder.clone();
+        move || folder.remove()
+    })?;
     let code = prepared(args, context, &setup, &config, &profiles, &folder, &signals);
     folder.remove();
     code
@@ -138,10 +138,24 @@ fn prepared(
         }
     }
     let Plan { variables, tokens, ends, .. } = plan;
-    let renewal = Renewal::start(tokens, ends, folder)?;
-    let code = signals.run(&args.command, variables);
-    renewal.stop();
+    let renewal = renewal::start(tokens, ends, folder)?;
+    let code = run_command(&args.command, variables, signals);
+    if let Some(renewal) = renewal {
+        renewal.stop();
+    }
     code
+}
+
+fn run_command(
+    command: &[OsString],
+    variables: Variables,
+    signals: &Signals,
+) -> Result<ExitCode, CliError> {
+    let (program, args) =
+        command.split_first().ok_or_else(|| CliError::Usage("no command".to_owned()))?;
+    let mut command = Command::new(program);
+    variables.apply(command.args(args));
+    signals.run(program, command)
 }
 
 impl Args {
@@ -207,13 +221,4 @@ fn absolute(setup: &Setup) -> Result<Setup, CliError> {
         cache_dir: absolute(setup.cache_dir.clone())?,
         ..setup.clone()
     })
-}
-
-/// A line on standard error.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "cloudauth: {text}");
-}
-
-fn warn(text: &str) {
-    say(&format!("warning: {text}"));
 }

@@ -7,6 +7,8 @@ mod aws;
 mod azure;
 mod broker;
 mod cache;
+#[cfg(unix)]
+mod child;
 mod context;
 mod credential;
 mod demo;
@@ -19,9 +21,15 @@ mod jwt;
 mod key;
 mod live;
 mod raw_request;
+#[cfg(target_os = "linux")]
+mod run;
 #[cfg(unix)]
 mod signals;
 mod terminal;
+#[cfg(unix)]
+mod variables;
+#[cfg(unix)]
+mod worker;
 
 use std::alloc::System;
 use std::ffi::OsString;
@@ -58,7 +66,7 @@ variable with the bare secret, or a secret key in a token. cloudauth key --help 
 
 What --dry-run prints holds live secrets: tokens, client secrets, signatures that count until they expire.
 
-Exit codes, but for env's: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output, 7 a token does not verify.
+Exit codes, but for env's and run's: 0 success, 2 usage, 3 key, 4 input, 5 service, 6 output, 7 a token does not verify.
 Nothing is printed on standard output unless the command succeeds.";
 
 #[derive(Parser)]
@@ -106,6 +114,9 @@ enum Command {
     /// Keys: make, import, show, test and delete them in devices
     #[command(subcommand)]
     Key(key::Command),
+    /// Run a command that has its secrets only where it is attested
+    #[cfg(target_os = "linux")]
+    Run(Box<run::Args>),
 }
 
 fn main() -> ExitCode {
@@ -164,6 +175,10 @@ fn main() -> ExitCode {
         Command::Gcp(command) => gcp::run(&command, &context),
         Command::Jwt(command) => jwt::run(&command, &context),
         Command::Key(command) => key::run(&command, &context),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => {
+            return run::run(&args, &context).unwrap_or_else(|error| fail(&error));
+        }
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,12 +186,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments, but for those of the command that `env` runs, which are its own affair.
+/// The arguments, but for those of the command that `env` or `run` runs, which are its own affair.
 fn own_args() -> impl Iterator<Item = OsString> {
-    let mut env = false;
+    let mut runs = false;
     std::env::args_os().take_while(move |arg| {
-        env |= arg == "env";
-        !env || arg != "--"
+        runs |= arg == "env" || arg == "run";
+        !runs || arg != "--"
     })
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
@@ -23,15 +23,24 @@ pub(crate) struct Signal {
 
 /// Gives every signal to `then`, in a thread of its own, from now until the process ends. What was ignored
 /// when the process began (`nohup`) stays so, for it and for those that it starts.
-pub(crate) fn on_signal(mut then: impl FnMut(&Signal) + Send + 'static) -> Result<(), CliError> {
+pub(crate) fn on_signal(then: impl FnMut(&Signal) + Send + 'static) -> Result<(), CliError> {
+    on_signal_or(&[], then)
+}
+
+/// The same with `more` signals, which would not have ended the process.
+pub(crate) fn on_signal_or(
+    more: &[i32],
+    mut then: impl FnMut(&Signal) + Send + 'static,
+) -> Result<(), CliError> {
     let ignored = ignored();
-    let wanted = SIGNALS.into_iter().filter(|number| ignored >> (number - 1) & 1 == 0);
+    let all = SIGNALS.iter().chain(more).copied();
+    let wanted = all.filter(|number| ignored >> (number - 1) & 1 == 0);
     let mut signals = SignalsInfo::<WithOrigin>::new(wanted).map_err(|e| failed(&e))?;
     let forever = move || {
         for origin in signals.forever() {
             let kernel = matches!(origin.cause, Cause::Kernel);
             // A hang-up comes to the leader of a session alone.
-            let typed = kernel && matches!(origin.signal, SIGINT | SIGQUIT);
+            let typed = kernel && matches!(origin.signal, SIGINT | SIGQUIT | SIGWINCH);
             then(&Signal { number: origin.signal, typed });
         }
     };
@@ -39,9 +48,10 @@ pub(crate) fn on_signal(mut then: impl FnMut(&Signal) + Send + 'static) -> Resul
     Ok(())
 }
 
-/// Ends this process as the signal would have, had nobody waited for it.
+/// Ends this process as the signal would have, had nobody waited for it. The first process of a container no
+/// signal of its own ends.
 pub(crate) fn die(signal: &Signal) {
-    if emulate_default_handler(signal.number).is_err() {
+    if std::process::id() == 1 || emulate_default_handler(signal.number).is_err() {
         std::process::exit(128 + signal.number);
     }
 }

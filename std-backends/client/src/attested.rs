@@ -42,7 +42,8 @@ const ANSWER: Duration = Duration::from_secs(40);
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Attested {
     /// The broker's URL; with [`scheme`](Self::scheme) `seed` the one of its API, such as
-    /// `https://broker.example/token`.
+    /// `https://broker.example/token`. In a file `url` is the same.
+    #[serde(alias = "url")]
     pub broker: String,
     /// Connect to this `host:port` in place of the URL's.
     pub address: Option<String>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cloudauth_core::digest::sha256;
 use cloudauth_tls::{Builder, Transport, Trust};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::environment::variable;
 use crate::inputs::{read_file, read_own_file};
@@ -136,13 +137,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`].
     pub fn parse(text: &str, directory: &Path, place: &str) -> Result<Self> {
-        let raw: Raw = toml::from_str(text).map_err(|e| {
-            // Not its Display, which shows the line: a PIN may stand there.
-            let line = e.span().map_or(1, |span| {
-                1 + text.bytes().take(span.start).filter(|octet| *octet == b'\n').count()
-            });
-            Error::config(place, format!("line {line}: {}", without_value(e.message())))
-        })?;
+        let raw: Raw = from_toml(text, place)?;
         let below = |path: PathBuf| directory.join(path);
         Ok(Self {
             ca_file: raw.ca_file.map(below),
@@ -260,6 +255,20 @@ impl Config {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Error::config(&self.place, format!("has no profile {name:?}; it has: {known}"))
     }
+}
+
+/// Reads TOML. Errors call it `place`, and quote no value that stands in it.
+///
+/// # Errors
+/// [`Error::Config`], with the line.
+pub fn from_toml<T: DeserializeOwned>(text: &str, place: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        // Not its Display, which shows the line: a PIN may stand there.
+        let line = e.span().map_or(1, |span| {
+            1 + text.bytes().take(span.start).filter(|octet| *octet == b'\n').count()
+        });
+        Error::config(place, format!("line {line}: {}", without_value(e.message())))
+    })
 }
 
 /// The message of an error of serde without the value that it quotes: a PIN may stand there.

@@ -211,9 +211,12 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
     read_checked(path, limit, |_| None)
 }
 
-/// The same of a file that says whom to trust, or what is loaded: nobody but root and this user may be able to
-/// change it.
-pub(crate) fn read_own_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+/// A whole file that says whom to trust, or what is loaded, of at most `limit` octets: nobody but root and this
+/// user may be able to change it.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::Config`] where somebody else can, and where it is larger.
+pub fn read_own_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
     #[cfg(unix)]
     let fault = |metadata: &Metadata| {
         use std::os::unix::fs::MetadataExt as _;

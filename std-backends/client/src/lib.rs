@@ -56,12 +56,12 @@ pub use aws::{
     AssumeRole, CallerIdentity, Identity, RolesAnywhere, SessionToken, TokenCode, WebIdentity,
 };
 pub use azure::{AzureAlgorithm, AzureThumbprint, AzureToken};
-pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE, without_value};
+pub use config::{CONFIG_VARIABLE, Config, PROFILE_VARIABLE, from_toml, without_value};
 pub use credential::{AwsKeys, BearerToken, Credential, Secrets};
 pub use environment::variable;
 pub use error::{Error, Result};
 pub use file_cache::FileCache;
 pub use gcp::{GcpFederated, GcpIdToken, GcpImpersonated, GcpOauth, GcpToken, GcpTokenType};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, read_own_file};
 pub use provider::{Client, Provider};
 pub use source::Source;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cloudauth_client::variable;
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::context::warn;
 use crate::error::CliError;
 
 /// A directory that only this user can enter, removed when it is told to, or dropped. A clone is another
@@ -54,7 +55,7 @@ impl Folder {
         let Some(dir) = self.lock().take() else { return };
         if let Err(e) = dir.close() {
             let path = self.path.display();
-            super::warn(&format!("{path} could not be removed, and holds tokens: {e}"));
+            warn(&[format!("{path} could not be removed, and holds tokens: {e}")]);
         }
     }
 

@@ -1,24 +1,20 @@
 //! Files with tokens that are renewed while the command runs.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use cloudauth_core::{Attempt, UnixTime};
 use zeroize::Zeroizing;
 
 use super::folder::Folder;
-use super::{say, warn};
-use crate::context::random;
+use crate::context::{random, say, warn};
 use crate::error::CliError;
 use crate::live::{rfc3339, system_seconds};
+use crate::worker::{Stopped, Worker};
 
 /// At most this long nothing is looked at: a machine that wakes up finds its clock far ahead.
 const LOOK: u64 = 10;
 /// The longest pause after failures, in seconds.
 const PAUSE: u64 = 30;
-/// How long the end waits for a device that signs.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A token, just made.
 pub(super) struct Made {
@@ -93,11 +89,11 @@ impl Token {
             Err(e) => {
                 if self.failures == 0 {
                     let end = rfc3339(UnixTime::new(self.end).unwrap_or(UnixTime::MAX));
-                    warn(&format!(
+                    warn(&[format!(
                         "profile {profile:?}: its token could not be renewed, and serves until {end}: {e}"
-                    ));
+                    )]);
                 } else if now >= self.end && !self.ended {
-                    warn(&format!("profile {profile:?}: its token has ended: {e}"));
+                    warn(&[format!("profile {profile:?}: its token has ended: {e}")]);
                     self.ended = true;
                 }
                 self.due = now + PAUSE.min(1 << self.failures.min(6));
@@ -107,56 +103,36 @@ impl Token {
     }
 }
 
-/// The thread that renews.
-pub(super) struct Renewal(Option<(Sender<()>, Receiver<()>)>);
-
-impl Renewal {
-    pub(super) fn start(
-        mut tokens: Vec<Token>,
-        mut ends: Vec<End>,
-        folder: &Folder,
-    ) -> Result<Self, CliError> {
-        if tokens.is_empty() && ends.is_empty() {
-            return Ok(Self(None));
-        }
-        let (stop, stopped) = channel();
-        let (ended, end) = channel::<()>();
-        let folder = folder.clone();
-        let work = move || {
-            let _ended = ended;
-            loop {
-                let now = system_seconds();
-                tokens.iter_mut().for_each(|token| token.look(now, &folder));
-                ends.retain(|end| {
-                    if now >= end.time {
-                        warn(&format!(
-                            "profile {:?}: its static credential has ended",
-                            end.profile
-                        ));
-                    }
-                    now < end.time
-                });
-                let next = tokens.iter().map(|token| token.due);
-                let next = next.chain(ends.iter().map(|end| end.time)).min().unwrap_or(u64::MAX);
-                let pause = next.saturating_sub(system_seconds()).clamp(1, LOOK);
-                match stopped.recv_timeout(Duration::from_secs(pause)) {
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+/// Renews in a thread of its own, where there is anything to renew or to tell.
+pub(super) fn start(
+    mut tokens: Vec<Token>,
+    mut ends: Vec<End>,
+    folder: &Folder,
+) -> Result<Option<Worker>, CliError> {
+    if tokens.is_empty() && ends.is_empty() {
+        return Ok(None);
+    }
+    let folder = folder.clone();
+    let work = move |stopped: &Stopped| {
+        loop {
+            let now = system_seconds();
+            tokens.iter_mut().for_each(|token| token.look(now, &folder));
+            ends.retain(|end| {
+                if now >= end.time {
+                    let profile = &end.profile;
+                    warn(&[format!("profile {profile:?}: its static credential has ended")]);
                 }
+                now < end.time
+            });
+            let next = tokens.iter().map(|token| token.due);
+            let next = next.chain(ends.iter().map(|end| end.time)).min().unwrap_or(u64::MAX);
+            let pause = next.saturating_sub(system_seconds()).clamp(1, LOOK);
+            if stopped.within(Duration::from_secs(pause)) {
+                return;
             }
-        };
-        let thread = thread::Builder::new().name("renewal".to_owned()).spawn(work);
-        thread.map_err(|e| CliError::input("start a thread", e))?;
-        Ok(Self(Some((stop, end))))
-    }
-
-    /// Ends it; what a device is still signing is waited for, but not forever.
-    pub(super) fn stop(self) {
-        if let Some((stop, end)) = self.0 {
-            drop(stop);
-            let _ = end.recv_timeout(PATIENCE);
         }
-    }
+    };
+    Worker::start("renewal", work).map(Some)
 }
 
 /// The time of this machine, and randomness.

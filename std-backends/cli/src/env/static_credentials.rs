@@ -4,8 +4,8 @@ use cloudauth_client::blocking::Runtime;
 use cloudauth_client::{Config, Credential, Source};
 
 use super::renewal::End;
-use super::{Plan, Profile, aws, azure, gcp, say};
-use crate::context::Context;
+use super::{Plan, Profile, aws, azure, gcp};
+use crate::context::{Context, say};
 use crate::error::CliError;
 use crate::live::{rfc3339, secrets};
 

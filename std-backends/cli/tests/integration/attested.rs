@@ -1,6 +1,6 @@
 //! `cloudauth attested` against a broker and a teeserver that share no code with it.
 
-mod stub;
+pub(crate) mod stub;
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ use tempfile::TempDir;
 use crate::program::{cloudauth, run};
 
 /// A broker, a teeserver, and a folder with what names them.
-struct World {
-    folder: TempDir,
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
     authority: Authority,
     leaf: Leaf,
-    broker: Broker,
+    pub(crate) broker: Broker,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(None)
     }
 
@@ -37,18 +37,18 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         use std::os::unix::fs::PermissionsExt as _;
         fs::write(self.path(name), text).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    fn teeserver(&self) -> std::sync::Arc<std::sync::Mutex<Vec<Value>>> {
+    pub(crate) fn teeserver(&self) -> std::sync::Arc<std::sync::Mutex<Vec<Value>>> {
         teeserver(&self.path("tee.sock"), good)
     }
 

@@ -7,6 +7,8 @@
 mod attested;
 mod aws_signing_suite;
 mod broker_check;
+mod broker_convert;
 mod program;
+mod run;
 #[cfg(target_os = "linux")]
 mod secrets;

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -82,6 +83,8 @@ struct State {
     /// What the answer to a good request has in place of a credential's own members.
     gives: Mutex<Value>,
     log: Mutex<Vec<String>>,
+    /// How long what is given lasts, in seconds.
+    life: AtomicU64,
     server_spki: Vec<u8>,
     client_spki: Option<Vec<u8>>,
 }
@@ -122,6 +125,7 @@ impl Broker {
                 json!({"bearer": {"access_token": "e30.e30.AQ", "token_type": "Bearer"}}),
             ),
             log: Mutex::default(),
+            life: AtomicU64::new(3600),
             server_spki: leaf.key.subject_public_key_info(),
             client_spki: client.map(|(_, leaf)| leaf.key.subject_public_key_info()),
         });
@@ -142,6 +146,10 @@ impl Broker {
 
     pub(crate) fn give(&self, gives: Value) {
         *self.state.gives.lock().unwrap() = gives;
+    }
+
+    pub(crate) fn lasts(&self, seconds: u64) {
+        self.state.life.store(seconds, Relaxed);
     }
 
     /// What happened since it was last asked.
@@ -232,7 +240,8 @@ impl State {
         }
         self.say("bound");
         let request: Value = serde_json::from_slice(&request).unwrap();
-        let mut answer = json!({"grant": request["grant"], "expires_at": hour()});
+        let mut answer =
+            json!({"grant": request["grant"], "expires_at": in_seconds(self.life.load(Relaxed))});
         let answer_object = answer.as_object_mut().unwrap();
         for (name, value) in self.gives.lock().unwrap().as_object().unwrap() {
             answer_object.insert(name.clone(), value.clone());
@@ -280,8 +289,12 @@ fn problem(status: u16, code: &str) -> String {
 
 /// An hour from now.
 fn hour() -> String {
+    in_seconds(3600)
+}
+
+fn in_seconds(life: u64) -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let time = cloudauth_core::UnixTime::new(seconds.as_secs() + 3600).unwrap();
+    let time = cloudauth_core::UnixTime::new(seconds.as_secs() + life).unwrap();
     String::from_utf8(time.rfc3339().to_vec()).unwrap()
 }
 

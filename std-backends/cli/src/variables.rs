@@ -1,4 +1,4 @@
-//! What changes in the environment of the command.
+//! What changes in the environment of a command.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,14 +10,14 @@ use cloudauth_keys::{
 
 /// Variables that are set, and those that are not there.
 #[derive(Default)]
-pub(super) struct Variables {
-    set: Vec<(&'static str, OsString)>,
+pub(crate) struct Variables {
+    set: Vec<(OsString, OsString)>,
     removed: BTreeSet<String>,
 }
 
 impl Variables {
     /// Without the PINs and passphrases of keys, which are for nobody else.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut new = Self::default();
         new.remove(&[
             PIN_VARIABLE,
@@ -29,22 +29,22 @@ impl Variables {
         new
     }
 
-    pub(super) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
-        self.set.push((name, value.into()));
+    pub(crate) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.set.push((name.into(), value.into()));
     }
 
     /// Sets it, unless there is nothing to set it to: then it stays as it is.
-    pub(super) fn set_some(&mut self, name: &'static str, value: Option<&str>) {
+    pub(crate) fn set_some(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.set(name, value);
         }
     }
 
-    pub(super) fn remove<T: AsRef<str>>(&mut self, names: &[T]) {
+    pub(crate) fn remove<T: AsRef<str>>(&mut self, names: &[T]) {
         self.removed.extend(names.iter().map(|name| name.as_ref().to_owned()));
     }
 
-    pub(super) fn apply(self, command: &mut Command) {
+    pub(crate) fn apply(self, command: &mut Command) {
         for name in self.removed {
             command.env_remove(name);
         }

@@ -1,6 +1,7 @@
 """`cloudauth run` whole: attestation, broker and vault, whose secrets reach a command, are renewed, and end. What the
 program does with files, signals and processes is in its own tests (std-backends/cli/tests/integration/run.rs)."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -12,6 +13,8 @@ import time
 import urllib.request
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 import emulator as e
 import support
@@ -103,7 +106,7 @@ projects = ["demo-project"]
 kind = "secrets"
 lease = {LEASE}
 vault = "https://contoso.vault.azure.net"
-vault-endpoint-url = "{self.url}/contoso.vault.azure.net"
+vault-endpoint-url = "{self.url}"
 tenant = "{e.TENANT}"
 client-id = "{e.CLIENT}"
 client-secret = "file:{self.client_key}"
@@ -132,12 +135,12 @@ tls = {{ certificate = "flask" }}
         self.stop_broker()
         super().stop()
 
-    def run_toml(self, renewal="", name="run.toml"):
+    def run_toml(self, renewal, trust):
         port = self.address.rpartition(":")[2]
-        return self.file(name, f"""
+        return self.file("run.toml", f"""
 [attested]
 url = "https://localhost:{port}"
-ca-file = "broker.pem"
+{trust}
 grant = "rest-api"
 audience = "https://broker.example"
 teeserver = "tee.sock"
@@ -153,9 +156,9 @@ directory = "{self.directory}"
 {renewal}
 """)  # fmt: skip
 
-    def run(self, script, renewal="", **env):
+    def run(self, script, renewal="", trust='ca-file = "broker.pem"', **env):
         """Starts a shell below `cloudauth run`."""
-        command = [self.path, "run", "--config", self.run_toml(renewal), "--", "/bin/sh", "-c", script]
+        command = [self.path, "run", "--config", self.run_toml(renewal, trust), "--", "/bin/sh", "-c", script]
         env = {"PATH": "/usr/bin:/bin", **env}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, text=True, cwd=self.folder)
@@ -167,7 +170,7 @@ directory = "{self.directory}"
             return None
 
     def deliveries(self):
-        return sum('"decision":"allow' in line for line in (self.folder / "records.jsonl").read_text().splitlines())
+        return sum('"verdict":"granted"' in line for line in (self.folder / "records.jsonl").read_text().splitlines())
 
 
 @pytest.fixture
@@ -209,7 +212,8 @@ def test_secrets_of_the_vault(world):
         code, out, err = finish(world.run("date +%s.%N"))
         times.append(float(out) - start)
     print(f"start to start: {sorted(times)}")
-    assert min(times) < 0.5
+    # The goal is 100 ms over what the emulator takes; on a busy machine the best of them counts.
+    assert min(times) < 0.3
 
 
 def test_rotation_and_what_is_in_between(world):
@@ -230,11 +234,14 @@ def test_rotation_and_what_is_in_between(world):
     until("rotated", lambda: world.content() == "the third")
     # Nor does a broker that is started again.
     world.stop_broker()
-    time.sleep(LEASE / 2)
+    # Long enough for an attempt, not for the end of the lease.
+    time.sleep(LEASE * 0.8)
     assert world.content() == "the third"
     world.rotate("the fourth")
     world.start_broker()
     until("rotated", lambda: world.content() == "the fourth")
+    # The shell is to be told of the last, too, before it ends.
+    time.sleep(0.5)
     running.send_signal(signal.SIGTERM)
     code, out, err = finish(running)
     assert code == 143 and out == "changed\n" * 3, (out, err)
@@ -251,9 +258,10 @@ def test_nothing_starts_without_everything(world):
         assert (code, out) == (5, ""), err
         assert says in err and not world.directory.exists()
 
-    for kind, more in [("throttle", {"retry_after": 30}), ("status", {"status": 403}), ("drop", {})]:
+    faults = [("throttle", {"retry_after": 30}, ""), ("status", {"status": 403}, "upstream"), ("reset", {}, "")]
+    for kind, more, says in faults:
         world.fault(kind, "key-vault", count=20, **more)
-        refused("upstream" if kind != "throttle" else "")
+        refused(says or "unavailable")
         world.control("fault", method="DELETE")
     world.rotate("x", enabled=False)
     refused("upstream")
@@ -294,7 +302,11 @@ def test_the_clock_jumps_by_a_day(world, clock):
     assert code == 143 and time.monotonic() - start < LEASE and "has ended" in err, err
     jump(0)
     # Forward, and put right before anybody has been asked in vain.
-    running = world.run(SERVE, 'at-end = "wipe"', **env)
+    # By a pin: the broker's certificate is not valid yet when the clock is set back.
+    public = x509.load_pem_x509_certificate((world.folder / "broker.pem").read_bytes()).public_key()
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pin = f'pin = "{hashlib.sha256(spki).hexdigest()}"'
+    running = world.run(SERVE, 'at-end = "wipe"', pin, **env)
     until("started", lambda: world.content())
     jump(DAY)
     until("wiped", lambda: world.content() is None)

@@ -120,6 +120,8 @@ pub(crate) enum Refusal {
     AttestationInvalid,
     /// No grant of this name gives this workload anything.
     Denied,
+    /// There is no key of the issuer to hold the attestation against: it may work later.
+    Unavailable,
 }
 
 /// What a grant gave.

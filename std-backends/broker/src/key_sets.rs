@@ -46,6 +46,11 @@ const REFUSED: [[u8; 32]; 2] = [
     ],
 ];
 
+/// That an issuer has no keys, in words.
+fn no_keys(name: &str, why: &str) -> String {
+    format!("issuers.{name} has no keys yet: {why}")
+}
+
 /// Whether a key must never verify anything.
 fn is_refused(key: &PublicKey<'_>) -> bool {
     let what = key.rsa().map_or(key.spki(), |(modulus, _)| modulus);
@@ -68,6 +73,8 @@ pub(crate) struct Held<'b> {
     pub(crate) report: Report<'b>,
     /// What is wrong with the chain in `x5c`, where the token's form needs one.
     pub(crate) chain: Option<Result<(), String>>,
+    /// Why there is no key of this issuer to hold it against: nothing is known of the token then.
+    pub(crate) missing: Option<String>,
 }
 
 impl KeySets {
@@ -146,7 +153,7 @@ impl KeySets {
             true => Ok(()),
             false => Err(missing
                 .iter()
-                .map(|(name, why)| format!("issuers.{name} has no keys yet: {why}"))
+                .map(|(name, why)| no_keys(name, why))
                 .collect::<Vec<_>>()
                 .join("; ")),
         }

@@ -124,8 +124,12 @@ impl Policy {
             record.failed("issuer", "no configured issuer is called that");
             return Err(Refusal::AttestationInvalid);
         };
-        let Held { kind, report, chain } = held;
+        let Held { kind, report, chain, missing } = held;
         record.claims = claims::summary(kind, &report);
+        if let Some(why) = missing {
+            record.failed("issuer", why);
+            return Err(Refusal::Unavailable);
+        }
         let chain_holds = chain_line(record, chain);
         let before = record.checks.len();
         for (check, outcome) in report.outcomes() {
@@ -211,9 +215,12 @@ impl Policy {
         let mut buf = vec![0; attestation.len()];
         let token = Token::parse(attestation, &mut buf).map_err(|e| e.to_string())?;
         let held = self.key_sets.verify(&token, time, fetch).await;
-        let Some(Held { kind, report, chain }) = held else {
+        let Some(Held { kind, report, chain, missing }) = held else {
             return Err("no configured issuer is called what the token's iss says".into());
         };
+        if let Some(why) = missing {
+            return Err(why);
+        }
         let mut grants = Vec::new();
         for (name, grant) in &self.grants {
             let mut record = Record::default();

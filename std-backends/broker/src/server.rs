@@ -1,6 +1,7 @@
 //! The server: listeners, the snapshot of the configuration that is in force, its beginning and its end.
 
 mod admin;
+mod answers;
 mod api;
 mod connection;
 mod http;

@@ -31,15 +31,21 @@ mod variables;
 #[cfg(unix)]
 mod worker;
 
+use std::alloc::System;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use zeroizing_alloc::ZeroAlloc;
 
 use context::{Context, Global, Output};
 use error::CliError;
+
+/// Wipes what is freed. Secrets go through buffers of TLS, HTTP and PKCS#12, whose libraries leave that to others.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 const ABOUT: &str = "Cloud credentials from keys that cannot be copied";
 

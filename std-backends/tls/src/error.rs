@@ -369,7 +369,7 @@ fn tls_reason(error: &rustls::Error) -> String {
         Tls::InvalidCertificate(certificate) => return certificate_reason(certificate),
         Tls::AlertReceived(alert) => match alert {
             AlertDescription::CertificateRequired => {
-                "the server wants a client certificate; give the transport an identity"
+                "the server wants a client certificate; set one, with its key (certificate and key in a profile)"
             }
             AlertDescription::UnknownCA => {
                 "the server does not know the issuer of the client certificate; send its chain, or have the issuer added there"

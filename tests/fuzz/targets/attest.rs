@@ -94,7 +94,11 @@ fn google(claims: &Value) {
     assert!(empty(&moved("container/env_override")) && empty(&moved("container/cmd_override")));
     assert_eq!(moved("container/args"), serde_json::json!(["x"]));
     for version in claims["swversion"].as_array().expect("an array") {
-        assert!(version.as_str().expect("a string").parse::<u32>().expect("digits") >= 20_260_000);
+        // YYMM## is 20YYMM##.
+        let version = version.as_str().expect("a string");
+        let century = if version.len() == 6 { "20" } else { "" };
+        let version = format!("{century}{version}").parse::<u32>().expect("digits");
+        assert!(version >= 20_260_000);
     }
     assert_eq!(claims["secboot"], true);
     let attributes = &claims["submods"]["confidential_space"]["support_attributes"];

@@ -5,9 +5,15 @@ use cloudauth_core::Out;
 use cloudauth_core::json::{self, Kind, Value};
 use libfuzzer_sys::fuzz_target;
 
+const PRIVATE: &[u8] = b"$serde_json::private::";
+
 fuzz_target!(|data: &[u8]| {
     let mut text = data.to_vec();
     let Ok(value) = json::parse(&mut text) else { return };
+    // What serde_json calls its own numbers, so that they keep all digits.
+    if data.windows(PRIVATE.len()).any(|part| part == PRIVATE) {
+        return;
+    }
     let theirs: serde_json::Value = serde_json::from_slice(data).expect("serde_json reads it too");
     walk(value, 0);
     let mut written = vec![0; data.len() * 6 + 16];

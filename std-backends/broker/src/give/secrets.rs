@@ -30,8 +30,8 @@ const LEAST_LEASE: u64 = 10;
 const MOST: usize = 256;
 /// The most octets of a file.
 const MAX_FILE: u64 = 512 * 1024;
-/// How many calls to a vault there are at once for one delivery.
-const AT_ONCE: usize = 16;
+/// How many secrets of one grant are fetched at once, for however many clients.
+const AT_ONCE: usize = 64;
 /// How many secrets an error names.
 const NAMED: usize = 10;
 
@@ -43,6 +43,7 @@ pub(crate) struct Secrets {
     places: BTreeMap<String, Place>,
     /// Where tokens for the vaults come from.
     tokens: Vec<Provider>,
+    at_once: Arc<Semaphore>,
 }
 
 /// Where a secret is.
@@ -162,7 +163,8 @@ impl Secrets {
             places.insert(name, Place::Vault(Arc::new(entry)));
         }
         let tokens = vaults.into_values().flatten().collect();
-        Ok(Self { lease: own.lease.into(), places, tokens })
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { lease: own.lease.into(), places, tokens, at_once })
     }
 
     /// Reads the files, and signs what would be sent for tokens.
@@ -186,11 +188,10 @@ impl Secrets {
 
     /// Fetches all of them.
     pub(super) async fn get(&self, client: &Client) -> Result<Given, GiveError> {
-        let at_once = Arc::new(Semaphore::new(AT_ONCE));
         let mut running = JoinSet::new();
         for (name, place) in &self.places {
             let (name, place) = (name.clone(), place.clone());
-            let (client, at_once) = (client.clone(), at_once.clone());
+            let (client, at_once) = (client.clone(), self.at_once.clone());
             running.spawn(async move {
                 // It is never closed.
                 let _one = at_once.acquire().await;

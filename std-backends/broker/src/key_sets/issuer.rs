@@ -191,7 +191,8 @@ impl IssuerKeys {
                 Ok(keys) => (keys, Ok(())),
                 Err(error) => (Keys::default(), Err(error)),
             };
-            return Held { kind, report: self.report(token, &keys, time), chain: Some(chain) };
+            let report = self.report(token, &keys, time);
+            return Held { kind, report, chain: Some(chain), missing: None };
         }
         let kid = header.get("kid").and_then(|kid| kid.as_str());
         let mut keys = self.current();
@@ -200,8 +201,11 @@ impl IssuerKeys {
             self.refresh(self.cool_down).await;
             keys = self.current();
         }
+        // With a root alone, tokens without a chain are refused: there is nothing that could come later.
+        let missing = if keys.is_none() { self.missing() } else { None };
+        let missing = missing.map(|(name, why)| super::no_keys(&name, &why));
         let keys = keys.unwrap_or_default();
-        Held { kind, report: self.report(token, &keys, time), chain: None }
+        Held { kind, report: self.report(token, &keys, time), chain: None, missing }
     }
 
     fn report<'b>(&self, token: &Token<'_, 'b>, keys: &Keys, time: UnixTime) -> Report<'b> {

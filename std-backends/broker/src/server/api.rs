@@ -1,18 +1,16 @@
 //! The API: challenges, credentials, and what older clients ask for.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use cloudauth_core::digest::sha256;
 use cloudauth_core::ekm::{Compat, Exported, Prover};
 use cloudauth_core::encode::{base64, hex};
 use cloudauth_core::json::{self, Object, Value};
-use cloudauth_core::{Out, Sink, UnixTime};
+use cloudauth_core::{Out, Sink as _, UnixTime};
 use cloudauth_tls::Session;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -21,13 +19,13 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::answers::{Answer, seed, v1};
 use super::http::{self as form, Malformed, Problem};
 use super::rate::network;
-use super::record::{Gave, Record, rfc3339};
+use super::record::{Record, rfc3339};
 use super::{Kind, Shared, Snapshot};
 use crate::config::server::{Limits, Scheme, seconds};
 use crate::decision::{Channel, Evidence, GiveError, Given, Peer};
-use crate::give::secrets;
 
 /// How long a challenge lives.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(60);
@@ -53,12 +51,6 @@ impl Challenge {
     fn is_alive(&self, now: Instant) -> bool {
         now.duration_since(self.made) <= CHALLENGE_LIFE
     }
-}
-
-/// A good answer, and what its record says of it.
-struct Answer {
-    body: Bytes,
-    gave: Option<Gave>,
 }
 
 impl Caller {
@@ -442,97 +434,6 @@ fn members<'b, const N: usize>(
     Ok(texts)
 }
 
-/// The answer of the API's version 1.
-fn v1(grant: &str, given: &Given) -> Answer {
-    let gave = gave(given);
-    let body = form::json(size(given), |out| {
-        let mut object = Object::new(out);
-        object.string("grant", grant).string("expires_at", &gave.expires_at);
-        match given {
-            Given::Aws(keys, region) => {
-                let mut aws = Object::new(object.name("aws"));
-                aws.string("access_key_id", &keys.access_key_id)
-                    .string("secret_access_key", &keys.secret_access_key)
-                    .string("session_token", &keys.session_token)
-                    .string("region", region);
-                aws.end();
-            }
-            Given::Bearer(token) => {
-                let mut bearer = Object::new(object.name("bearer"));
-                bearer.string("access_token", &token.token).string("token_type", "Bearer");
-                bearer.end();
-            }
-            Given::Secrets(secrets, _) => {
-                let mut all = Object::new(object.name("secrets"));
-                for (name, fields) in &secrets.bundle {
-                    let mut one = Object::new(all.name(name));
-                    for (field, octets) in fields {
-                        encode(octets, one.name(field));
-                    }
-                    one.end();
-                }
-                all.end();
-            }
-        }
-        object.end();
-    });
-    Answer { body, gave: Some(gave) }
-}
-
-/// The answers of the older brokers.
-fn seed(given: &Given) -> Answer {
-    let gave = gave(given);
-    let body = form::json(size(given), |out: &mut Out<'_>| {
-        let mut object = Object::new(out);
-        match given {
-            Given::Aws(keys, _) => {
-                object
-                    .number("Version", 0)
-                    .string("AccessKeyId", &keys.access_key_id)
-                    .string("SecretAccessKey", &keys.secret_access_key)
-                    .string("SessionToken", &keys.session_token)
-                    .string("Expiration", &gave.expires_at);
-            }
-            Given::Bearer(token) => {
-                object.string("expires_in", &gave.expires_at).string("access_token", &token.token);
-            }
-            // These schemes carry none: such a grant does not load with one.
-            Given::Secrets(..) => {}
-        }
-        object.end();
-    });
-    Answer { body, gave: Some(gave) }
-}
-
-fn gave(given: &Given) -> Gave {
-    let (kind, end, secrets) = match given {
-        Given::Aws(keys, _) => ("aws", keys.expiration, BTreeMap::new()),
-        Given::Bearer(token) => ("bearer", token.expiration, BTreeMap::new()),
-        Given::Secrets(secrets, versions) => ("secrets", secrets.expiration, versions.clone()),
-    };
-    Gave { kind, expires_at: rfc3339(end), secrets }
-}
-
-/// Octets as a text in base64, in constant time. What was in between is wiped.
-fn encode(octets: &[u8], to: &mut impl Sink) {
-    to.octet(b'"');
-    // 48 octets make 64 characters: a whole number of groups, so pieces join without padding.
-    for piece in octets.chunks(48) {
-        let mut text = Zeroizing::new([0; 64]);
-        to.text(Base64::encode(piece, &mut *text).unwrap_or_default());
-    }
-    to.octet(b'"');
-}
-
-/// Room for a credential in JSON, mostly.
-fn size(given: &Given) -> usize {
-    1024 + match given {
-        Given::Aws(keys, _) => keys.session_token.len(),
-        Given::Bearer(token) => token.token.len(),
-        Given::Secrets(secrets, _) => secrets::size(secrets),
-    }
-}
-
 /// The time, if the clock is after 1970.
 pub(super) fn now() -> Option<UnixTime> {
     UnixTime::new(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
@@ -553,50 +454,6 @@ fn id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloudauth_client::{AwsKeys, BearerToken};
-
-    fn aws() -> Given {
-        let keys = AwsKeys {
-            access_key_id: "ASIAEXAMPLE".to_owned(),
-            secret_access_key: "s/\"".to_owned().into(),
-            session_token: "t".repeat(2000).into(),
-            expiration: UnixTime::parse("2026-11-22T13:00:00Z").unwrap(),
-        };
-        Given::Aws(keys, "eu-central-1".to_owned())
-    }
-
-    fn bearer() -> Given {
-        let expiration = UnixTime::parse("2026-11-22T13:00:00Z").unwrap();
-        Given::Bearer(BearerToken { token: "abc".to_owned().into(), expiration })
-    }
-
-    #[test]
-    fn answers_are_as_the_protocol_says() {
-        let token = "t".repeat(2000);
-        let text = |answer: Answer| String::from_utf8(answer.body.to_vec()).unwrap();
-        assert_eq!(
-            text(v1("s3-reader", &aws())),
-            format!(
-                r#"{{"grant":"s3-reader","expires_at":"2026-11-22T13:00:00Z","aws":{{"access_key_id":"ASIAEXAMPLE","secret_access_key":"s/\"","session_token":"{token}","region":"eu-central-1"}}}}"#
-            )
-        );
-        assert_eq!(
-            text(v1("g", &bearer())),
-            r#"{"grant":"g","expires_at":"2026-11-22T13:00:00Z","bearer":{"access_token":"abc","token_type":"Bearer"}}"#
-        );
-        assert_eq!(
-            text(seed(&aws())),
-            format!(
-                r#"{{"Version":0,"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"s/\"","SessionToken":"{token}","Expiration":"2026-11-22T13:00:00Z"}}"#
-            )
-        );
-        assert_eq!(
-            text(seed(&bearer())),
-            r#"{"expires_in":"2026-11-22T13:00:00Z","access_token":"abc"}"#
-        );
-        let gave = v1("g", &bearer()).gave.unwrap();
-        assert_eq!((gave.kind, gave.expires_at.as_str()), ("bearer", "2026-11-22T13:00:00Z"));
-    }
 
     #[test]
     fn bodies() {

@@ -151,6 +151,7 @@ impl From<Refusal> for Problem {
             Refusal::ChannelMismatch => Self::ChannelMismatch,
             Refusal::AttestationInvalid => Self::AttestationInvalid,
             Refusal::Denied => Self::Denied,
+            Refusal::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -74,9 +74,19 @@ async fn without_any_keys_nobody_is_believed() {
     let loaded = world.loaded(WORKLOAD);
     fault(&world, Service::ConfidentialSpaceKeys, FaultKind::Html(200));
     let token = world.token(json!({}));
-    loaded.refuses(&token, Refusal::AttestationInvalid, "key").await;
+    // That may pass: the workload is not told that its attestation is bad.
+    let decision = loaded.decide(&token).await;
+    refused(&decision, Refusal::Unavailable, "issuer");
+    let reason = decision.checks.last().and_then(|check| check.reason.clone()).unwrap();
+    assert!(reason.contains("issuers.google has no keys yet: "), "{reason}");
     let why = loaded.key_sets.ready().unwrap_err();
     assert!(why.contains("issuers.google"), "{why}");
+    // A key that can only be made up is no reason to try again, once there are keys.
+    world.emulator.clear_faults();
+    loaded.key_sets.load().await;
+    loaded.grants(&token).await;
+    let made_up = world.mint(AttestationToken { header: object(json!({"kid": "k"})), ..bound() });
+    loaded.refuses(&made_up, Refusal::AttestationInvalid, "key").await;
 }
 
 #[tokio::test]
@@ -169,7 +179,7 @@ async fn a_document_about_another_issuer() {
     let loaded = world.load(&text).unwrap();
     let iss = format!("{}/confidential-space/", world.emulator.url());
     let token = world.token(json!({"iss": iss}));
-    loaded.refuses(&token, Refusal::AttestationInvalid, "key").await;
+    loaded.refuses(&token, Refusal::Unavailable, "issuer").await;
     let why = loaded.key_sets.ready().unwrap_err();
     assert!(why.contains("about another issuer"), "{why}");
 }
@@ -183,7 +193,7 @@ async fn a_host_that_is_not_trusted() {
     let head = world.head().replacen("trusted-ca = 'ca.pem'", "trusted-ca = 'other.pem'", 1);
     let text = format!("{head}[grants.g.attested]\n{WORKLOAD}\n[grants.g.give]\n{GIVE}");
     let loaded = world.load(&text).unwrap();
-    loaded.refuses(&world.token(json!({})), Refusal::AttestationInvalid, "key").await;
+    loaded.refuses(&world.token(json!({})), Refusal::Unavailable, "issuer").await;
 }
 
 /// The public key of the older brokers' test issuer, whose private half is published beside it.

@@ -416,17 +416,17 @@ async fn certificates_that_are_not_given() {
         upstream(again(&world, &loaded).await, &[help]);
     }
     let good = pkcs12(&pem, "");
-    let mut flipped = good.clone();
-    let half = flipped.len() / 2;
-    let other = if flipped[half..].starts_with('A') { "B" } else { "A" };
-    flipped.replace_range(half..=half, other);
+    let half = good.len() / 8 * 4;
+    let (cut, rest) = good.split_at(half);
+    let other = if rest.starts_with('A') { "B" } else { "A" };
+    let flipped = format!("{cut}{other}{}", rest.split_at(1).1);
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "all.pem", &pem);
     for (text, help) in [
         ("", "PKCS#12"),
         ("!", "no base64"),
         ("AQID", "damaged"),
-        (&good[..good.len() / 8 * 4], "damaged"),
+        (cut, "damaged"),
         (&*flipped, "damaged"),
         (&*pkcs12(&pem, "-nocerts"), "none of the certificates"),
         (&*pkcs12(&certificates, "-nokeys"), "exactly one private key"),

@@ -69,7 +69,13 @@ pub(crate) fn run(table: &mut Table) {
         ),
         world.grant(
             "tdx",
-            &microsoft(format!("type = 'tdxvm'\nmrtd = '{}'\nwaive = ['config-id']", digits("3", 96))),
+            &microsoft(format!(
+                "type = 'tdxvm'\nmrtd = '{}'\nrtmr1 = '{}'\nrtmr2 = '{}'\nrtmr3 = '{}'\nwaive = ['config-id']",
+                digits("3", 96),
+                digits("b", 96),
+                digits("c", 96),
+                digits("0", 96)
+            )),
             &world.azure_token(),
         ),
     ]
@@ -403,6 +409,9 @@ fn microsofts(table: &mut Table, world: &World) {
             Tdxvm,
             vec![
                 (json!({"tdx_mrtd": zeros}), "measurement"),
+                (json!({"tdx_rtmr1": zeros}), "rtmr1"),
+                (json!({"tdx_rtmr2": null}), "rtmr2"),
+                (json!({"tdx_rtmr3": "b".repeat(96)}), "rtmr3"),
                 (json!({"tdx_td_attributes_debug": true}), "debug"),
             ],
         ),

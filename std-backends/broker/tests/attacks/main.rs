@@ -23,6 +23,7 @@ mod http;
 mod key_sets;
 mod leaks;
 mod load;
+mod secrets;
 mod seed;
 mod sink;
 mod table;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     table.topic("TLS", tls::run);
     table.topic("load and addresses", load::run);
     table.topic("seed listeners", seed::run);
+    table.topic("secrets", secrets::run);
     table.topic("our own client", clients::run);
     table.topic("what is told", told);
     match table.print() {

@@ -52,7 +52,11 @@ fn write_all(mut to: impl Write, waiting: &Receiver<Message>, dropped: &AtomicU6
     for message in waiting {
         let _ = match message {
             Message::Line(line) => to.write_all(&line),
-            Message::Reached(told) => Ok(told.try_send(()).unwrap_or_default()),
+            Message::Reached(told) => {
+                // Whoever asked may have given up waiting.
+                let _ = told.try_send(());
+                Ok(())
+            }
         };
         let dropped = dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {

@@ -10,3 +10,4 @@ mod broker_check;
 mod program;
 #[cfg(target_os = "linux")]
 mod run;
+mod secrets;

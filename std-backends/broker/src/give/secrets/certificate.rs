@@ -23,6 +23,9 @@ pub(super) struct Pair {
     pub(super) not_after: UnixTime,
 }
 
+/// A private key (PKCS#8) and certificates, in DER and in no order.
+type Parts = (Zeroizing<Vec<u8>>, Vec<Vec<u8>>);
+
 /// The pair in a vault's value.
 ///
 /// # Errors
@@ -39,8 +42,8 @@ pub(super) fn read(value: &str, content: Content) -> Result<Pair, String> {
     pair(&key, certificates)
 }
 
-/// The one private key (PKCS#8), and the certificates.
-fn pkcs12(value: &str) -> Result<(Zeroizing<Vec<u8>>, Vec<Vec<u8>>), String> {
+/// What is in a PKCS#12, which has one private key and no password.
+fn pkcs12(value: &str) -> Result<Parts, String> {
     let value = value.trim_ascii().as_bytes();
     if value.len() > MAX_PKCS12 {
         return Err(format!("the PKCS#12 is larger than {MAX_PKCS12} octets"));
@@ -109,4 +112,68 @@ fn names(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>), String> {
     let (_, certificate) =
         X509Certificate::from_der(der).map_err(|_| "a certificate of the chain is damaged")?;
     Ok((certificate.subject().as_raw().to_vec(), certificate.issuer().as_raw().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::STANDARD;
+    use p12_keystore::{KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// One pair, in PEM and in PKCS#12.
+    static GOOD: LazyLock<(String, Vec<u8>)> = LazyLock::new(|| {
+        let made = rcgen::generate_simple_self_signed(["flask.example".to_owned()]).unwrap();
+        let key = PrivateKey::from_der(&made.signing_key.serialize_der()).unwrap();
+        let certificate = p12_keystore::Certificate::from_der(made.cert.der()).unwrap();
+        let mut store = KeyStore::new();
+        let chain = PrivateKeyChain::new("1", key, [certificate]);
+        store.add_entry("flask", KeyStoreEntry::PrivateKeyChain(chain));
+        // Few, so that many can be tried.
+        let writer = store.writer("").mac_iterations(1).encryption_iterations(1);
+        (made.cert.pem() + &made.signing_key.serialize_pem(), writer.write().unwrap())
+    });
+
+    #[test]
+    fn both_forms() {
+        let (pem, pkcs12) = &*GOOD;
+        let pem = read(pem, Content::Pem).unwrap();
+        let pkcs12 = read(&STANDARD.encode(pkcs12), Content::Pkcs12).unwrap();
+        assert_eq!(pem.fields, pkcs12.fields);
+        assert!(pem.fields["chain"].is_empty());
+        // With a line end, as an editor leaves it.
+        assert!(read(&(STANDARD.encode(&GOOD.1) + "\n"), Content::Pkcs12).is_ok());
+        let large = "A".repeat(MAX_PKCS12 + 4);
+        assert!(read(&large, Content::Pkcs12).is_err_and(|e| e.contains("larger")));
+    }
+
+    proptest! {
+        /// A panic would end the broker for everybody.
+        #[test]
+        fn what_is_changed_never_panics(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in proptest::option::of(any::<prop::sample::Index>()),
+        ) {
+            let change = |octets: &mut Vec<u8>| {
+                for (at, octet) in &changes {
+                    let at = at.index(octets.len());
+                    octets[at] = *octet;
+                }
+                octets.truncate(cut.map_or(octets.len(), |cut| cut.index(octets.len())));
+            };
+            let (mut pem, mut pkcs12) = (GOOD.0.clone().into_bytes(), GOOD.1.clone());
+            change(&mut pkcs12);
+            change(&mut pem);
+            let _ = read(&STANDARD.encode(pkcs12), Content::Pkcs12);
+            let _ = read(&String::from_utf8_lossy(&pem), Content::Pem);
+        }
+
+        #[test]
+        fn octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read(&STANDARD.encode(&octets), Content::Pkcs12);
+            let _ = read(&String::from_utf8_lossy(&octets), Content::Pem);
+        }
+    }
 }

@@ -78,7 +78,7 @@ impl Entry {
             // The token may have been revoked: once more with another.
             Err(_) => self.ask(client).await??,
         };
-        let now = client.attempt().map_err(|e| of_client(e))?.time();
+        let now = client.attempt().map_err(of_client)?.time();
         let time = |time: UnixTime| String::from_utf8_lossy(&time.rfc3339()).into_owned();
         if !secret.enabled {
             return Err(Failure::refused("is disabled"));
@@ -89,10 +89,10 @@ impl Entry {
         if let Some(end) = secret.expires.filter(|end| *end <= now) {
             return Err(Failure::refused(format!("ended at {}", time(end))));
         }
-        let Copied { value, version, content, expires, .. } = secret;
+        let Copied { mut value, version, content, expires, .. } = secret;
         if self.what == What::Secret {
             // The octets of the text, which are not copied.
-            let value = Zeroizing::new(std::mem::take(&mut *{ value }).into_bytes());
+            let value = Zeroizing::new(std::mem::take(&mut *value).into_bytes());
             let fields = BTreeMap::from([("value".to_owned(), value)]);
             return Ok(Fetched { fields, version, end: expires });
         }

@@ -10,4 +10,5 @@ mod broker_check;
 mod program;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
 mod secrets;

@@ -1,8 +1,11 @@
 """The sample of rest-api/: a service that has its secret and its TLS certificate only where it is attested."""
 
+import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -92,6 +95,16 @@ def test_images_and_compose():
             assert path == "." or path.endswith("broker-ca.pem") or (HERE.parents[2] / path).exists(), path
 
 
+def test_keys_of_the_reader_stay_out_of_images_and_history():
+    root = HERE.parents[2]
+    ignored = (HERE / "Containerfile.dockerignore").read_text().splitlines()
+    kept_out = (root / ".gitignore").read_text().splitlines()
+    for folder in ("secrets-demo", "tests/clients/rest-api/secrets"):
+        assert folder in ignored and f"/{folder}/" in kept_out
+        assert folder in (HERE / "README.md").read_text()
+    assert "**/*.key" in ignored and "**/target" in ignored
+
+
 def test_everything_is_cleaned_up():
     blocks = "\n".join(readme_commands())
     applied = set(re.findall(r"kubectl apply -f (\S+)", blocks))
@@ -105,6 +118,28 @@ def test_everything_is_cleaned_up():
         mounted.add(volume.get("configMap", {}).get("name") or volume["secret"]["secretName"])
     assert mounted == made
     assert "compose.yaml up" in blocks and "compose.yaml down" in blocks
+
+
+def test_the_readme_without_a_cloud(cloudauth, tmp_path):
+    """As pasted, but for the ports and the repository's place."""
+    first, clean = [block for block in readme_commands() if "secrets-demo" in block]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cloudauth").symlink_to(cloudauth.path)
+    (tmp_path / "tests/clients").mkdir(parents=True)
+    (tmp_path / "tests/clients/rest-api").symlink_to(HERE)
+    script = f"set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n{first}\nset +e\n{clean}"
+    for port in ["8443", "8444", "8445", "9090", "4996"]:
+        assert port in script
+        script = script.replace(port, str(rest_api.free_port()))
+    path = f"{tmp_path}/bin:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path)}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines() if "access_timestamp" in line]
+    assert [answer["secret"] for answer in answers] == ["the first one", "the second one"], done.stdout + done.stderr
+    assert not (tmp_path / "secrets-demo").exists()
 
 
 # The service

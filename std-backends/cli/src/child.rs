@@ -125,8 +125,9 @@ impl Signals {
     pub(crate) fn reap(&self) {
         use rustix::process::{WaitOptions, wait};
 
-        let Ok(_own) = self.own.try_lock() else { return };
+        // In this order: whoever comes while another is at it comes after that.
         let mut stage = self.stage();
+        let Ok(_own) = self.own.try_lock() else { return };
         let Stage::Running(child) = *stage else { return };
         // There is no call that waits for all but one: the child's end may be among what comes.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {

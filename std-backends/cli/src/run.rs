@@ -155,6 +155,8 @@ fn prepared(
     command.arg(program).args(args);
     variables.apply(&mut command);
     let code = signals.run(program, command);
+    // Before a renewal under way is waited for: from here on it writes nothing.
+    files.remove();
     renewal.stop();
     code
 }

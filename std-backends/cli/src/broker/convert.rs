@@ -76,6 +76,7 @@ pub(crate) fn run(command: &Command) -> Result<Vec<u8>, CliError> {
     let files = write::files(&session, &name, &mut reader);
     let mut shown = Vec::new();
     match &args.out {
+        Some(_) if files.is_empty() => {}
         Some(folder) => write(folder, &files)?,
         None => {
             for (name, content) in &files {

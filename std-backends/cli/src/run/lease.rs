@@ -1,8 +1,9 @@
 //! When secrets are renewed, and when their lease has ended.
 //!
 //! Two clocks are looked at: that of the wall, in which the end is written and which anybody may set, and the
-//! time since the system was started, which only goes forward. The lease ends by whichever says so first. A
-//! difference between the two is a jump: then it is looked for new secrets at once, whatever was due.
+//! time since the system was started, which only goes forward. The lease ends by whichever says so first, and a
+//! wall's clock that was set back makes neither this lease longer nor the next. A difference between the two is a
+//! jump: then it is looked for new secrets at once, whatever was due.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const SLACK: u64 = 10;
 /// The longest pause after failures, in seconds.
 const PAUSE: u64 = 30;
 
-/// What both clocks say, in seconds.
+/// What both clocks say, in seconds: in a lease, when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     wall: u64,
@@ -50,6 +51,21 @@ impl Lease {
         Self::with_jitter(now, end, drawn())
     }
 
+    /// The lease of what came in the place of what has this one.
+    pub(super) fn renewed(&self, now: Moment, end: u64) -> Self {
+        Self::new(Moment { wall: self.latest(now), up: now.up }, end).seen_at(now)
+    }
+
+    fn seen_at(self, seen: Moment) -> Self {
+        Self { seen, ..self }
+    }
+
+    /// What the wall's clock shows, or would if nobody had set it back since the lease began.
+    fn latest(&self, now: Moment) -> u64 {
+        let age = now.up.saturating_sub(self.obtained.up);
+        now.wall.max(self.obtained.wall.saturating_add(age))
+    }
+
     fn with_jitter(now: Moment, end: u64, jitter: u8) -> Self {
         let life = end.saturating_sub(now.wall);
         let due = now.up.saturating_add(life / 2 + share(life / 4, jitter));
@@ -63,9 +79,7 @@ impl Lease {
 
     /// Seconds until it ends.
     pub(super) fn left(&self, now: Moment) -> u64 {
-        let life = self.end.saturating_sub(self.obtained.wall);
-        let age = now.up.saturating_sub(self.obtained.up);
-        self.end.saturating_sub(now.wall).min(life.saturating_sub(age))
+        self.end.saturating_sub(self.latest(now))
     }
 
     /// Whether it is to be renewed now.
@@ -192,6 +206,15 @@ mod tests {
         early.failed_with_jitter(now, 0);
         let now = after(3600 - DAY as i64, 3600);
         assert!(early.is_due(now) && early.left(now) == 0);
+        // Nor is the next, whose end is written in the broker's time.
+        let next = early.renewed(now, START.wall + 7200);
+        assert_eq!(next.left(now), 3600);
+        assert_eq!(next.left(after(3700 - DAY as i64, 3700)), 3500);
+        assert!(next.due <= now.up + 2700);
+        let mut next = next.renewed(after(3710 - DAY as i64, 3710), START.wall + 7310);
+        assert!(!next.is_due(after(3715 - DAY as i64, 3715)));
+        // A clock that is put right again: as it was.
+        assert!(next.is_due(after(3720, 3720)) && next.left(after(3720, 3720)) == 3590);
         // By seconds, as time servers do: none.
         assert!(!lease(0).is_due(after(12, 5)) && !lease(0).is_due(after(3, 9)));
         // Asleep for an hour: both have gone on.

@@ -186,7 +186,7 @@ impl Keeper {
         if self.lease.failures() > 0 || self.end != End::NotYet {
             say("the secrets are renewed again");
         }
-        self.lease = Lease::new(Moment::now(), secrets.expiration.as_secs());
+        self.lease = self.lease.renewed(Moment::now(), secrets.expiration.as_secs());
         self.end = End::NotYet;
         self.tell_lease();
         // The environment stays that of the start, to which each delivery is compared.

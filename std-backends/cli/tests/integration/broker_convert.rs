@@ -86,7 +86,7 @@ impl Done {
     }
 
     #[track_caller]
-    fn to_do(&self, parts: &[&str]) {
+    fn ask(&self, parts: &[&str]) {
         self.said("cloudauth: to do: ", parts);
     }
 }
@@ -186,10 +186,10 @@ URL = "db://shop:${PASSWORD.value:hex}@db/$$$$x?a=1"
     done.lost(&["security.attestation.tolerate", "debug-mode"]);
     done.lost(&["security.attestation.min_rsa_signing_key_size", "1024"]);
     done.lost(&["services.shop.environment.SCONE_LOG"]);
-    done.to_do(&["grants.shop", "policy-hashes"]);
-    done.to_do(&["grants.shop", "mrenclave"]);
-    done.to_do(&["secrets.ENTRA.application_secret", "APP_SECRET"]);
-    done.to_do(&["SCONE_CONFIG_ID=space/demo/shop", "\"shop\""]);
+    done.ask(&["grants.shop", "policy-hashes"]);
+    done.ask(&["grants.shop", "mrenclave"]);
+    done.ask(&["secrets.ENTRA.application_secret", "APP_SECRET"]);
+    done.ask(&["SCONE_CONFIG_ID=space/demo/shop", "\"shop\""]);
     assert!(!done.err.contains("maa-managed-tcb"), "{}", done.err);
     for written in ["broker.toml", "shop.run.toml"] {
         let text = std::fs::read_to_string(out.join(written)).unwrap();
@@ -230,7 +230,7 @@ fn what_is_not_carried_over() {
     let uses = "PASSWORD: $$SCONE::PASSWORD$$\n      MADE: $$SCONE::MADE:base64url$$";
     let template = TEMPLATE.replacen("secrets:\n", made, 1);
     let (done, out) = world.converted(&template.replacen("PASSWORD: $$SCONE::PASSWORD$$", uses, 1));
-    done.to_do(&["secrets.MADE", "openssl rand -out MADE.secret 16"]);
+    done.ask(&["secrets.MADE", "openssl rand -out MADE.secret 16"]);
     let broker = table(&out.join("broker.toml"));
     let given = &broker["grants"]["shop"]["give"]["secrets"]["MADE"]["file"];
     assert_eq!(given.as_str(), Some("MADE.secret"));
@@ -251,12 +251,12 @@ fn what_is_not_carried_over() {
         "    import_akv:\n      vault: $VAULT\n      secret_name: $SECRET_NAME\n      token: $$SCONE::ENTRA$$\n",
         "    value: in-the-template\n",
     );
-    done.to_do(&["secrets.PASSWORD", "PASSWORD.secret"]);
+    done.ask(&["secrets.PASSWORD", "PASSWORD.secret"]);
     let text = std::fs::read_to_string(out.join("broker.toml")).unwrap();
     assert!(!text.contains("in-the-template") && !done.err.contains("in-the-template"));
     let (done, out) =
         change("application_secret: $APP_SECRET", "application_secret: in-the-template");
-    done.to_do(&["secrets.ENTRA.application_secret", "client-secret"]);
+    done.ask(&["secrets.ENTRA.application_secret", "client-secret"]);
     let text = std::fs::read_to_string(out.join("broker.toml")).unwrap();
     assert!(text.contains("client-secret = \"file:client-secret\"\n"), "{text}");
     assert!(!text.contains("in-the-template") && !done.err.contains("in-the-template"));
@@ -264,7 +264,7 @@ fn what_is_not_carried_over() {
         "application_secret: $APP_SECRET",
         "private_key: $APP_SECRET\n    certificate_thumbprint: A1B2",
     );
-    done.to_do(&["secrets.ENTRA.certificate_thumbprint", "A1B2"]);
+    done.ask(&["secrets.ENTRA.certificate_thumbprint", "A1B2"]);
     let give = &table(&out.join("broker.toml"))["grants"]["shop"]["give"];
     assert_eq!(give["key"].as_str(), Some("env:APP_SECRET"));
     assert_eq!(give["certificate"].as_str(), Some("azure.pem"));
@@ -296,9 +296,13 @@ fn a_namespace() {
     let world = World::new();
     let template =
         "name: $SPACE\nversion: '0.3'\naccess_policy:\n  create_sessions:\n    - CREATOR\n";
-    let done = world.convert(template, &VARIABLES, &["--use-env"]);
-    assert_eq!((done.code, &*done.out), (Some(0), ""), "{}", done.err);
-    done.lost(&["access_policy.create_sessions", "CREATOR"]);
+    let out = world.path("none");
+    for more in [&["--use-env"][..], &["--use-env", "--out", out.to_str().unwrap()]] {
+        let done = world.convert(template, &VARIABLES, more);
+        assert_eq!((done.code, &*done.out), (Some(0), ""), "{}", done.err);
+        done.lost(&["access_policy.create_sessions", "CREATOR"]);
+    }
+    assert!(!out.exists());
 }
 
 #[test]
@@ -349,9 +353,16 @@ fn variables() {
     let template = TEMPLATE.replace("PASSWORD: $$SCONE::PASSWORD$$", "PLAIN: $SECRET_NAME");
     let out = world.path("hostile-too");
     let done = world.convert(&template, &variables, &["--use-env", "--out", out.to_str().unwrap()]);
-    done.to_do(&["services.shop.environment.PLAIN", "if it is a secret"]);
+    done.ask(&["services.shop.environment.PLAIN", "if it is a secret"]);
     let plain = &table(&out.join("shop.run.toml"))["environment"]["PLAIN"];
     assert_eq!(plain.as_str(), Some(&*hostile.replace('$', "$$")));
+    for (from, to, place) in [
+        ("shop.py", "shop.py $SECRET_NAME", "services.shop.command"),
+        ("$$SCONE::SITE.crt$$", "$SECRET_NAME", "images.shop_image.injection_files[0].content"),
+    ] {
+        let done = world.convert(&TEMPLATE.replace(from, to), &VARIABLES, &["--use-env"]);
+        done.ask(&[place, "if it is a secret"]);
+    }
     // Nor does it begin a line of a comment's.
     let template = TEMPLATE
         .replace("python3 /app/shop.py", "$SECRET_NAME")

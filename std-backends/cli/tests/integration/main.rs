@@ -9,6 +9,7 @@ mod aws_signing_suite;
 mod broker_check;
 mod broker_convert;
 mod program;
+#[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
 mod secrets;

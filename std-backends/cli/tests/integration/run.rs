@@ -72,6 +72,20 @@ impl Setup {
         command
     }
 
+    /// The same as the first process of a namespace.
+    fn first_process(&self, config: &str, script: &str) -> Command {
+        let inner = self.shell(config, script);
+        let mut command = Command::new("unshare");
+        if !is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+        command.current_dir(self.world.folder.path());
+        command
+    }
+
     /// Whether nothing is left.
     fn is_wiped(&self) -> bool {
         !self.directory().exists()
@@ -332,7 +346,7 @@ fn one_run_a_directory() {
 
 #[test]
 fn files_are_given_to_their_owner() {
-    if !rustix_is_root() {
+    if !is_root() {
         // Only root can; what others are told instead.
         let setup = Setup::new();
         let config = setup.config_of("[files]\nowner = 'root'\n[files.content]\nkey = 'x'");
@@ -363,7 +377,7 @@ fn files_are_given_to_their_owner() {
     assert!(said.contains("/etc/passwd"), "{said}");
 }
 
-fn rustix_is_root() -> bool {
+fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
@@ -401,32 +415,46 @@ fn signals_are_passed_on() {
 fn the_first_process() {
     let setup = Setup::new();
     let config = setup.config("");
-    let namespace = |script: &str| {
-        let inner = setup.shell(&config, script);
-        let mut command = Command::new("unshare");
-        if !rustix_is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
-        command.arg(inner.get_program()).args(inner.get_args());
-        command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-        command.current_dir(setup.world.folder.path());
-        command
-    };
     let script = "cat /proc/1/cmdline | tr '\\0' ' ' | grep -q cloudauth || exit 9
         for i in 1 2 3 4 5; do (sh -c 'sleep 0.2; exit 1' &) ; done; sleep 1
         grep -l '^State:.Z' /proc/[0-9]*/status; exit 7";
-    let output = finish(&mut namespace(script));
+    let output = finish(&mut setup.first_process(&config, script));
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), String::new()));
     assert!(setup.is_wiped(), "{}", text(&output.stderr));
     // From outside, as a container's runtime does.
     let script = "trap 'exit 42' TERM; touch ready; while :; do sleep 0.05; done";
-    let child = Beside::start(&mut namespace(script));
+    let child = Beside::start(&mut setup.first_process(&config, script));
     until("ready", || setup.world.path("ready").exists());
     let inner = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).unwrap();
     kill("-TERM", inner.trim());
     assert_eq!(child.end().0, Some(42));
     assert!(setup.is_wiped());
+}
+
+/// A command that attests is waited for by whoever started it, not by whoever reaps orphans.
+#[test]
+fn an_attestation_command_beside_orphans() {
+    let setup = Setup::without_attestation();
+    setup.world.broker.lasts(8);
+    let attest = setup.world.write(
+        "attest",
+        &format!(
+            "nonce=$(sed 's/.*\"nonces\":\\[\"\\([^\"]*\\)\"\\].*/\\1/')
+            claims=$(printf '{{\"aud\":\"{AUDIENCE}\",\"eat_nonce\":\"%s\"}}' $nonce | base64 -w0)
+            sleep 0.3; echo e30.$(echo $claims | tr +/ -_ | tr -d =).AQ"
+        ),
+    );
+    let config = setup.config("");
+    let text_of = content(Path::new(&config));
+    let command = format!("command = ['/bin/sh', {attest:?}]");
+    let config =
+        setup.world.write("run.toml", &text_of.replace("teeserver = 'tee.sock'", &command));
+    let script = "for i in $(seq 300); do (sh -c 'sleep 0.05' &) ; sleep 0.05; done
+        sleep 1; grep -l '^State:.Z' /proc/[0-9]*/status; exit 7";
+    let output = finish(&mut setup.first_process(&config, script));
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), String::new()));
+    assert!(!text(&output.stderr).contains("could not be renewed"), "{}", text(&output.stderr));
+    assert!(setup.world.broker.log().len() >= 3 * ONCE.len() && setup.is_wiped());
 }
 
 /// The command goes with its supervisor, and the next start wipes what is left, whatever comes of it.
@@ -556,7 +584,7 @@ fn the_end_of_a_lease() {
                 _ => {}
             }
             if seconds > 0 {
-                kill("-KILL", content_of_child(&child).trim());
+                kill("-KILL", children(&child).trim());
             }
             let (code, said) = child.end();
             assert_eq!(code, Some(137), "{said}");
@@ -576,7 +604,7 @@ fn the_end_of_a_lease() {
 }
 
 /// The process that it started.
-fn content_of_child(child: &Beside) -> String {
+fn children(child: &Beside) -> String {
     content(&PathBuf::from(format!("/proc/{0}/task/{0}/children", child.pid())))
 }
 

@@ -34,6 +34,19 @@ impl Reader {
         if self.use_env { fill(parts) } else { Ok(parts) }
     }
 
+    /// Says that a value of a variable is written down, which may have been a secret.
+    pub(super) fn tell_filled(&mut self, node: &Node, place: &str) {
+        let mut filled = false;
+        node.texts(&mut |text| {
+            filled |= parts(text).iter().any(|p| matches!(p, Part::Variable(_)))
+        });
+        if self.use_env && filled {
+            let help = "what a variable held is now in the file; if it is a secret, take it out and make it \
+                        one of the grant's";
+            self.ask(place, help);
+        }
+    }
+
     /// A text that must be whole: a name, an address.
     pub(super) fn text(&self, node: &Node, place: &str) -> Result<String, CliError> {
         let parts = self.parts(node, place)?;

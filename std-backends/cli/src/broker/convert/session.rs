@@ -341,7 +341,10 @@ fn images(fields: &mut Fields, reader: &mut Reader) -> Result<Vec<(String, Files
                 return Err(CliError::input(file.at("path"), "another file has it"));
             }
             match file.take("content") {
-                Some(node) => files.push((path, reader.parts(&node, &place)?)),
+                Some(node) => {
+                    files.push((path, reader.parts(&node, &place)?));
+                    reader.tell_filled(&node, &place);
+                }
                 None => reader.lost(&file.place, "it has no content"),
             }
             file.finish(reader, |_| None);
@@ -416,13 +419,7 @@ fn service(
             continue;
         }
         let parts = reader.parts(&node, &place)?;
-        let mut from = Vec::new();
-        node.texts(&mut |text| from.extend(super::text::parts(text)));
-        if reader.use_env && from.iter().any(|part| matches!(part, Part::Variable(_))) {
-            let help = "what a variable held is now in the file; if it is a secret, take it out and make it \
-                        one of the grant's";
-            reader.ask(&place, help);
-        }
+        reader.tell_filled(&node, &place);
         environment.push((variable, parts));
     }
     let folder = fields.text("pwd", reader)?;
@@ -448,6 +445,7 @@ fn command(node: &Node, place: &str, reader: &mut Reader) -> Result<Option<Strin
         }
         _ => reader.parts(node, place)?,
     };
+    reader.tell_filled(node, place);
     match super::text::plain(&parts) {
         Some(text) if !text.chars().any(char::is_control) => Ok(Some(text)),
         Some(_) => {

@@ -15,7 +15,6 @@ use crate::run::config::{OWN_NAME, Owner};
 
 /// Files of memory. Source: statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
-#[expect(clippy::cast_lossless, reason = "not on every system")]
 const RAMFS: FsWord = 0x8584_58f6_u32 as FsWord;
 
 /// What is opened is what has the name: no link is followed, and nothing is waited for.

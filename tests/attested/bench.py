@@ -2,8 +2,8 @@
 
 In turn, each takes full handshakes, then whole exchanges (handshake, challenge, attestation verified, binder,
 grant, a credential from memory); then exchanges at 70 % of the rate that it reached; then it holds idle connections.
-After that ours alone: good and bad requests, each answer looked at; and exchanges while it is told to load its
-configuration again and again.
+After that ours alone: good and bad requests, each answer looked at; exchanges while it is told to load its
+configuration again and again; and many clients that renew the secrets of a vault, the emulator's, within a minute.
 
 Which rate is judged: the load (Go, tests/attested/cmd/load) makes the client's half of each exchange, with an RSA
 signature, on the same two processors, and takes most of them whoever serves. The ratio of two rates with this large
@@ -32,6 +32,7 @@ DIGEST = "sha256:" + "1" * 64
 AUDIENCE, ISSUER, PROJECT = "https://broker.example", "https://issuer.example", "demo-project"
 SHORT = "--short" in sys.argv
 LENGTH, ROUNDS, CONNECTIONS, REQUESTS, RELOADING = (0.5, 1, 100, 4000, 1) if SHORT else (3, 3, 2000, 100_000, 5)
+CLIENTS, RENEWING = 1000, 10 if SHORT else 60
 PEER = "Go net/http"
 
 EXCHANGES_GOAL = 1.5
@@ -96,6 +97,31 @@ email = "reader@{PROJECT}.iam.gserviceaccount.com"
 scopes = ["https://www.googleapis.com/auth/bigquery.readonly"]
 """
 GRANT = BROKER[BROKER.index("[grants.g.attested]") :]
+SECRETS = """
+[grants.secrets.give]
+kind = "secrets"
+vault = "https://load.vault.azure.net"
+vault-endpoint-url = "EMULATOR"
+endpoint-url = "EMULATOR"
+tenant = "contoso.example"
+client-id = "9b6d7a52-aaaa-4bbb-8ccc-ddddeeeeffff"
+client-secret = "file:FOLDER/client-secret"
+[grants.secrets.give.secrets]
+api-key = { secret = "api-key" }
+tls = { certificate = "tls" }
+"""
+VAULT = """
+[[entra.applications]]
+tenant = "contoso.example"
+client_id = "9b6d7a52-aaaa-4bbb-8ccc-ddddeeeeffff"
+secrets = ["CLIENT-SECRET"]
+[[vaults]]
+name = "load"
+tenant = "contoso.example"
+readers = ["9b6d7a52-aaaa-4bbb-8ccc-ddddeeeeffff"]
+secrets = [{ name = "api-key", value = "a13f688c788626380ae1209e31e664891fc19dcdd0cfa29c27ca7e6e16b83a95" }]
+certificates = [{ name = "tls", pem = '''PEM''' }]
+"""
 
 
 def configuration(folder: Path, server: str = "server") -> str:
@@ -287,6 +313,38 @@ def reloading(table: Table, ours: Server) -> None:
     )  # fmt: skip
 
 
+def renewals(table: Table, cloudauth: str, folder: Path) -> None:
+    """Clients that renew once each, at random times; each delivery asks the vault."""
+    secret = "load~client~secret"
+    (folder / "client-secret").write_text(secret)
+    (folder / "client-secret").chmod(0o600)
+    pem = (folder / "server.key").read_text() + (folder / "server.pem").read_text()
+    (folder / "vault.toml").write_text(VAULT.replace("CLIENT-SECRET", secret).replace("PEM", pem))
+    emulator = subprocess.Popen(
+        [cloudauth, "emulator", "--config", folder / "vault.toml", "--state-dir", folder / "state"],
+        stdout=subprocess.PIPE, text=True, env={},
+    )  # fmt: skip
+    try:
+        at = json.loads(emulator.stdout.readline())
+        attested = GRANT[: GRANT.index("[grants.g.give]")].replace("[grants.g.", "[grants.secrets.")
+        text = configuration(folder) + attested + SECRETS.replace("EMULATOR", at["url"])
+        text = text.replace("FOLDER", str(folder)).replace("[server]", f'ca-file = "{at["ca_file"]}"\n[server]', 1)
+        (folder / "secrets.toml").write_text(text)
+        with Server(folder, [cloudauth, "broker", "serve", "--config", str(folder / "secrets.toml")]) as ours:
+            result = ours.load(
+                "renewals", grant="secrets", secrets="api-key,tls", requests=CLIENTS, length=f"{RENEWING}s"
+            )
+    finally:
+        emulator.kill()
+        emulator.wait()
+    all_of_them = result["count"] == CLIENTS
+    table.fact(
+        f"{CLIENTS} clients renew a secret and a certificate of a vault within {RENEWING} s",
+        f"p99 {result['p99_ms']:.0f} ms, {result['at_once']} at once", "", f"{result['failed']} failed", "0 failed",
+        all_of_them, not all_of_them,
+    )  # fmt: skip
+
+
 def main() -> int:
     cloudauth = sys.argv[1]
     with tempfile.TemporaryDirectory() as name:
@@ -311,6 +369,7 @@ def main() -> int:
             mixed(table, mine)
         with Server(folder, ours) as mine:
             reloading(table, mine)
+        renewals(table, cloudauth, folder)
     print(f"\n{table.met} of {table.goals} goals met; {table.regressed} results far below their goal.")
     return 1 if table.regressed else 0
 

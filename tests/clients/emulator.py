@@ -60,7 +60,8 @@ def segment(octets):
 class Emulator:
     """The process, its keys, and its control API."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, *options):
+        self.folder = folder
         self.keys = {name: support.new_key("rsa-2048") for name in ["issuer", "robot", "client"]}
         self.root_key, self.leaf_key = support.new_key("p-256"), support.new_key("p-256")
         self.root = certify(self.root_key, "root", "root", self.root_key, ca=True)
@@ -81,7 +82,7 @@ class Emulator:
         support.private_file(folder / "emulator.toml", self.config())
         self.process = subprocess.Popen(
             [program.path, "emulator", "--config", folder / "emulator.toml",
-             "--state-dir", folder / "state", "--listen-http", "127.0.0.1:0"],
+             "--state-dir", folder / "state", "--listen-http", "127.0.0.1:0", *options],
             stdout=subprocess.PIPE, env={}, text=True,
         )  # fmt: skip
         line = json.loads(self.process.stdout.readline())

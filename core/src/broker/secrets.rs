@@ -157,8 +157,11 @@ mod tests {
     use crate::json::parse;
     use proptest::prelude::*;
 
-    /// What is read of `text`, as names, fields and octets, or the kind of the error.
-    fn read(text: &str) -> Result<Vec<(String, String, Result<Vec<u8>>)>> {
+    /// The name, the field, and the octets.
+    type Row = (String, String, Result<Vec<u8>>);
+
+    /// What is read of `text`.
+    fn read(text: &str) -> Result<Vec<Row>> {
         let mut text = text.as_bytes().to_vec();
         let mut read = Vec::new();
         for (name, fields) in Secrets::read(parse(&mut text)?)?.iter() {

@@ -7,6 +7,7 @@
 mod attested;
 mod aws_signing_suite;
 mod broker_check;
+mod broker_convert;
 mod program;
 #[cfg(target_os = "linux")]
 mod run;

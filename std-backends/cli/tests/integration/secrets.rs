@@ -350,6 +350,25 @@ fn commands_of_one_cloud_give_none() {
         &json!({"secrets": [{"name": "sample-secret", "value": "geheim"}]}),
     );
     assert_eq!(*world.secrets().bundle["api-key"]["value"], b"geheim");
+    for error in [
+        world.runtime.wait(world.provider.aws_keys()).unwrap_err(),
+        world.runtime.wait(world.provider.bearer_token()).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("use cloudauth run"), "{error}");
+    }
+    // They are of no account, tenant or project that could be the expected one.
+    for expect in [
+        "expect-account = '123456789012'",
+        "expect-tenant = '11111111-2222-3333-4444-555555555555'",
+        "expect-project = 'demo-project'",
+    ] {
+        let text = world.text("client.toml") + expect;
+        let config = Config::parse(&text, world.folder.path(), "client.toml").unwrap();
+        let client = config.client(Inputs::default(), 0).unwrap();
+        let provider = config.provider(&client, "p").unwrap();
+        let error = world.runtime.wait(provider.credential()).unwrap_err().to_string();
+        assert!(error.contains("whose broker is this"), "{error}");
+    }
     let config = world.folder.path().join("client.toml");
     let config = config.to_str().unwrap();
     for arguments in [

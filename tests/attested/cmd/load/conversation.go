@@ -119,15 +119,21 @@ func (c *conversation) good(challenge [32]byte) ([]byte, error) {
 
 // Challenge and credential; the time of the two requests.
 func (c *conversation) exchange() (time.Duration, error) {
+	took, _, err := c.credential()
+	return took, err
+}
+
+// The same, with what was given.
+func (c *conversation) credential() (time.Duration, []byte, error) {
 	start := time.Now()
 	challenge, err := c.challenge()
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	took := time.Since(start)
 	body, err := c.good(challenge)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	start = time.Now()
 	got, err := c.post("/v1/credentials", body)
@@ -135,7 +141,7 @@ func (c *conversation) exchange() (time.Duration, error) {
 	if err == nil && got.status != c.status {
 		err = fmt.Errorf("credentials: %d %s", got.status, got.text)
 	}
-	return took, err
+	return took, got.text, err
 }
 
 // An exchange on a connection of its own; the time of the handshake and of both requests.

@@ -7,6 +7,7 @@
 //	load hold [flags]           opens connections, leaves them idle, and weighs the server
 //	load mixed [flags]          good and bad requests, and each answer looked at
 //	load steady [flags]         exchanges on new, kept and idle connections, none of which may be lost
+//	load renewals [flags]       so many clients, each of which renews its secrets once, at a random time
 //
 // One line of JSON is the result: a rate, latencies in milliseconds, the processor time of the server and of the load
 // for each, its memory for each held connection. Attestations are signed here; their time is in no latency.
@@ -41,13 +42,14 @@ type target struct {
 	key                              *rsa.PrivateKey
 	pid, workers, connections        int
 	requests                         int
+	secrets                          []string
 	rate                             float64
 	length                           time.Duration
 }
 
 func main() {
 	if len(os.Args) < 3 {
-		log.Fatal("load keys|handshakes|exchanges|paced|hold|mixed|steady …")
+		log.Fatal("load keys|handshakes|exchanges|paced|hold|mixed|steady|renewals …")
 	}
 	if os.Args[1] == "keys" {
 		makeKeys(os.Args[2])
@@ -67,9 +69,11 @@ func main() {
 	flags.IntVar(&t.workers, "workers", 8, "")
 	flags.IntVar(&t.connections, "connections", 2000, "how many to hold")
 	flags.IntVar(&t.requests, "requests", 100_000, "how many requests for credentials, good and bad")
+	secrets := flags.String("secrets", "", "the names of the secrets that a renewal gives, with commas")
 	flags.Float64Var(&t.rate, "rate", 0, "how many exchanges begin in a second")
 	flags.DurationVar(&t.length, "length", 8*time.Second, "")
 	check(flags.Parse(os.Args[2:]))
+	t.secrets = strings.Split(*secrets, ",")
 
 	roots := x509.NewCertPool()
 	text, err := os.ReadFile(*authority)
@@ -107,6 +111,9 @@ func main() {
 	case "steady":
 		t.readIssuer(*keys, *claims)
 		t.steady(result)
+	case "renewals":
+		t.readIssuer(*keys, *claims)
+		t.renewals(result)
 	default:
 		log.Fatalf("what is %s", os.Args[1])
 	}

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -350,7 +351,7 @@ def test_the_clock_jumps_by_a_day(world, clock):
 
 
 def test_metrics(world):
-    port = support_port()
+    port = free_port()
     running = world.run(SERVE, f'metrics-listen = "127.0.0.1:{port}"')
     until("started", lambda: world.content())
 
@@ -375,10 +376,8 @@ def test_metrics(world):
     world.start_broker()
 
 
-def support_port():
+def free_port():
     """One that is free now."""
-    import socket
-
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

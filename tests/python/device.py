@@ -66,6 +66,12 @@ class Device:
                 "softhsm2-util", "--import", self.pems[label], "--token", "token1", "--label", label,
                 "--id", f"0{number}", "--pin", PIN, env=self.env,
             )  # fmt: skip
+            if "ec" not in label:
+                # A private key alone, as the old READMEs import it: the old packages take no other.
+                call(
+                    "pkcs11-tool", "--module", MODULE, "--token-label", "token1", "--login", "--pin", PIN,
+                    "--delete-object", "--type", "pubkey", "--label", label, env=self.env,
+                )  # fmt: skip
         secret = support.private_file(folder / "hmac.key", "AWS4" + e.SECRET_KEY)
         self.secret = secret
         # In a process of its own: SoftHSM reads the configuration of this one's environment once.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pathlib
 import sys
 import threading
 import weakref
@@ -118,8 +117,8 @@ def library() -> ctypes.CDLL:
     global _loaded
     with _lock:
         if _loaded is None:
-            carried = pathlib.Path(__file__).with_name(_name())
-            _loaded = _bind(str(carried) if carried.exists() else _name())
+            carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), _name())
+            _loaded = _bind(carried if os.path.exists(carried) else _name())
         return _loaded
 
 

@@ -149,10 +149,10 @@ def main():
     wrong = False
     for name, (goal, least) in GOALS.items():
         mine, theirs = (statistics.median(run[name] for run in found[which]) for which in ("new", "old"))
-        ratio = statistics.median(b[name] / a[name] for a, b in zip(found["new"], found["old"]))
+        ratio = statistics.median(b[name] / a[name] for a, b in zip(found["new"], found["old"], strict=True))
         print(
-            f"Python, {name}: {mine * 1e3:.3f} ms a signature, the old package {theirs * 1e3:.2f} ms; {ratio:.1f} times "
-            f"(goal >= {goal}: {'yes' if ratio >= goal else 'NO'})"
+            f"Python, {name}: {mine * 1e3:.3f} ms a signature, the old package {theirs * 1e3:.2f} ms; "
+            f"{ratio:.1f} times (goal >= {goal}: {'yes' if ratio >= goal else 'NO'})"
         )
         wrong |= ratio < least
     overhead = statistics.median(run["overhead"] for run in found["new"]) * 1e6

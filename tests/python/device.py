@@ -1,5 +1,6 @@
 """Keys of the emulator's identities in a SoftHSM token and in a swtpm: put there by other programs."""
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -158,6 +159,11 @@ class Tpm:
     def flush(self):
         for kind in ("-t", "-l"):
             self.call("tpm2_flushcontext", kind)
+
+    def hand_over(self):
+        """To another process: there are three slots, and no resource manager that would lend them."""
+        gc.collect()
+        self.flush()
 
     def load(self, kind, source, name):
         self.call("tpm2_import", "-C", "p.ctx", "-G", kind, "-i", source, "-u", f"{name}.pub",

@@ -46,8 +46,8 @@ def told(device, library):
         "robot": support.public_pem(emulator.keys["robot"]).decode(),
         "gcp": {"email": e.ROBOT, "scopes": "one two", "key_id": "k7", "expire_in": 3600},
         "anywhere": {
-            **life, "region": "eu-west-1", "public_certificate_file": str(certificate), "trust_anchor_arn": ANCHOR, "role_arn": e.ROLE,
-            "profile_arn": e.PROFILE, "session_name": "foo",
+            **life, "region": "eu-west-1", "public_certificate_file": str(certificate), "trust_anchor_arn": ANCHOR,
+            "role_arn": e.ROLE, "profile_arn": e.PROFILE, "session_name": "foo",
         },
         # What the old ones name a session.
         "role": {**life, "access_key": e.ACCESS_KEY, "assume_role_arn": d.ROLE, "role_session_name": "us-east-1"},
@@ -79,8 +79,11 @@ def run(python, which, package, said, folder, **env):
 @pytest.mark.parametrize("library", ["pkcs", "tpm"])
 def test_both_get_the_same(emulator, device, request, tmp_path, library):
     package = f"cloud_auth_{library}"
-    said = told(device, device if library == "pkcs" else request.getfixturevalue("tpm"))
+    library = device if library == "pkcs" else request.getfixturevalue("tpm")
+    said = told(device, library)
+    getattr(library, "hand_over", lambda: None)()
     old = run(old_python(), "old", package, said, tmp_path)
+    getattr(library, "hand_over", lambda: None)()
     new = run(
         sys.executable, "new", package, ours(said, emulator), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},

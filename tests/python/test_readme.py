@@ -40,6 +40,7 @@ def test_moving_from(emulator, device, tpm, storage, tmp_path, package):
         assert len(code.splitlines()) == 5, f"{file}: a move has five lines"
         for name, value in names.items():
             code = code.replace(f'"{name}"', repr(value))
+        tpm.hand_over()
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, cwd=tmp_path, env=env, timeout=60, text=True
         )

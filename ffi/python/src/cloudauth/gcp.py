@@ -45,7 +45,10 @@ class _Account:
         return key.sign(message, key.schemes[0])
 
 
-class _Tokens(google.auth.credentials.CredentialsWithQuotaProject, google.auth.credentials.Signing):  # type: ignore[misc]
+class _Tokens(
+    google.auth.credentials.CredentialsWithQuotaProject,  # type: ignore[misc]
+    google.auth.credentials.Signing,  # type: ignore[misc]
+):
     """What access tokens and ID tokens have in common."""
 
     _account: _Account

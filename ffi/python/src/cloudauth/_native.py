@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import weakref
-from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 from ._errors import CloudAuthError, Code, ForkError
 

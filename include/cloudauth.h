@@ -3206,6 +3206,25 @@ cloudauth_result cloudauth_client_open(cloudauth_bytes path,
 
 #if defined(CLOUDAUTH_STD)
 /**
+ * Opens a configuration that is in memory: the text that cloudauth_client_open finds in a file (TOML). It
+ * is not kept, and never written to a file. Relative paths in it start at `folder`, an absolute path, or
+ * where that is empty at the working directory as it is now; those in key URIs always start at the working
+ * directory. All else is as with cloudauth_client_open.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_CONFIG for a configuration that cannot be used, and for a folder
+ * that is relative; CLOUDAUTH_ERR_FILE for a file that it names and that cannot be read;
+ * CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE,
+ * CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_client_open_text(cloudauth_bytes config,
+                                            cloudauth_bytes folder,
+                                            cloudauth_client *client,
+                                            cloudauth_message *message,
+                                            cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
  * Gives the AWS credentials of a profile: those that are kept, or new ones where these are about to end;
  * then it takes as long as the service and the key do, but not more than half a minute (or the
  * configuration's timeout) for each call to a service. An empty profile is that of the variable CLOUDAUTH_PROFILE. The texts of `*keys` lie in

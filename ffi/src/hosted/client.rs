@@ -2,11 +2,12 @@
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
+use std::borrow::Cow;
 use std::boxed::Box;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::string::String;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::cloudauth_client::blocking::Runtime;
 use ::cloudauth_client::{
@@ -59,7 +60,30 @@ impl Profiles {
             })?,
             path => PathBuf::from(path),
         };
-        let config = Config::from_file(&path)?;
+        Self::of(Config::from_file(&path)?)
+    }
+
+    fn open_text(text: &str, folder: &str) -> Result<Self, Failed> {
+        let folder = match folder {
+            "" => Cow::Owned(std::env::current_dir().map_err(|e| Error::File {
+                operation: "find",
+                place: "the working directory".into(),
+                source: Arc::new(e),
+            })?),
+            folder => Cow::Borrowed(Path::new(folder)),
+        };
+        if !folder.is_absolute() {
+            let help = "is not absolute; give the whole path, or none for the working directory";
+            return Err(Error::Config {
+                place: "folder of the configuration".into(),
+                help: help.into(),
+            }
+            .into());
+        }
+        Self::of(Config::parse(text, &folder, "configuration")?)
+    }
+
+    fn of(config: Config) -> Result<Self, Failed> {
         let client = config.client(Inputs::default(), 0)?;
         Ok(Self { config, client, runtime: Runtime::new()?, providers: Mutex::default() })
     }
@@ -87,7 +111,6 @@ impl Profiles {
     }
 }
 
-/// A client as the configuration wants it.
 /// What is asked for, and of whom.
 fn asked(
     cx: &Cx,
@@ -119,6 +142,37 @@ pub unsafe extern "C" fn cloudauth_client_open(
             let outputs = handle::clear(cx, client, "client");
             telling(cx, outputs, message, |_| {
                 let made = Profiles::open(cx.text(path, "path")?)?;
+                let mut made = ManuallyDrop::new(Ok::<_, Fault>(Box::new(made)));
+                Ok(handle::set(cx, client, &mut made)?)
+            })
+        })
+    }
+}
+
+/// Opens a configuration that is in memory: the text that cloudauth_client_open finds in a file (TOML). It
+/// is not kept, and never written to a file. Relative paths in it start at `folder`, an absolute path, or
+/// where that is empty at the working directory as it is now; those in key URIs always start at the working
+/// directory. All else is as with cloudauth_client_open.
+///
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_CONFIG for a configuration that cannot be used, and for a folder
+/// that is relative; CLOUDAUTH_ERR_FILE for a file that it names and that cannot be read;
+/// CLOUDAUTH_ERR_NULL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_UTF8, CLOUDAUTH_ERR_STRUCT_SIZE,
+/// CLOUDAUTH_ERR_OVERLAP.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloudauth_client_open_text(
+    config: cloudauth_bytes,
+    folder: cloudauth_bytes,
+    client: *mut cloudauth_client,
+    message: *mut cloudauth_message,
+    error: *mut cloudauth_error,
+) -> cloudauth_result {
+    // SAFETY: the caller keeps the header's rules.
+    unsafe {
+        run(error, &mut |cx| {
+            let outputs = handle::clear(cx, client, "client");
+            telling(cx, outputs, message, |_| {
+                let made =
+                    Profiles::open_text(cx.text(config, "config")?, cx.text(folder, "folder")?)?;
                 let mut made = ManuallyDrop::new(Ok::<_, Fault>(Box::new(made)));
                 Ok(handle::set(cx, client, &mut made)?)
             })

@@ -278,6 +278,71 @@ fn configurations_that_cannot_be_used() {
     }
 }
 
+fn open_text(config: &str, folder: &str) -> (Said, *mut cloudauth_client) {
+    let client = leak(cloudauth_client { reserved: [7; 8] });
+    let null = std::ptr::null_mut();
+    let (config, folder) = (text(config), text(folder));
+    // SAFETY: as the header says.
+    let open =
+        |message| unsafe { cloudauth_client_open_text(config, folder, client, message, null) };
+    (said(open), client)
+}
+
+/// The text of the file does what the file does, from any folder.
+#[test]
+fn configurations_in_memory() {
+    let text_of = std::fs::read_to_string(config()).unwrap();
+    let token = config().parent().unwrap().to_str().unwrap();
+    let beside = "[profiles.google]\nkind = 'gcp-federated'\ntoken-file = 'token'\n\
+        provider = '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q'\n\
+        endpoint-url = 'http://127.0.0.1:9'\n";
+    for (config, folder, result) in [
+        (&*text_of, "/", CLOUDAUTH_OK),
+        (&*text_of, "", CLOUDAUTH_OK),
+        // The file is found, and then nobody listens.
+        (beside, token, CLOUDAUTH_ERR_TRANSPORT),
+        (beside, "/", CLOUDAUTH_ERR_FILE),
+        (beside, "", CLOUDAUTH_ERR_FILE),
+    ] {
+        let (said, client) = open_text(config, folder);
+        assert_eq!(said, GOOD);
+        let p = Probe::good();
+        let (null, mut expiration) = (std::ptr::null_mut::<cloudauth_error>(), 0);
+        // SAFETY: as the header says.
+        let found = unsafe {
+            let (out, cap, len) = (p.out(), p.cap(), p.len());
+            let (profile, at) = (text("google"), &raw mut expiration);
+            cloudauth_client_bearer_token(client, profile, out, cap, len, at, null.cast(), null)
+        };
+        assert_eq!(found, result, "{folder}");
+        // SAFETY: nothing uses it.
+        unsafe { cloudauth_client_close(client) };
+    }
+}
+
+#[test]
+fn configurations_in_memory_that_cannot_be_used() {
+    for (config, folder, result, words) in [
+        ("[profiles]", "relative/folder", CLOUDAUTH_ERR_CONFIG, "not absolute"),
+        (
+            "[profiles.a]\nkind = 'gcp-token'\nsecret = 's3cr3t'\n",
+            "/",
+            CLOUDAUTH_ERR_CONFIG,
+            "line 1",
+        ),
+        ("ca-file = 'missing.pem'", "/nowhere", CLOUDAUTH_ERR_FILE, "/nowhere/missing.pem"),
+    ] {
+        let (said, client) = open_text(config, folder);
+        assert_eq!(said.0, result, "{}", said.1);
+        assert!(said.1.contains(words) && !said.1.contains("s3cr3t"), "{}", said.1);
+        // SAFETY: it is zeros.
+        unsafe {
+            assert_eq!((*client).reserved, [0; 8]);
+            cloudauth_client_close(client);
+        }
+    }
+}
+
 /// A client that is closed cannot be used, and can be closed again.
 #[test]
 fn closed_clients() {

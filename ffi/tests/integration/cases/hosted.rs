@@ -188,6 +188,16 @@ pub(super) fn cases(c: &mut Vec<Case>) {
     case!(c, cloudauth_client_open, hosted, |p| path(p), p.plain(), p.message(), p.error());
     case!(
         c,
+        cloudauth_client_open_text,
+        hosted,
+        |p| p.text("[profiles]"),
+        p.text("/"),
+        p.plain(),
+        p.message(),
+        p.error()
+    );
+    case!(
+        c,
         cloudauth_client_aws_keys,
         fills hosted,
         |p| p.handle(client()),

@@ -1,0 +1,1 @@
+"""The module paths of the old package cloud_auth_tpm, over cloudauth."""

@@ -1,0 +1,3 @@
+"""Azure."""
+
+from cloud_auth_tpm.azure.azurecredentials import AzureCredentials as AzureCredentials

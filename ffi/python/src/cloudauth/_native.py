@@ -1,0 +1,230 @@
+"""The shared library: its structures, its functions, and the objects that it owns.
+
+ctypes lets go of the interpreter's lock during every call, those of function pointers included: other
+threads run while a device signs or a service is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import weakref
+from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+
+from ._errors import CloudAuthError, Code, ForkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+#: The binary interface that this package was written for: CLOUDAUTH_ABI_VERSION.
+ABI_VERSION = 0
+
+_TEXT = 2024
+
+
+class Bytes(ctypes.Structure):
+    """``cloudauth_bytes``"""
+
+    _fields_ = [("ptr", c_void_p), ("len", c_size_t)]
+
+
+class Message(ctypes.Structure):
+    """``cloudauth_message``"""
+
+    _fields_ = [
+        ("size", c_size_t), ("len", c_size_t), ("transient", c_uint32), ("status", c_uint32), ("text", c_char * _TEXT),
+    ]  # fmt: skip
+
+
+class AwsCredentials(ctypes.Structure):
+    """``cloudauth_aws_credentials``"""
+
+    _fields_ = [
+        ("size", c_size_t), ("access_key_id", Bytes), ("secret_access_key", Bytes), ("session_token", Bytes),
+        ("expiration", c_int64),
+    ]  # fmt: skip
+
+
+_SUPPORTS = ctypes.CFUNCTYPE(c_uint32, c_void_p, c_uint32)
+_MAX_LEN = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_uint32)
+_SIGN = ctypes.CFUNCTYPE(
+    c_int32, c_void_p, c_uint32, Bytes, Bytes, c_char_p, c_void_p, c_size_t, POINTER(c_size_t)
+)  # fmt: skip
+_HMAC = ctypes.CFUNCTYPE(c_int32, c_void_p, Bytes, c_void_p)
+
+
+class Signer(ctypes.Structure):
+    """``cloudauth_signer``"""
+
+    _fields_ = [
+        ("size", c_size_t), ("ctx", c_void_p), ("ctx_size", c_size_t), ("public_key", c_void_p),
+        ("supports", _SUPPORTS), ("max_signature_len", _MAX_LEN), ("sign", _SIGN),
+    ]  # fmt: skip
+
+
+class Mac(ctypes.Structure):
+    """``cloudauth_mac``"""
+
+    _fields_ = [("size", c_size_t), ("ctx", c_void_p), ("ctx_size", c_size_t), ("hmac_sha256", _HMAC)]
+
+
+class Handle(ctypes.Structure):
+    """``cloudauth_client``, ``cloudauth_key`` and ``cloudauth_mac_key``: opaque, and never moved."""
+
+    _fields_ = [("reserved", c_uint64 * 8)]
+
+
+_FUNCTIONS: dict[str, list[Any]] = {
+    "cloudauth_client_open": [Bytes, c_void_p, c_void_p, c_void_p],
+    "cloudauth_client_open_text": [Bytes, Bytes, c_void_p, c_void_p, c_void_p],
+    "cloudauth_client_aws_keys": [
+        c_void_p, Bytes, c_void_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p,
+    ],
+    "cloudauth_client_bearer_token": [
+        c_void_p, Bytes, c_void_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p,
+    ],
+    "cloudauth_client_invalidate": [c_void_p, Bytes, c_void_p, c_void_p],
+    "cloudauth_key_open": [Bytes, c_void_p, c_void_p, c_void_p],
+    "cloudauth_key_signer": [c_void_p, c_void_p, c_void_p],
+    "cloudauth_key_public": [c_void_p, c_void_p, c_void_p],
+    "cloudauth_mac_key_open": [Bytes, c_void_p, c_void_p, c_void_p],
+    "cloudauth_mac_key_mac": [c_void_p, c_void_p, c_void_p],
+}  # fmt: skip
+_CLOSERS = ["cloudauth_client_close", "cloudauth_key_close", "cloudauth_mac_key_close"]
+
+_lock = threading.Lock()
+_loaded: ctypes.CDLL | None = None
+
+
+def _renew_lock() -> None:
+    # Another thread of the parent may have held it.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _name() -> str:
+    return "libcloudauth.dylib" if sys.platform == "darwin" else "libcloudauth.so"
+
+
+def library() -> ctypes.CDLL:
+    """The library: the one in the wheel, else that of the system. It is loaded when it is first used."""
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), _name())
+            _loaded = _bind(carried if os.path.exists(carried) else _name())
+        return _loaded
+
+
+def _bind(path: str) -> ctypes.CDLL:
+    try:
+        lib = ctypes.CDLL(path)
+        lib.cloudauth_abi_version.restype = c_uint32
+        found = lib.cloudauth_abi_version()
+        if found != ABI_VERSION:
+            raise CloudAuthError(f"{path} has the binary interface {found}; this package needs {ABI_VERSION}")
+        for name, arguments in _FUNCTIONS.items():
+            function = getattr(lib, name)
+            function.argtypes, function.restype = arguments, c_int32
+        for name in _CLOSERS:
+            function = getattr(lib, name)
+            function.argtypes, function.restype = [c_void_p], None
+        lib.cloudauth_version.restype = c_char_p
+        lib.cloudauth_strerror.argtypes, lib.cloudauth_strerror.restype = [c_int32], c_char_p
+        lib.cloudauth_wipe.argtypes, lib.cloudauth_wipe.restype = [c_void_p, c_size_t], None
+    except (OSError, AttributeError) as e:
+        help = "install the wheel of this package, or libcloudauth by ffi/install"
+        raise CloudAuthError(f"load {path}: {e}; {help}") from e
+    return lib
+
+
+def text(value: str | bytes) -> tuple[Bytes, bytes]:
+    """What is handed over, and what must stay alive meanwhile."""
+    octets = value.encode() if isinstance(value, str) else value
+    return Bytes(ctypes.cast(c_char_p(octets), c_void_p) if octets else None, len(octets)), octets
+
+
+def failed(operation: str, result: int, message: Message | None = None) -> CloudAuthError:
+    """The exception of a result that is not CLOUDAUTH_OK."""
+    said = message.text.decode(errors="replace") if message is not None else ""
+    if not said:
+        said = library().cloudauth_strerror(result).decode()
+    transient, status = (bool(message.transient), message.status) if message is not None else (False, 0)
+    return CloudAuthError(f"{operation}: {said}", result, transient, status)
+
+
+def new_message() -> Message:
+    return Message(size=ctypes.sizeof(Message))
+
+
+def _close(name: str, handle: Handle, pid: int) -> None:
+    # A fork's child has neither the threads nor the sessions: it must leave them alone.
+    if os.getpid() == pid:
+        getattr(library(), name)(byref(handle))
+
+
+def check_process(pid: int) -> None:
+    """Refuses to go on in a fork's child: asked before any lock, which the child may find locked."""
+    if os.getpid() != pid:
+        raise ForkError(
+            "this process is a fork of the one that made the credential or key; make it again here, or use the "
+            "start method spawn",
+            Code.STATE,
+        )
+
+
+class Object:
+    """Something that the library opened. It is closed once, and not before the last call on it has ended."""
+
+    def __init__(self, kind: str, operation: str, opener: Callable[[Any, Handle, Message], int]) -> None:
+        self._kind, self._pid = kind, os.getpid()
+        self._users, self._closed = 0, False
+        self._guard = threading.Lock()
+        self._handle = Handle()
+        message = new_message()
+        result = opener(library(), self._handle, message)
+        if result:
+            raise failed(operation, result, message)
+        #: How a key is kept that should be kept better; mostly empty.
+        self.warning: str = message.text.decode(errors="replace")
+        self._finalizer = weakref.finalize(self, _close, f"{kind}_close", self._handle, self._pid)
+        # Other threads may be at work when the interpreter ends, and the process takes everything along.
+        self._finalizer.atexit = False
+
+    def check_fork(self) -> None:
+        """Refuses to go on in a process that did not open it; asked before any lock."""
+        check_process(self._pid)
+
+    def __enter__(self) -> Handle:
+        """The handle, which stays open meanwhile."""
+        self.check_fork()
+        with self._guard:
+            if self._closed:
+                raise CloudAuthError(f"{self._kind}: it is closed", Code.STATE)
+            self._users += 1
+        return self._handle
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            self._finalizer()
+
+    def close(self) -> None:
+        """Closes it, once the calls that use it have ended. It may be closed again."""
+        if os.getpid() != self._pid:
+            return
+        with self._guard:
+            self._closed = True
+            idle = not self._users
+        if idle:
+            self._finalizer()

@@ -1,0 +1,228 @@
+"""What the credentials' options say, as a profile and a key URI."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from ._client import Client
+
+#: The name of the only profile of a text.
+PROFILE = "credential"
+
+_PKCS11 = ("module", "token", "label", "pin")
+_TPM = (
+    "tcti", "keyfile", "ownerpassword", "password", "policy_impl", "enc_key_name", "use_ek_cert",
+    "path", "profile", "system_dir", "profile_dir", "user_dir",
+)  # fmt: skip
+
+# Where tpm2-tss keeps keys unless its configuration says otherwise.
+_FAPI = {
+    "profile": ("fapi-profile", "P_RSA2048SHA256"),
+    "system_dir": ("fapi-system-dir", "~/.local/share/tpm2-tss/system/keystore"),
+    "user_dir": ("fapi-user-dir", "~/.local/share/tpm2-tss/user/keystore/"),
+}
+
+
+class Secrets:
+    """Secrets that are handed to the library by descriptors, never by a file, a variable or an argument.
+
+    A descriptor is read once, by the client that was made with it.
+    """
+
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+
+    def source(self, secret: str | bytes) -> str:
+        """Where the library finds it: ``fd:N``."""
+        octets = secret.encode() if isinstance(secret, str) else secret
+        # What a pipe holds before somebody reads; no password of a TPM is longer than 64 octets.
+        if len(octets) > 4096:
+            raise ValueError("a password has more than 4096 octets")
+        reader, writer = os.pipe()
+        self._descriptors.append(reader)
+        try:
+            os.write(writer, octets)
+        finally:
+            os.close(writer)
+        return f"fd:{reader}"
+
+    def close(self) -> None:
+        """Closes what was opened."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _attribute(name: str, value: str) -> str:
+    return f"{name}={quote(value, safe='/:,')}"
+
+
+def _path(value: str) -> str:
+    return quote(os.path.expanduser(value), safe="/")
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected a str, not {type(value).__name__}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """A boolean; the text "False" is none."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, not {value!r}")
+    return value
+
+
+def one_of(first: str, a: Any, second: str, b: Any) -> Any:
+    """An option that has two names."""
+    if a and b and a != b:
+        raise ValueError(f"{first} and {second} are the same option, and differ")
+    return a or b
+
+
+def required(**options: object) -> None:
+    """Refuses options that are neither given nor empty."""
+    missing = [name for name, value in options.items() if value is None or value == ""]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} must be given")
+
+
+class KeyOptions:
+    """Which key: by its URI, or by the options of a PKCS#11 token or a TPM."""
+
+    def __init__(self, key: str | None, options: Mapping[str, Any], kind: str = "private") -> None:
+        unknown = sorted(set(options) - set(_PKCS11) - set(_TPM))
+        if unknown:
+            raise TypeError(f"unknown option {', '.join(unknown)}")
+        given = {name: value for name, value in options.items() if value not in (None, "", False)}
+        of_token, of_tpm = [name for name in _PKCS11 if name in given], [name for name in _TPM if name in given]
+        # profile_dir and the like have no key of their own.
+        if sum([key not in (None, ""), bool(of_token), bool(of_tpm)]) != 1:
+            raise ValueError(
+                "give one of key='pkcs11:…', 'tpm:…' or 'file:…'; module, token and label; keyfile or path"
+            )
+        for name, value in given.items():
+            if name not in ("policy_impl", "use_ek_cert"):
+                _text(name, value)
+        self._key, self._given, self._kind = key or None, given, kind
+        self._of_token = bool(of_token)
+        with_nothing = Secrets()
+        try:
+            # What is wrong is told now.
+            self.uri(with_nothing)
+        finally:
+            with_nothing.close()
+
+    def uri(self, secrets: Secrets) -> str:
+        """The URI, whose passwords are in descriptors of their own each time."""
+        if self._key is not None:
+            return _text("key", self._key)
+        return self._pkcs11() if self._of_token else self._tpm(secrets)
+
+    def _pkcs11(self) -> str:
+        given = self._given
+        required(module=given.get("module"), token=given.get("token"), label=given.get("label"))
+        uri = ";".join(
+            [_attribute("pkcs11:token", given["token"]), _attribute("object", given["label"]), f"type={self._kind}"]
+        )
+        uri += "?" + _attribute("module-path", given["module"])
+        # It stays in memory: the URI is never written out, and the library's texts leave it out.
+        return uri + (f"&{_attribute('pin-value', given['pin'])}" if "pin" in given else "")
+
+    def _tpm(self, secrets: Secrets) -> str:
+        given = self._given
+        if ("keyfile" in given) == ("path" in given):
+            raise ValueError("a key in a TPM is named by one of keyfile (a TSS2 PRIVATE KEY file) and path (of FAPI)")
+        if flag("use_ek_cert", given.get("use_ek_cert", False)) and "enc_key_name" not in given:
+            raise ValueError("use_ek_cert: give enc_key_name too, the Name of the endorsement key that is trusted")
+        attributes = []
+        if "path" in given:
+            where = f"tpm:fapi={quote(given['path'], safe='/')}"
+            for option, (name, default) in _FAPI.items():
+                value = given.get(option, default)
+                attributes.append(_attribute(name, value) if option == "profile" else f"{name}={_path(value)}")
+        else:
+            where = f"tpm:file={_path(given['keyfile'])}"
+            for option in _FAPI:
+                if option in given:
+                    raise ValueError(f"{option} goes with path, which names a key of FAPI")
+        if "tcti" in given:
+            attributes.append(_attribute("tcti", given["tcti"]))
+        if "enc_key_name" in given:
+            attributes.append(_attribute("ek-name", given["enc_key_name"]))
+        for option, name in (("password", "auth-source"), ("ownerpassword", "owner-auth-source")):
+            if option in given:
+                attributes.append(f"{name}={secrets.source(given[option])}")
+        if "policy_impl" in given:
+            attributes.append(_attribute("pcrs", _pcrs(given["policy_impl"])))
+        return where + ("?" + "&".join(attributes) if attributes else "")
+
+
+def _pcrs(policy: Any) -> str:
+    """The PCRs of a policy object of cloud_auth_tpm's, or a text such as ``sha256:0,7``."""
+    if isinstance(policy, str):
+        return policy
+    refused = TypeError(
+        "policy_impl: expected PCRs such as 'sha256:0,7', or a policy of one POLICYPCR; a key in a file that "
+        "names its policy needs none"
+    )
+    steps = (getattr(policy, "_policy", None) or {}).get("policy", [])
+    if not isinstance(steps, list) or [step.get("type") for step in steps] not in (
+        ["POLICYPCR"], ["POLICYPCR", "POLICYAUTHVALUE"],
+    ):  # fmt: skip
+        raise refused
+    banks: dict[str, list[int]] = {}
+    for entry in steps[0].get("pcrs", []):
+        bank = str(entry.get("hashAlg", "sha256")).lower().removeprefix("tpm2_alg_")
+        banks.setdefault(bank, []).append(int(entry["pcr"]))
+    if not banks:
+        raise refused
+    return "+".join(f"{bank}:{','.join(map(str, sorted(pcrs)))}" for bank, pcrs in banks.items())
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        # A string of JSON is one of TOML, but for this character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_toml, value))}]"
+    raise TypeError(f"a profile has no {type(value).__name__}")
+
+
+def client(kind: str, profile: Mapping[str, object], **top: object) -> Client:
+    """The client of one profile; what is None or empty is left out."""
+    lines = [f"{name.replace('_', '-')} = {_toml(value)}" for name, value in top.items() if value not in (None, "")]
+    lines += [f"[profiles.{PROFILE}]", f"kind = {_toml(kind)}"]
+    lines += [
+        f"{name.replace('_', '-')} = {_toml(value)}" for name, value in profile.items() if value not in (None, "", [])
+    ]
+    return Client(text="\n".join(lines))
+
+
+def scope_list(scopes: str | Sequence[str] | None) -> list[str]:
+    """Scopes that are given one by one, or in one text with spaces."""
+    return scopes.split() if isinstance(scopes, str) else list(scopes or ())
+
+
+def seconds(name: str, value: object) -> int:
+    """A number of seconds; that of a text is taken too, as the old packages' programs pass them on."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError(f"{name}: expected a number of seconds")
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected a number of seconds") from None
+    if number <= 0:
+        raise ValueError(f"{name}: expected more than 0 seconds")
+    return number

@@ -1,0 +1,202 @@
+"""Credentials for AWS, in the shape of boto3 and botocore."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import boto3.session
+import botocore.credentials
+import botocore.session
+
+from ._client import Client
+from ._options import PROFILE, KeyOptions, Secrets, client, flag, one_of, required, seconds
+
+#: The session name of roles when none is given.
+SESSION_NAME = "cloudauth"
+
+
+class _Provider(botocore.credentials.CredentialProvider):  # type: ignore[misc]
+    """A profile as a provider of botocore's."""
+
+    METHOD = "cloudauth"
+    CANONICAL_NAME = None
+
+    def __init__(
+        self,
+        kind: str,
+        key: KeyOptions,
+        profile: Mapping[str, object],
+        region: str | None,
+        ca_file: str | None,
+    ) -> None:
+        super().__init__()
+        self._secrets = Secrets()
+        self._client: Client = client(kind, {"key": key.uri(self._secrets), **profile}, ca_file=ca_file)
+        self._region = region
+        self._session: boto3.session.Session | None = None
+        self._lock = threading.Lock()
+
+    def _metadata(self) -> dict[str, str]:
+        keys = self._client.aws_keys(PROFILE)
+        ends = datetime.datetime.fromtimestamp(keys.expiration, datetime.timezone.utc)
+        return {
+            "access_key": keys.access_key_id,
+            "secret_key": keys.secret_access_key,
+            "token": keys.session_token,
+            "expiry_time": ends.isoformat(),
+        }
+
+    def load(self) -> Any:
+        """Credentials that renew themselves, as botocore asks its providers for them."""
+        return botocore.credentials.DeferredRefreshableCredentials(self._metadata, self.METHOD)
+
+    def get_session(self) -> boto3.session.Session:
+        """A session of boto3 whose credentials renew themselves: always the same one."""
+        self._client._object.check_fork()
+        with self._lock:
+            if self._session is None:
+                session = botocore.session.get_session()
+                session._credentials = self.load()
+                if self._region:
+                    session.set_config_variable("region", self._region)
+                self._session = boto3.session.Session(botocore_session=session)
+            return self._session
+
+    def invalidate(self) -> None:
+        """Forgets the credentials, because a service refused them: the next session gets new ones."""
+        self._client.invalidate(PROFILE)
+        with self._lock:
+            self._session = None
+
+    def close(self) -> None:
+        """Forgets the credentials and closes the key; its sessions cannot renew them any more."""
+        self._client.close()
+
+    def __getstate__(self) -> Any:
+        raise TypeError("a credential of a device cannot be pickled: make it where it is used")
+
+
+class AWSCredentials(_Provider):
+    """Credentials of IAM Roles Anywhere: a certificate, and its key in a device.
+
+    :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
+        and ``pin``, or of ``tcti``, ``keyfile``, ``path`` and the other options of a TPM.
+    :param public_certificate_file: the certificate, PEM or DER; further ones are its intermediates.
+    :param region: else that of the trust anchor.
+    :param duration_seconds: the credentials' life, 900 to 43200.
+    :param session_name: the role session's name, for profiles that accept one.
+    :param intermediates: a file with intermediate certificates.
+    :param endpoint_url: where the request is sent, when not to the region's service.
+    :param ca_file: certificates that are trusted in place of the system's.
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        *,
+        public_certificate_file: str | None = None,
+        region: str | None = None,
+        duration_seconds: int | str = 3600,
+        trust_anchor_arn: str | None = None,
+        profile_arn: str | None = None,
+        role_arn: str | None = None,
+        session_name: str | None = None,
+        intermediates: str | None = None,
+        endpoint_url: str | None = None,
+        ca_file: str | None = None,
+        **options: Any,
+    ) -> None:
+        required(
+            public_certificate_file=public_certificate_file, trust_anchor_arn=trust_anchor_arn,
+            profile_arn=profile_arn, role_arn=role_arn,
+        )  # fmt: skip
+        profile = {
+            "certificate": public_certificate_file,
+            "intermediates": intermediates,
+            "trust_anchor_arn": trust_anchor_arn,
+            "profile_arn": profile_arn,
+            "role_arn": role_arn,
+            "region": region,
+            "duration": seconds("duration_seconds", duration_seconds),
+            "session_name": session_name,
+            "endpoint_url": endpoint_url,
+        }
+        of_anchor = str(trust_anchor_arn).split(":")[3:4]
+        super().__init__(
+            "aws-roles-anywhere", KeyOptions(key, options), profile, region or "".join(of_anchor), ca_file
+        )
+
+
+class AWSHMACCredentials(_Provider):
+    """Credentials of STS, for an AWS secret access key in a device.
+
+    :param key: the key's URI, or its options, as with :class:`AWSCredentials`. A device holds ``AWS4`` and the secret.
+    :param access_key: the access key id; also called ``aws_access_key_id``.
+    :param assume_role_arn: the role that is assumed.
+    :param role_session_name: the session's name, which logs and policies show; else ``cloudauth``.
+    :param get_session_token: no role, but a session of the key's own user, with all of its rights.
+    :param region: the region of STS; else that of ``AWS_REGION`` or ``AWS_DEFAULT_REGION``.
+    :param duration_seconds: the credentials' life, from 900.
+    :param tags: session tags: a mapping, or a list of ``{"Key": …, "Value": …}``.
+    :param external_id: what the role's owner wants from third parties.
+    :param endpoint_url: where the request is sent, when not to the region's service.
+    :param ca_file: certificates that are trusted in place of the system's.
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        *,
+        region: str | None = None,
+        duration_seconds: int | str = 3600,
+        access_key: str | None = None,
+        aws_access_key_id: str | None = None,
+        assume_role_arn: str | None = None,
+        role_session_name: str | None = None,
+        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        get_session_token: bool = False,
+        external_id: str | None = None,
+        endpoint_url: str | None = None,
+        ca_file: str | None = None,
+        **options: Any,
+    ) -> None:
+        access_key = one_of("access_key", access_key, "aws_access_key_id", aws_access_key_id)
+        required(access_key=access_key)
+        profile: dict[str, object] = {
+            "access_key_id": access_key,
+            "region": region,
+            "duration": seconds("duration_seconds", duration_seconds),
+            "endpoint_url": endpoint_url,
+        }
+        if flag("get_session_token", get_session_token):
+            of_role = {
+                "assume_role_arn": assume_role_arn, "role_session_name": role_session_name, "tags": tags,
+                "external_id": external_id,
+            }  # fmt: skip
+            wrong = [name for name, value in of_role.items() if value]
+            if wrong:
+                raise ValueError(f"{', '.join(wrong)}: not with get_session_token, which assumes no role")
+            kind = "aws-session-token"
+        else:
+            if not assume_role_arn:
+                raise ValueError("give assume_role_arn, or get_session_token=True")
+            kind = "aws-assume-role"
+            profile |= {
+                "role_arn": assume_role_arn,
+                "session_name": role_session_name or SESSION_NAME,
+                "external_id": external_id,
+                "tags": _tags(tags),
+            }
+        super().__init__(kind, KeyOptions(key, options, "secret-key"), profile, region, ca_file)
+
+
+def _tags(tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None) -> list[list[str]]:
+    if isinstance(tags, Mapping):
+        return [[name, value] for name, value in tags.items()]
+    return [[tag["Key"], tag["Value"]] for tag in tags or ()]
+
+
+__all__ = ["SESSION_NAME", "AWSCredentials", "AWSHMACCredentials"]

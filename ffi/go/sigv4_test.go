@@ -266,7 +266,6 @@ func TestRequestShapes(t *testing.T) {
 		"no value":        func(r *http.Request) { r.Header["X-Empty"] = nil },
 		"signed before":   func(r *http.Request) { _ = s.Sign(r, at.Add(-time.Minute), "") },
 		"signed, odd names": func(r *http.Request) {
-			//lint:ignore SA1008 a name that Go would not write, but a caller may
 			r.Header["x-AMZ-date"] = []string{"1"}
 			r.Header["authorization"] = []string{"x"}
 		},
@@ -275,7 +274,7 @@ func TestRequestShapes(t *testing.T) {
 		request := sign(change)
 		equal(t, name, signatureOf(t, request), plain)
 		equal(t, name+", dates", len(request.Header.Values("X-Amz-Date")), 1)
-		//lint:ignore SA1008 as above
+		//lint:ignore SA1008 a name that Go would not write, but a caller may
 		if _, ok := request.Header["x-AMZ-date"]; ok {
 			t.Error("a second date")
 		}

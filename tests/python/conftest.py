@@ -22,7 +22,7 @@ def pytest_configure(config):
         raise pytest.UsageError("CLOUDAUTH names no cloudauth program: it is needed for its emulator")
     # A package must not find this machine's cloud settings.
     for name in list(os.environ):
-        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "CLOUDAUTH_")) and name != "CLOUDAUTH":
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "CLOUDAUTH_")) and name != "CLOUDAUTH_OLD_PYTHON":
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

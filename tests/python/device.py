@@ -1,5 +1,6 @@
 """Keys of the emulator's identities in a SoftHSM token and in a swtpm: put there by other programs."""
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -66,6 +67,12 @@ class Device:
                 "softhsm2-util", "--import", self.pems[label], "--token", "token1", "--label", label,
                 "--id", f"0{number}", "--pin", PIN, env=self.env,
             )  # fmt: skip
+            if "ec" not in label:
+                # A private key alone, as the old READMEs import it: the old packages take no other.
+                call(
+                    "pkcs11-tool", "--module", MODULE, "--token-label", "token1", "--login", "--pin", PIN,
+                    "--delete-object", "--type", "pubkey", "--label", label, env=self.env,
+                )  # fmt: skip
         secret = support.private_file(folder / "hmac.key", "AWS4" + e.SECRET_KEY)
         self.secret = secret
         # In a process of its own: SoftHSM reads the configuration of this one's environment once.
@@ -152,6 +159,11 @@ class Tpm:
     def flush(self):
         for kind in ("-t", "-l"):
             self.call("tpm2_flushcontext", kind)
+
+    def hand_over(self):
+        """To another process: there are three slots, and no resource manager that would lend them."""
+        gc.collect()
+        self.flush()
 
     def load(self, kind, source, name):
         self.call("tpm2_import", "-C", "p.ctx", "-G", kind, "-i", source, "-u", f"{name}.pub",

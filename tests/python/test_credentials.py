@@ -9,6 +9,7 @@ import jwt
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.blob import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient as AsyncBlobServiceClient
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage as gcs
 
@@ -246,6 +247,16 @@ def test_the_asynchronous_twin(emulator, device):
 
     asyncio.run(main())
     assert len(emulator.control("requests?service=entra")) == 1
+
+
+def test_asynchronous_blobs(emulator, device, blobs):
+    async def main():
+        pc = AsyncAzureCredentials(**device.options("azure"), **device.entra_here())
+        service = AsyncBlobServiceClient(blobs.url, credential=pc, connection_verify=str(blobs.ca))
+        async with pc, service:
+            return [blob.name async for blob in service.get_container_client("container1").list_blobs()]
+
+    assert asyncio.run(main()) == ["x", "y"]
 
 
 # Keys

@@ -4,39 +4,47 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
 from ctypes import byref, c_int64, c_size_t
-from typing import Any, NamedTuple, TypeVar
 
 from . import _native
 from ._errors import Code
 
-_T = TypeVar("_T")
+# What types are for is not loaded: it takes as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
 
 # More than any credential of today's; larger ones are asked for again with room.
 _ROOM = 4096
 _MOST = 1 << 20
 
 
-class AWSKeys(NamedTuple):
+class AWSKeys:
     """Temporary AWS credentials."""
 
-    access_key_id: str
-    secret_access_key: str
-    session_token: str
-    #: When they end, in seconds since 1970.
-    expiration: int
+    __slots__ = ("access_key_id", "expiration", "secret_access_key", "session_token")
+
+    def __init__(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: int) -> None:
+        self.access_key_id, self.secret_access_key, self.session_token = access_key_id, secret_access_key, session_token
+        #: When they end, in seconds since 1970.
+        self.expiration = expiration
 
     def __repr__(self) -> str:
         return f"AWSKeys(access_key_id={self.access_key_id!r}, expiration={self.expiration})"
 
 
-class BearerToken(NamedTuple):
+class BearerToken:
     """A token for the header ``Authorization: Bearer``."""
 
-    token: str
-    #: When it is refused, in seconds since 1970.
-    expiration: int
+    __slots__ = ("expiration", "token")
+
+    def __init__(self, token: str, expiration: int) -> None:
+        self.token = token
+        #: When it is refused, in seconds since 1970.
+        self.expiration = expiration
 
     def __repr__(self) -> str:
         return f"BearerToken(expiration={self.expiration})"
@@ -108,7 +116,7 @@ class Client:
         """Forgets the credential of a profile, because a service refused it: the next call gets a new one."""
         name, kept = _native.text(profile)
         message = _native.new_message()
-        with self._object.use() as handle:
+        with self._object as handle:
             result = _native.library().cloudauth_client_invalidate(byref(handle), name, byref(message), None)
         del kept
         if result:
@@ -134,7 +142,7 @@ class Client:
         while True:
             buffer, length = ctypes.create_string_buffer(room), c_size_t()
             try:
-                with self._object.use() as handle:
+                with self._object as handle:
                     result = getattr(lib, function)(
                         byref(handle), name, buffer, room, byref(length), byref(output), byref(message), None
                     )

@@ -6,9 +6,12 @@ import ctypes
 import enum
 import os
 from ctypes import byref, c_size_t
-from typing import Any
 
 from . import _native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Scheme(enum.IntEnum):
@@ -61,7 +64,7 @@ class Key(_Opened):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._signer = _native.Signer(size=ctypes.sizeof(_native.Signer))
-        with self._object.use() as handle:
+        with self._object as handle:
             result = _native.library().cloudauth_key_signer(byref(handle), byref(self._signer), None)
         if result:
             raise _native.failed("signer of key", result)
@@ -70,7 +73,7 @@ class Key(_Opened):
     def public_key(self) -> bytes:
         """The SubjectPublicKeyInfo in DER."""
         spki = _native.Bytes()
-        with self._object.use() as handle:
+        with self._object as handle:
             result = _native.library().cloudauth_key_public(byref(handle), byref(spki), None)
             if result:
                 raise _native.failed("public key", result)
@@ -78,7 +81,7 @@ class Key(_Opened):
 
     def supports(self, scheme: int) -> bool:
         """Whether the key can sign with a scheme."""
-        with self._object.use():
+        with self._object:
             return bool(self._signer.supports(self._signer.ctx, scheme))
 
     @property
@@ -91,7 +94,7 @@ class Key(_Opened):
 
         :raises CloudAuthError: when the key cannot sign so, or the device failed.
         """
-        with self._object.use():
+        with self._object:
             room = self._signer.max_signature_len(self._signer.ctx, scheme)
             out, length = ctypes.create_string_buffer(max(room, 1)), c_size_t()
             octets, kept = _native.text(message)
@@ -117,7 +120,7 @@ class MACKey(_Opened):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._mac = _native.Mac(size=ctypes.sizeof(_native.Mac))
-        with self._object.use() as handle:
+        with self._object as handle:
             result = _native.library().cloudauth_mac_key_mac(byref(handle), byref(self._mac), None)
         if result:
             raise _native.failed("MAC of key", result)
@@ -130,7 +133,7 @@ class MACKey(_Opened):
         tag = ctypes.create_string_buffer(32)
         octets, kept = _native.text(message)
         try:
-            with self._object.use():
+            with self._object:
                 result = self._mac.hmac_sha256(self._mac.ctx, octets, ctypes.addressof(tag))
             if result:
                 raise _native.failed("HMAC", result)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pathlib
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from typing import Any
 
 from ._errors import CloudAuthError, Code, ForkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 #: The binary interface that this package was written for: CLOUDAUTH_ABI_VERSION.
 ABI_VERSION = 0
@@ -118,8 +119,8 @@ def library() -> ctypes.CDLL:
     global _loaded
     with _lock:
         if _loaded is None:
-            carried = pathlib.Path(__file__).with_name(_name())
-            _loaded = _bind(str(carried) if carried.exists() else _name())
+            carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), _name())
+            _loaded = _bind(carried if os.path.exists(carried) else _name())
         return _loaded
 
 
@@ -202,22 +203,21 @@ class Object:
         """Refuses to go on in a process that did not open it; asked before any lock."""
         check_process(self._pid)
 
-    @contextmanager
-    def use(self) -> Iterator[Handle]:
+    def __enter__(self) -> Handle:
         """The handle, which stays open meanwhile."""
         self.check_fork()
         with self._guard:
             if self._closed:
                 raise CloudAuthError(f"{self._kind}: it is closed", Code.STATE)
             self._users += 1
-        try:
-            yield self._handle
-        finally:
-            with self._guard:
-                self._users -= 1
-                last = self._closed and not self._users
-            if last:
-                self._finalizer()
+        return self._handle
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            self._finalizer()
 
     def close(self) -> None:
         """Closes it, once the calls that use it have ended. It may be closed again."""

@@ -45,7 +45,10 @@ class _Account:
         return key.sign(message, key.schemes[0])
 
 
-class _Tokens(google.auth.credentials.CredentialsWithQuotaProject, google.auth.credentials.Signing):  # type: ignore[misc]
+class _Tokens(
+    google.auth.credentials.CredentialsWithQuotaProject,  # type: ignore[misc]
+    google.auth.credentials.Signing,  # type: ignore[misc]
+):
     """What access tokens and ID tokens have in common."""
 
     _account: _Account
@@ -83,14 +86,14 @@ class _Tokens(google.auth.credentials.CredentialsWithQuotaProject, google.auth.c
                 refused = self.token is not None and self.token == seen[0] and self.valid
                 if refused and time.monotonic() - seen[1] > _NEW:
                     live.invalidate(PROFILE)
-                token, expiration = live.bearer_token(PROFILE)
+                got = live.bearer_token(PROFILE)
             except CloudAuthError as e:
                 raise google.auth.exceptions.RefreshError(str(e), retryable=e.transient) from e
-            self.token = token
-            utc = datetime.datetime.fromtimestamp(expiration, datetime.timezone.utc)
+            self.token = got.token
+            utc = datetime.datetime.fromtimestamp(got.expiration, datetime.timezone.utc)
             # google-auth compares times without a zone.
             self.expiry = utc.replace(tzinfo=None)
-            self._got = (token, time.monotonic())
+            self._got = (got.token, time.monotonic())
 
     def sign_bytes(self, message: bytes) -> bytes:
         """Signs in the device, as signed URLs need it: RSA with PKCS#1 v1.5 and SHA-256.

@@ -93,6 +93,11 @@ class AzureCredentials:
             raise ClientAuthenticationError(
                 message=f"tenant {tenant} is not the credential's; allow it by additionally_allowed_tenants"
             )
+        if self._kept:
+            check_process(self._pid)
+        else:
+            # Nothing was opened before a fork.
+            self._pid = os.getpid()
         try:
             if claims:
                 return self._challenged(tenant, scopes, claims)
@@ -108,7 +113,6 @@ class AzureCredentials:
         return client("azure-token", profile, ca_file=self._ca_file), secrets
 
     def _client(self, tenant: str, scopes: tuple[str, ...]) -> Client:
-        check_process(self._pid)
         with self._lock:
             if self._closed:
                 raise CloudAuthError("AzureCredentials: it is closed")

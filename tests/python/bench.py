@@ -1,0 +1,172 @@
+"""Times signatures of the package beside those of the packages that it replaces, on the same keys of the same
+devices, in turn; and what Python adds.
+
+usage: bench.py PROGRAM LIBRARY OLD_PYTHON
+  PROGRAM is the cloudauth binary (for its emulator, whose identities the keys are), LIBRARY libcloudauth.so with
+  keys in a TPM, OLD_PYTHON a Python that has cloud_auth_pkcs and cloud_auth_tpm.
+
+Exits with 1 when a result is far below its goal.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROUNDS = 5
+# How long each measurement of a round takes, in seconds.
+SPAN = 0.4
+# Times the old package's signatures a second: the goal, and below what something is wrong. An HMAC in a session
+# that proves the key's password costs two milliseconds on each side of the TPM, in libtss2's own cryptography.
+GOALS = {
+    "softhsm RSA-2048": (2.5, 1.25), "softhsm HMAC": (50, 25), "swtpm RSA-2048": (12, 6), "swtpm HMAC": (200, 8),
+}  # fmt: skip
+OVERHEAD_US, IMPORT_MS = 20, 30
+
+
+def seconds_each(call):
+    call()
+    count, start = 0, time.perf_counter()
+    while True:
+        call()
+        count += 1
+        spent = time.perf_counter() - start
+        if spent > SPAN:
+            return spent / count
+
+
+def new(told):
+    from cloudauth import Key, MACKey
+    from cloudauth._options import KeyOptions, Secrets
+
+    secrets = Secrets()
+
+    def uri(label, where, kind="private"):
+        return KeyOptions(None, told[where][label], kind).uri(secrets)
+
+    calls = {}
+    for where in ("softhsm", "swtpm"):
+        calls[f"{where} RSA-2048"] = lambda key=Key(uri("gcp", where)): key.sign(b"m" * 600)
+        calls[f"{where} HMAC"] = lambda key=MACKey(uri("hmac", where, "secret-key")): key.hmac_sha256(b"20261122")
+    # In software it is a microsecond or two: nearly all of it is Python.
+    calls["overhead"] = lambda key=MACKey(told["file"]): key.hmac_sha256(b"20261122")
+    return calls
+
+
+def old(told):
+    # They print nothing, but what they stand on warns.
+    import warnings
+
+    warnings.simplefilter("ignore")
+    import pkcs11
+    from cloud_auth_pkcs.aws.awshmaccredentials import AWSHMACCredentials as HsmMac
+    from cloud_auth_pkcs.base import BaseCredential as Hsm
+    from cloud_auth_tpm.aws.awshmaccredentials import AWSHMACCredentials as TpmMac
+    from cloud_auth_tpm.base import BaseCredential as TpmKey
+
+    def mac(kind, **attributes):
+        # Without the constructor, which calls AWS.
+        made = kind.__new__(kind)
+        vars(made).update({f"_{name}": value for name, value in attributes.items()})
+        return lambda: made._getSignatureKey("AKIAEXAMPLE", "20261122", "us-east-1", "sts")
+
+    hsm, tpm = Hsm(**told["softhsm"]["gcp"]), TpmKey(
+        **told["swtpm"]["gcp"], ownerpassword=None, policy_impl=None, enc_key_name=None, use_ek_cert=False
+    )  # fmt: skip
+    options = told["softhsm"]["hmac"]
+    token = pkcs11.lib(options["module"]).get_token(token_label=options["token"])
+    of_tpm = told["swtpm"]["hmac"]
+    return {
+        "softhsm RSA-2048": lambda: hsm.sign(b"m" * 600),
+        "softhsm HMAC": mac(HsmMac, token=token, label=options["label"], pin=options["pin"]),
+        "swtpm RSA-2048": lambda: tpm.sign(b"m" * 600),
+        "swtpm HMAC": mac(
+            TpmMac, tcti=of_tpm["tcti"], keyfile=pathlib.Path(of_tpm["keyfile"]).read_text(),
+            password=of_tpm["password"], ownerpassword=None, policy_impl=None, enc_key_name=None, use_ek_cert=False,
+        ),
+    }  # fmt: skip
+
+
+def work(which, path):
+    told = json.loads(pathlib.Path(path).read_text())
+    calls = {"new": new, "old": old}[which](told)
+    print(json.dumps({name: seconds_each(call) for name, call in calls.items()}))
+
+
+def import_ms():
+    code = "import time; t = time.perf_counter(); import cloudauth; print(time.perf_counter() - t)"
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout) for _ in range(11)
+    ]
+    return statistics.median(runs) * 1e3
+
+
+def main():
+    program, library, old_python = sys.argv[1:]
+    sys.path.insert(1, str(HERE.parent / "clients"))
+    import emulator as e
+    import support
+    from device import Device, Tpm
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for part in ("emulator", "softhsm", "swtpm", "lib"):
+            (folder / part).mkdir()
+        (folder / "lib" / "libcloudauth.so").symlink_to(pathlib.Path(library).resolve())
+        secret = support.private_file(folder / "secret", e.SECRET_KEY)
+        emulator = e.Emulator(support.Program(os.path.realpath(program)), folder / "emulator")
+        tpm = None
+        try:
+            device = Device(emulator, folder / "softhsm")
+            tpm = Tpm(device, folder / "swtpm")
+            os.environ |= {
+                **device.env, "LD_LIBRARY_PATH": str(folder / "lib"), "TSS2_LOG": "all+NONE",
+                "PYTHONPATH": str(HERE.parents[1] / "ffi" / "python" / "src"), "PYTHONDONTWRITEBYTECODE": "",
+            }  # fmt: skip
+            told = {
+                "file": f"file:{secret}",
+                **{where: {label: kind.options(label) for label in ("gcp", "hmac")}
+                   for where, kind in (("softhsm", device), ("swtpm", tpm))},
+            }  # fmt: skip
+            (folder / "told.json").write_text(json.dumps(told))
+            found = {"new": [], "old": []}
+            for _ in range(ROUNDS):
+                for which, python in (("new", sys.executable), ("old", old_python)):
+                    done = subprocess.run(
+                        [python, __file__, which, folder / "told.json"], check=True, stdout=subprocess.PIPE, timeout=120
+                    )
+                    found[which].append(json.loads(done.stdout))
+        finally:
+            if tpm:
+                tpm.stop()
+            emulator.stop()
+        light = import_ms()
+    wrong = False
+    for name, (goal, least) in GOALS.items():
+        mine, theirs = (statistics.median(run[name] for run in found[which]) for which in ("new", "old"))
+        ratio = statistics.median(b[name] / a[name] for a, b in zip(found["new"], found["old"], strict=True))
+        print(
+            f"Python, {name}: {mine * 1e3:.3f} ms a signature, the old package {theirs * 1e3:.2f} ms; "
+            f"{ratio:.1f} times (goal >= {goal}: {'yes' if ratio >= goal else 'NO'})"
+        )
+        wrong |= ratio < least
+    overhead = statistics.median(run["overhead"] for run in found["new"]) * 1e6
+    for what, value, goal, unit in [
+        ("a call with HMAC in software, over C no more than", overhead, OVERHEAD_US, "us"),
+        ("import cloudauth", light, IMPORT_MS, "ms"),
+    ]:
+        print(f"Python, {what}: {value:.1f} {unit} (goal <= {goal}: {'yes' if value <= goal else 'NO'})")
+        wrong |= value > 2 * goal
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] in ("new", "old"):
+        work(*sys.argv[1:])
+    else:
+        sys.exit(main())

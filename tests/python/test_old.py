@@ -1,0 +1,123 @@
+"""The old packages, each in an environment of its own, beside the drop-ins of their names: with the same keys in
+the same devices, the same comes of it."""
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+
+import device as d
+import emulator as e
+import support
+
+ANCHOR = f"{e.ANYWHERE}:trust-anchor/1c3e9e2a-1f0e-4c53-9f1c-2f7a0f6b1d22"
+
+
+def old_python():
+    path = os.environ.get("CLOUDAUTH_OLD_PYTHON")
+    assert path, "CLOUDAUTH_OLD_PYTHON names no Python with the old packages: see tests/python/run"
+    return path
+
+
+def told(device, library):
+    """What both are told. The old ones want a certificate that RSA with SHA-256 signed."""
+    emulator = device.emulator
+    root_key = support.new_key("rsa-2048")
+    root = e.certify(root_key, "rsa root", "rsa root", root_key, ca=True)
+    leaf = e.certify(device.rsa_leaf_key, "device 9", "rsa root", root_key)
+    assert isinstance(leaf.signature_hash_algorithm, hashes.SHA256)
+    emulator.control(
+        "register",
+        {"aws": {"trust_anchors": [{"arn": ANCHOR, "certificates": support.cert_pem(root)}]}},
+    )
+    certificate = device.folder / "rsa.crt"
+    certificate.write_text(support.cert_pem(leaf))
+    # The old ones ask the global endpoint of STS, which is in this region.
+    life = {"region": "us-east-1", "duration_seconds": 1000}
+    return {
+        "keys": {label: library.options(label) for label in ("gcp", "aws", "hmac", "azure")},
+        "env": {**device.env, "TSS2_LOG": "all+NONE"},
+        "url": emulator.url, "http": emulator.http_url, "ca": str(emulator.ca),
+        "robot": support.public_pem(emulator.keys["robot"]).decode(),
+        "gcp": {"email": e.ROBOT, "scopes": "one two", "key_id": "k7", "expire_in": 3600},
+        "anywhere": {
+            **life, "region": "eu-west-1", "public_certificate_file": str(certificate), "trust_anchor_arn": ANCHOR,
+            "role_arn": e.ROLE, "profile_arn": e.PROFILE, "session_name": "foo",
+        },
+        # What the old ones name a session.
+        "role": {**life, "access_key": e.ACCESS_KEY, "assume_role_arn": d.ROLE, "role_session_name": "us-east-1"},
+        "user": {**life, "access_key": e.ACCESS_KEY, "get_session_token": True},
+        "azure": device.entra(),
+    }  # fmt: skip
+
+
+def ours(said, emulator):
+    """The same, with where the services are: a program without these options asks the clouds."""
+    here = {"endpoint_url": emulator.url, "ca_file": str(emulator.ca)}
+    entra = {"authority": emulator.host, "ca_file": str(emulator.ca)}
+    aws = {name: {**said[name], **here} for name in ("anywhere", "role", "user")}
+    return {**said, **aws, "azure": {**said["azure"], **entra}}
+
+
+def run(python, which, package, said, folder, **env):
+    path = folder / f"{which}.json"
+    path.write_text(json.dumps(said))
+    done = subprocess.run(
+        [python, pathlib.Path(__file__).with_name("peer.py"), which, package, path],
+        capture_output=True, timeout=120,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true", **env},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("library", ["pkcs", "tpm"])
+def test_both_get_the_same(emulator, device, request, tmp_path, library):
+    package = f"cloud_auth_{library}"
+    library = device if library == "pkcs" else request.getfixturevalue("tpm")
+    said = told(device, library)
+    getattr(library, "hand_over", lambda: None)()
+    old = run(old_python(), "old", package, said, tmp_path)
+    getattr(library, "hand_over", lambda: None)()
+    new = run(
+        sys.executable, "new", package, ours(said, emulator), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
+        **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+    )  # fmt: skip
+    # The old ones call the claim "id", and the emulator wants it as Entra's documentation does.
+    assert "'jti' is missing" in old.pop("azure")
+    azure = new.pop("azure")
+    assert (azure["aud"], azure["tid"]) == ("https://storage.azure.com", e.TENANT) and new.pop("azure life")
+    assert old == new
+    assert old["anywhere"][0] == ["bucket-1"] and old["role"][1].endswith("/us-east-1")
+
+
+@pytest.mark.parametrize("library", ["pkcs", "tpm"])
+def test_module_paths(library):
+    """Every class of the old packages is where they have it, and is ours."""
+    package = f"cloud_auth_{library}"
+    for module, name in [
+        ("gcp", "GCPCredentials"), ("gcp.gcpcredentials", "GCPCredentials"), ("aws", "AWSCredentials"),
+        ("aws", "AWSHMACCredentials"), ("aws.awscredentials", "AWSCredentials"),
+        ("aws.awshmaccredentials", "AWSHMACCredentials"), ("azure", "AzureCredentials"),
+        ("azure.azurecredentials", "AzureCredentials"),
+    ]:  # fmt: skip
+        kind = getattr(importlib.import_module(f"{package}.{module}"), name)
+        assert kind.__module__.startswith("cloudauth."), kind
+
+
+def test_policies():
+    from cloud_auth_tpm.policy import PCRAuthValuePolicy, PCRPolicy, PolicyEval
+    from cloud_auth_tpm.policy.pcr import PCRPolicy as same
+    from cloudauth._options import KeyOptions, Secrets
+
+    policy = {"description": "d", "policy": [{"type": "POLICYPCR", "pcrs": [{"pcr": 23, "hashAlg": "SHA256"}]}]}
+    assert same is PCRPolicy and issubclass(PCRAuthValuePolicy, PolicyEval)
+    options = {"keyfile": "k", "policy_impl": PCRPolicy(policy=policy)}
+    assert KeyOptions(None, options).uri(Secrets()) == "tpm:file=k?pcrs=sha256:23"
+    with pytest.raises(TypeError, match="debug"):
+        PCRPolicy(policy=policy, debug=True)

@@ -14,7 +14,8 @@
 // from [crypto/rand].
 //
 // Or the C library does all of it, with clock, files and network of its own: a [Client] gives live credentials
-// of the profiles of a configuration file, and [OpenKey] opens keys in files, PKCS#11 tokens and TPMs.
+// of the profiles of a configuration file or of a [Config], and [OpenKey] opens keys in files, PKCS#11 tokens and
+// TPMs. For the SDKs there are the modules awscred, azcred and gcptoken beside this one.
 //
 // # Keys
 //

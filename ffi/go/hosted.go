@@ -23,6 +23,12 @@ static cloudauth_result cloudauth_go_sign(const cloudauth_key *key, cloudauth_sc
 	return signer.sign(signer.ctx, scheme, message, none, entropy, out, cap, len);
 }
 
+static uint32_t cloudauth_go_supports(const cloudauth_key *key, cloudauth_scheme scheme)
+{
+	cloudauth_signer signer = {.size = sizeof signer};
+	return cloudauth_key_signer(key, &signer, NULL) == CLOUDAUTH_OK && signer.supports(signer.ctx, scheme);
+}
+
 static cloudauth_result cloudauth_go_hmac(const cloudauth_mac_key *key, cloudauth_bytes message,
                                           uint8_t *tag, cloudauth_error *error)
 {
@@ -39,6 +45,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"runtime"
@@ -170,8 +177,8 @@ func (k *Key) Public() crypto.PublicKey { return k.public }
 // than once, and never fails.
 func (k *Key) Close() error { return k.object.Close() }
 
-// Sign refuses: a device may want the message, not its digest. [crypto.SignMessage], [crypto/x509] and
-// this package use SignMessage.
+// Sign refuses: a device may want the message, not its digest. [crypto.SignMessage], [crypto/x509],
+// [crypto/tls] and this package use SignMessage.
 func (k *Key) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, &Error{Op: "sign", Code: ErrUnsupported, Field: "digest", Help: "this key takes messages: use SignMessage"}
 }
@@ -203,6 +210,48 @@ func (k *Key) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) (
 		return nil, err
 	}
 	return signature, nil
+}
+
+// Certificate is a certificate of this key for [tls.Config], as a server or as a client; chain is in DER, the
+// key's own certificate first. It names the signature algorithms that the key can do, so that Go chooses no
+// other: a key on P-384 may be asked for SHA-384 alone, one in a device only for what that offers.
+func (k *Key) Certificate(chain ...[]byte) (tls.Certificate, error) {
+	c := begin("TLS certificate")
+	defer c.release()
+	none := tls.Certificate{}
+	if len(chain) == 0 {
+		c.fail(ErrInvalid, "certificate", "expected one, or a chain that begins with it")
+		return none, c.failed
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return none, &Error{Op: c.op, Code: ErrMalformed, Field: "certificate", Err: err}
+	}
+	if mine, ok := k.public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !mine.Equal(leaf.PublicKey) {
+		c.fail(ErrMismatch, "certificate", "is not of this key")
+		return none, c.failed
+	}
+	var known []tls.SignatureScheme
+	err = k.object.use(c, func(at *C.cloudauth_key) error {
+		for _, scheme := range tlsSchemes {
+			if C.cloudauth_go_supports(at, C.cloudauth_scheme(scheme.scheme)) != 0 {
+				known = append(known, scheme.tls)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return none, err
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: k, Leaf: leaf, SupportedSignatureAlgorithms: known}, nil
+}
+
+var tlsSchemes = []struct {
+	scheme Scheme
+	tls    tls.SignatureScheme
+}{
+	{PS256, tls.PSSWithSHA256}, {RS256, tls.PKCS1WithSHA256}, {ES256, tls.ECDSAWithP256AndSHA256},
+	{ES384, tls.ECDSAWithP384AndSHA384},
 }
 
 // scheme is what to sign with, and the octets of a coordinate.
@@ -296,11 +345,19 @@ type BearerToken struct {
 // cloudauth/config.toml in $XDG_CONFIG_HOME or ~/.config. No service is called before a credential is asked
 // for.
 func OpenClient(path string) (*Client, error) {
+	return openClient(func(c *call, at *C.cloudauth_client, message *C.cloudauth_message) C.cloudauth_result {
+		return C.cloudauth_client_open(octets(&c.memory, path), at, message, c.err)
+	})
+}
+
+func openClient(
+	open func(c *call, at *C.cloudauth_client, message *C.cloudauth_message) C.cloudauth_result,
+) (*Client, error) {
 	c := begin("open configuration")
 	defer c.release()
 	client := &Client{}
 	_, err := openObject(c, &client.object, func(at *C.cloudauth_client, message *C.cloudauth_message) C.cloudauth_result {
-		return C.cloudauth_client_open(octets(&c.memory, path), at, message, c.err)
+		return open(c, at, message)
 	}, func(at *C.cloudauth_client) { C.cloudauth_client_close(at) })
 	if err != nil {
 		return nil, err

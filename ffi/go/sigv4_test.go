@@ -274,6 +274,7 @@ func TestRequestShapes(t *testing.T) {
 		request := sign(change)
 		equal(t, name, signatureOf(t, request), plain)
 		equal(t, name+", dates", len(request.Header.Values("X-Amz-Date")), 1)
+		//lint:ignore SA1008 a name that Go would not write, but a caller may
 		if _, ok := request.Header["x-AMZ-date"]; ok {
 			t.Error("a second date")
 		}

@@ -13,7 +13,7 @@ import (
 // What the README says of moving, as a program of its own, in a folder with the certificates where the older
 // examples had them. What is put in its place: the broker's address, the socket, and where the service is.
 func TestMoving(t *testing.T) {
-	readme := string(must(os.ReadFile("../../ffi/go/README.md")))
+	readme := string(must(os.ReadFile("../../README.md")))
 	section := func(name string) string {
 		_, rest, found := strings.Cut(readme, "### Moving from "+name+"\n")
 		found2 := regexp.MustCompile("(?s)Import `(ek \"[^\"]+\")`.*?```go\n(.*?)```\n").FindStringSubmatch(rest)

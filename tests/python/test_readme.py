@@ -1,4 +1,4 @@
-"""The sections "Moving from" of the READMEs are run as they stand, with this machine's names in the place of
+"""The sections "Moving from" of the README are run as they stand, with this machine's names in the place of
 those in capitals."""
 
 import os
@@ -18,14 +18,14 @@ SECTION = re.compile(r"^#+ Moving from `?(cloud_auth_\w+)`?\n.*?^```python\n(.*?
 
 
 def sections():
-    files = [CHECKOUT / "README.md", CHECKOUT / "ffi" / "python" / "README.md"]
-    return [(file, *found) for file in files for found in SECTION.findall(file.read_text())]
+    readme = CHECKOUT / "README.md"
+    return [(readme, *found) for found in SECTION.findall(readme.read_text())]
 
 
 @pytest.mark.parametrize("package", ["cloud_auth_pkcs", "cloud_auth_tpm"])
 def test_moving_from(emulator, device, tpm, storage, tmp_path, package):
     found = [(file, code) for file, name, code in sections() if name == package]
-    assert found, f"no README says how to move from {package}"
+    assert found, f"the README does not say how to move from {package}"
     names = {
         "MODULE": d.MODULE, "PIN": d.PIN, "EMAIL": e.ROBOT, "TCTI": tpm.tcti, "PASSWORD": tpm.PASSWORD,
         "TRUST_ANCHOR": e.ANCHOR, "ROLE": e.ROLE, "PROFILE": e.PROFILE,

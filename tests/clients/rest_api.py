@@ -35,9 +35,15 @@ def manifests():
     return found
 
 
+def pod(name):
+    """A pod, or a deployment's: its metadata and specification."""
+    every = manifests()
+    return every["Pod", name] if ("Pod", name) in every else every["Deployment", name]["spec"]["template"]
+
+
 def container(name):
-    """The one container of a deployment."""
-    [one] = manifests()["Deployment", name]["spec"]["template"]["spec"]["containers"]
+    """The one container of a pod."""
+    [one] = pod(name)["spec"]["containers"]
     return one
 
 

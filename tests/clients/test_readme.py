@@ -160,7 +160,7 @@ def test_readme_broker(bash):
     """The broker in five minutes: the emulator, the broker and a workload, in one shell."""
     operator, workload, check = commands("A token broker in five minutes", 3, level="##")
     ports = {port: free_port() for port in ["8443", "8444", "9090"]}
-    script = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{operator}\n{workload}\n{check}"
+    script = f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{operator}\n{workload}\n{check}"
     for port, free in ports.items():
         assert port in script
         script = script.replace(port, str(free))
@@ -177,6 +177,20 @@ def test_readme_broker(bash):
     assert {"name": "image", "outcome": "passed"} in record["checks"]
     for secret in [keys["SecretAccessKey"], keys["SessionToken"], "wJalrXUtnFEMI"]:
         assert secret not in (bash.folder / "broker-demo" / "broker.log").read_text()
+
+
+def test_readme_secrets(bash):
+    """A service gets a secret, and the next one while it runs."""
+    operator, workload = commands("Secrets into an attested service", 2, level="##")
+    script = f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{operator}\n{workload}"
+    for port in ["8443", "8444", "9090"]:
+        assert port in script
+        script = script.replace(port, str(free_port()))
+    done = bash(script)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("the key is")]
+    first, second = "the first one", "the second one"
+    assert lines == [f"the key is {key}; it was {first}" for key in (first, second)], done.stdout + done.stderr
+    assert not (bash.folder / "secrets-demo").exists()
 
 
 def free_port():

@@ -15,7 +15,7 @@ import yaml
 import emulator as e
 import rest_api
 import support
-from rest_api import HERE, LEASE, container, manifests, readme_commands, within
+from rest_api import HERE, LEASE, container, manifests, pod, readme_commands, within
 from test_emulator import no_network  # noqa: F401 (fixture)
 
 
@@ -44,13 +44,15 @@ def place(cloudauth, emulator, tmp_path):
 def test_manifests():
     every = manifests()
     names = {"broker", "rest-api", "rest-api-no-attestation"}
-    assert {name for kind, name in every if kind == "Deployment"} == names
+    assert {name for kind, name in every if kind in ("Deployment", "Pod")} == names
+    # It ends, and that is what is to be seen: a deployment would start it over and over.
+    assert every["Pod", "rest-api-no-attestation"]["spec"]["restartPolicy"] == "Never"
     assert {name for kind, name in every if kind == "Service"} == {"broker", "rest-api"}
     for name in names:
-        deployment = every["Deployment", name]
-        spec = deployment["spec"]["template"]["spec"]
-        labels = deployment["spec"]["template"]["metadata"]["labels"]
-        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        spec = pod(name)["spec"]
+        if ("Deployment", name) in every:
+            selector = every["Deployment", name]["spec"]["selector"]["matchLabels"]
+            assert selector.items() <= pod(name)["metadata"]["labels"].items()
         assert spec["securityContext"]["runAsNonRoot"] and not spec["automountServiceAccountToken"]
         one = container(name)
         assert one["securityContext"]["readOnlyRootFilesystem"]
@@ -89,20 +91,35 @@ def test_images_and_compose():
         assert service["build"]["target"] in stages and "environment" not in service
         if name != "broker":
             assert any(mount.startswith("/run/rest-api:") for mount in service["tmpfs"])
-    for copied in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.M):
+    # A checkout may let its group write; what others can change is refused.
+    for configuration in ("broker.toml", "run.toml", "broker-ca.pem"):
+        [flags] = re.findall(rf"^COPY (.*?)tests/clients/.*\b{configuration}\b.* /etc", text, re.M)
+        assert flags == "--chmod=0644 "
+    for copied in re.findall(r"^COPY (?!--from)(?:--chmod=\d+ )?(.*) \S+$", text, re.M):
         for path in copied.split():
             # The one that the reader makes.
             assert path == "." or path.endswith("broker-ca.pem") or (HERE.parents[2] / path).exists(), path
 
 
 def test_keys_of_the_reader_stay_out_of_images_and_history():
+    """None is made in the build context; and what someone makes there after all is in no layer."""
     root = HERE.parents[2]
-    ignored = (HERE / "Containerfile.dockerignore").read_text().splitlines()
+    blocks = "\n".join(readme_commands())
+    without_a_cloud, rest = blocks.split("\nkeys=", 1)
+    assert "demo=$(mktemp -d) && cd $demo" in without_a_cloud
+    made = re.findall(r"-(?:keyout|out) (\S+)", rest)
+    assert made and all(path.startswith("$keys/") for path in made), made
+    assert rest.startswith("~/")
+    services = yaml.safe_load((HERE / "compose.yaml").read_text())["services"]
+    mounted = services["broker"]["volumes"]
+    assert mounted and all(mount.startswith("${REST_API_KEYS:?") for mount in mounted)
+    assert "export REST_API_KEYS=~/" in rest
+    ignored = (root / ".dockerignore").read_text().splitlines()
+    assert {"**/*.key", "**/target", ".git", "secrets-demo", "broker-demo"} <= set(ignored)
     kept_out = (root / ".gitignore").read_text().splitlines()
-    for folder in ("secrets-demo", "tests/clients/rest-api/secrets"):
-        assert folder in ignored and f"/{folder}/" in kept_out
-        assert folder in (HERE / "README.md").read_text()
-    assert "**/*.key" in ignored and "**/target" in ignored
+    assert {"/secrets-demo/", "/broker-demo/", "/tests/clients/rest-api/broker-ca.pem"} <= set(kept_out)
+    # A second list would be read in the place of this one.
+    assert not list(HERE.glob("*ignore"))
 
 
 def test_everything_is_cleaned_up():
@@ -118,28 +135,34 @@ def test_everything_is_cleaned_up():
         mounted.add(volume.get("configMap", {}).get("name") or volume["secret"]["secretName"])
     assert mounted == made
     assert "compose.yaml up" in blocks and "compose.yaml down" in blocks
+    removed = re.search(r"^podman rmi --ignore (.*)$", blocks, re.M).group(1).split()
+    assert set(re.findall(r"podman build .* -t (\S+) \.$", blocks, re.M)) == set(removed)
+    gone = {path for line in re.findall(r"^(?:podman unshare )?rm -r (.*)$", blocks, re.M) for path in line.split()}
+    assert {"$REST_API_KEYS", "~/rest-api-keys", "tests/clients/rest-api/broker-ca.pem"} <= gone
 
 
 def test_the_readme_without_a_cloud(cloudauth, tmp_path):
     """As pasted, but for the ports and the repository's place."""
-    first, clean = [block for block in readme_commands() if "secrets-demo" in block]
+    first, clean = [block for block in readme_commands() if "$demo" in block]
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/cloudauth").symlink_to(cloudauth.path)
     (tmp_path / "tests/clients").mkdir(parents=True)
     (tmp_path / "tests/clients/rest-api").symlink_to(HERE)
-    script = f"set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n{first}\nset +e\n{clean}"
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    script = f"set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{first}\n{clean}"
     for port in ["8443", "8444", "8445", "9090", "4996"]:
         assert port in script
         script = script.replace(port, str(rest_api.free_port()))
     path = f"{tmp_path}/bin:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path)}, capture_output=True,
-        text=True, timeout=60,
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={"PATH": path, "HOME": str(tmp_path), "TMPDIR": str(temporary)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if "access_timestamp" in line]
     assert [answer["secret"] for answer in answers] == ["the first one", "the second one"], done.stdout + done.stderr
-    assert not (tmp_path / "secrets-demo").exists()
+    assert not list(temporary.iterdir())
 
 
 # The service
@@ -312,30 +335,42 @@ def test_a_vault_that_gives_nothing_in_mid_run(place, fault):
     assert service.popen.poll() is None
 
 
-def test_a_jump_of_a_clock_by_a_day(place):
-    """The attestation service's and the vault's: nothing is given meanwhile, and what is valid is kept."""
+@pytest.mark.parametrize("whose", ["attestation", "vault"])
+@pytest.mark.parametrize("offset", [86_400, -86_400], ids=["ahead", "behind"])
+def test_a_jump_of_a_clock_by_a_day(place, whose, offset):
+    """The attestation service's, or the vault's alone: nothing is given meanwhile, and what is valid is kept."""
     place.broker_config(lambda text: text.replace(f"lease = {LEASE}", "lease = 20"))
     place.broker()
     service = place.serving()
     first = place.secret
     place.rotate_secret("value-of-tomorrow")
-    for offset in (86_400, -86_400):
-        place.emulator.control("clock", {"offset": offset})
-        within(20, lambda: place.record()["verdict"] != "granted")
-        assert place.get(service)[1]["secret"] == first
-        place.emulator.control("clock", {"offset": 0})
-        within(20, lambda: place.get(service)[1]["secret"] == place.secret)
-        first = place.secret
-        place.rotate_secret("value-of-yesterday")
+    service_of = {"attestation": "teeserver", "vault": "key-vault"}
+    place.emulator.fault("clock", service_of[whose], count=1000, seconds=offset)
+    within(20, lambda: place.record()["verdict"] != "granted")
+    record = place.record()
+    failed = {one["name"] for one in record["checks"] if one["outcome"] == "failed"}
+    if whose == "attestation":
+        # Before anybody asks the vault.
+        assert record["verdict"] == "attestation_invalid", record
+        assert failed and failed <= {"exp", "nbf", "iat", "max_age"}, failed
+    else:
+        # The attestation is good, and so is the token of Entra ID: it is the vault that says no.
+        assert not failed and "vault answered 401" in json.dumps(record), record
+    assert place.get(service)[1]["secret"] == first
+    place.emulator.control("fault", method="DELETE")
+    within(20, lambda: place.get(service)[1]["secret"] == place.secret)
     assert service.popen.poll() is None
 
 
 def test_a_lease_that_ends_stops_the_service(place):
     place.broker()
+    began = time.monotonic()
     service = place.serving()
     spoil(place, "denied")
-    # SIGTERM, as run.toml has it: the service ends well, and nothing is left.
-    service.ended(LEASE + 20)
+    # SIGTERM, as run.toml has it. The service ends well, but not by itself: whoever looks after it starts it again.
+    assert service.ended(LEASE + 20) == 5, service.said()
+    assert time.monotonic() - began >= LEASE - 1
+    assert "the lease of the secrets has ended" in service.said(), service.said()
     assert not place.files()
 
 

@@ -33,27 +33,12 @@ def healthy():
     return "", 204
 
 
-def certificate(context):
-    context.load_cert_chain(DIRECTORY / "tls/flask.crt", DIRECTORY / "tls/flask.key")
-
-
-def tls():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate(context)
-
-    def renew(*_):
-        try:
-            # A pair that does not fit is found out where nobody uses it.
-            certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            certificate(context)
-        except (OSError, ssl.SSLError) as error:
-            log.error("the new certificate cannot be used, the old one stays: %s", error)
-        else:
-            log.info("the certificate was loaded again")
-
-    signal.signal(signal.SIGHUP, renew)
-    return context
+def context():
+    """TLS with the certificate and the key that are there now, which must fit."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.load_cert_chain(DIRECTORY / "tls/flask.crt", DIRECTORY / "tls/flask.key")
+    return made
 
 
 class Handler(WSGIRequestHandler):
@@ -66,25 +51,40 @@ class Server(ThreadedWSGIServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host, port, context):
+    def __init__(self, host, port):
+        self.context = context()
         super().__init__(host, port, app, Handler)
+        self.ssl_context = self.context
+        signal.signal(signal.SIGHUP, self.renew)
+
+    def renew(self, *_):
+        try:
+            # A new one, and only a whole one takes the old one's place.
+            self.context = context()
+        except (OSError, ssl.SSLError) as error:
+            log.error("the new certificate cannot be used, the old one stays: %s", error)
+        else:
+            log.info("the certificate was loaded again")
+
+    def get_request(self):
+        connection, address = super().get_request()
         # The handshake is the connection's thread's, not that of who waits for the next one.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.ssl_context = context
+        tls = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return tls, address
 
 
 def main():
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     host, _, port = LISTEN.rpartition(":")
     try:
-        context = tls()
         value = (DIRECTORY / "secret").read_text()
+        context()
     except (OSError, ssl.SSLError) as error:
         sys.exit(f"rest-api: {DIRECTORY}: {error}; start it with cloudauth run")
     if not value:
         sys.exit(f"rest-api: {DIRECTORY}/secret is empty")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = Server(host, int(port), context)
+    server = Server(host, int(port))
     log.info("https on %s, port %d", host, server.port)
     server.serve_forever()
 

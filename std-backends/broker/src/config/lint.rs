@@ -1,6 +1,7 @@
 //! What is wrong or doubtful across the sections of a configuration.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use cloudauth_client::Source;
 
@@ -71,8 +72,35 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 "GCE is no Confidential Space: nothing says what else runs beside the workload";
             found.add(field("swname"), help);
         }
+        for (secret, path) in open_to_all(config, grant) {
+            let place = format!("{place}: grants.{name}: give: secrets.{secret}");
+            let help = "every user of this machine can read it, without any attestation";
+            found.add(place, format!("{path:?}: {help}: chmod o-r it"));
+        }
     }
     found.lines().to_vec()
+}
+
+/// The files that a grant gives and that everybody can read anyhow. One that is not there is told elsewhere.
+fn open_to_all<'a>(config: &Config, grant: &'a Grant) -> Vec<(&'a str, PathBuf)> {
+    let secrets = grant.give.get("secrets").and_then(toml::Value::as_table);
+    let files = secrets.into_iter().flatten().filter_map(|(name, secret)| {
+        let path = config.folder.join(secret.get("file")?.as_str()?);
+        is_open_to_all(&path).then_some((name.as_str(), path))
+    });
+    files.collect()
+}
+
+#[cfg(unix)]
+fn is_open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
+/// Rights are not looked at here.
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Path) -> bool {
+    false
 }
 
 /// A text, or a list of them, as it stands there. Those that are neither are told elsewhere.
@@ -116,7 +144,6 @@ fn is_loopback(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     const SERVER: &str =
         "[server]\nlisten = '127.0.0.1:0'\ncertificate = 'c.pem'\nkey = 'file:k.pem'\n";
@@ -162,6 +189,27 @@ mod tests {
         warns(&grant("hwmodel = ['GCP_AMD_SEV', 'GCP_SHIELDED_VM']"), &[model]);
         warns(&grant("swname = 'GCE'"), &["grants.g: attested: swname"]);
         warns(&grant("swname = ['CONFIDENTIAL_SPACE', 'GCE']"), &["grants.g: attested: swname"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_everybody_can_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "{SERVER}[grants.g.attested]\n[grants.g.give]\nkind = 'secrets'\n[grants.g.give.secrets]\n\
+             a = {{ file = 'a' }}\nb = {{ file = 'b' }}\nc = {{ file = 'none' }}\nd = {{ secret = 'b' }}"
+        );
+        let config = Config::parse(&text, folder.path(), "b.toml").unwrap();
+        for (name, mode) in [("a", 0o640), ("b", 0o644)] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path().join(name), mode).unwrap();
+        }
+        let lines = config.warnings();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let place = "b.toml: grants.g: give: secrets.b: ";
+        assert!(lines[0].starts_with(place) && lines[0].contains("chmod o-r"), "{lines:?}");
     }
 
     #[test]

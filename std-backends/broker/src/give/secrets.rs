@@ -32,6 +32,8 @@ const MOST: usize = 256;
 const MAX_FILE: u64 = 512 * 1024;
 /// How many secrets of one grant are fetched at once, for however many clients.
 const AT_ONCE: usize = 64;
+/// Room in an answer for all but the secrets.
+const HEAD: usize = 1024;
 /// How many secrets an error names.
 const NAMED: usize = 10;
 
@@ -206,9 +208,16 @@ impl Secrets {
         let mut versions = BTreeMap::new();
         let mut end = UnixTime::MAX;
         let mut failures = BTreeMap::new();
+        let mut octets = HEAD;
         while let Some(done) = running.join_next().await {
             match done {
                 Ok((name, Ok(fetched))) => {
+                    octets += size_of(&name, &fetched.fields);
+                    if octets > MAX_SECRETS {
+                        // What is still under way ends with the set.
+                        let help = "together they are larger than 1 MiB";
+                        return Err(GiveError::Upstream(help.into()));
+                    }
                     end = fetched.end.map_or(end, |own| own.min(end));
                     versions.insert(name.clone(), fetched.version);
                     bundle.insert(name, fetched.fields);
@@ -228,23 +237,21 @@ impl Secrets {
             let help = format!("one of the secrets ends within {LEAST_LEASE} seconds; renew it");
             return Err(GiveError::Upstream(help));
         }
-        let given = Bundle { bundle, expiration };
-        if size(&given) > MAX_SECRETS {
-            return Err(GiveError::Upstream("together they are larger than 1 MiB".into()));
-        }
-        Ok(Given::Secrets(given, versions))
+        Ok(Given::Secrets(Bundle { bundle, expiration }, versions))
     }
 }
 
 /// The octets of an answer with these secrets, or a few more.
 pub(crate) fn size(secrets: &Bundle) -> usize {
+    HEAD + secrets.bundle.iter().map(|(name, fields)| size_of(name, fields)).sum::<usize>()
+}
+
+/// What one of them takes in an answer.
+fn size_of(name: &str, fields: &BTreeMap<String, Zeroizing<Vec<u8>>>) -> usize {
     let field = |(field, octets): (&String, &Zeroizing<Vec<u8>>)| {
         field.len() + encoded_len(octets.len()) + 6
     };
-    let one = |(name, fields): (&String, &BTreeMap<_, _>)| {
-        name.len() + 6 + fields.iter().map(field).sum::<usize>()
-    };
-    1024 + secrets.bundle.iter().map(one).sum::<usize>()
+    name.len() + 6 + fields.iter().map(field).sum::<usize>()
 }
 
 /// What gives tokens for each of the scopes.
@@ -298,7 +305,7 @@ fn read(path: &Path) -> Result<Fetched, Failure> {
     use std::io::Read as _;
     // The path is the operator's own, and the record is for him.
     let failed = |e: std::io::Error| Failure { passing: true, why: format!("read {path:?}: {e}") };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(Failure::refused(format!("{path:?} is no file")));
@@ -326,6 +333,18 @@ fn read(path: &Path) -> Result<Fetched, Failure> {
     octets.truncate(len);
     let fields = BTreeMap::from([("value".to_owned(), octets)]);
     Ok(Fetched { fields, version: "file".to_owned(), end: None })
+}
+
+/// Opens a file for reading. Of a FIFO this would wait for who writes into it, and keep a thread for ever.
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options.open(path)
 }
 
 /// Runs `work` where it may take its time.

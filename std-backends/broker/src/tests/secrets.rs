@@ -151,8 +151,19 @@ async fn files_that_are_not_given() {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     upstream(again(&world, &loaded).await, &["x: ", "no file"]);
-    // Each is small enough, and all together are not.
     std::fs::remove_dir(&path).unwrap();
+    // Nobody writes into it, and nobody waits for that.
+    let made = Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
+    assert!(made.expect("the mkfifo program").success());
+    let waits = std::time::Duration::from_secs(20);
+    let answer = tokio::time::timeout(waits, again(&world, &loaded)).await;
+    if answer.is_err() {
+        // Lets the thread go, which the end of the test would wait for.
+        drop(std::fs::OpenOptions::new().write(true).open(&path));
+    }
+    upstream(answer.expect("an answer"), &["x: ", "no file"]);
+    std::fs::remove_file(&path).unwrap();
+    // Each is small enough, and all together are not.
     std::fs::write(&path, vec![b'a'; 400 * 1024]).unwrap();
     let three = format!("{give}\ny = {{ file = 'banner' }}");
     upstream(given(&world, &three).await, &["1 MiB"]);

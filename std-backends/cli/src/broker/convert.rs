@@ -22,8 +22,9 @@ const MAX_TEMPLATE: u64 = 1 << 20;
 const AFTER: &str = "\
 Written are broker.toml, with a grant of kind \"secrets\" for each service, and SERVICE.run.toml, with which
 cloudauth run starts the service. A grant gives a service the secrets that its environment and its image's files
-name, and no others. No secret is ever written: those that stand in the template itself, and those that CAS made
-up, become files for you to make.
+name, and no others. No value of the template's secrets is written: those that stand in the template itself, and
+those that CAS made up, become files for you to make. What its environment and injection_files say in plain words
+is written as it stands, also what --use-env fills in: standard error says where, for it may be a secret.
 
 On standard error is, a line each, what was not carried over, and what is to be done before the broker loads the
 file: the attestation's policy is in no template, and no grant loads without it.

@@ -230,7 +230,7 @@ fn what_is_not_carried_over() {
     let uses = "PASSWORD: $$SCONE::PASSWORD$$\n      MADE: $$SCONE::MADE:base64url$$";
     let template = TEMPLATE.replacen("secrets:\n", made, 1);
     let (done, out) = world.converted(&template.replacen("PASSWORD: $$SCONE::PASSWORD$$", uses, 1));
-    done.ask(&["secrets.MADE", "openssl rand -out MADE.secret 16"]);
+    done.ask(&["secrets.MADE", "(umask 077; openssl rand -out MADE.secret 16)"]);
     let broker = table(&out.join("broker.toml"));
     let given = &broker["grants"]["shop"]["give"]["secrets"]["MADE"]["file"];
     assert_eq!(given.as_str(), Some("MADE.secret"));
@@ -363,6 +363,14 @@ fn variables() {
         let done = world.convert(&TEMPLATE.replace(from, to), &VARIABLES, &["--use-env"]);
         done.ask(&[place, "if it is a secret"]);
     }
+    // What is no variable's may be a secret as well. References alone are none.
+    let words = TEMPLATE
+        .replace("PASSWORD: $$SCONE::PASSWORD$$", "PLAIN: geheim")
+        .replace("$$SCONE::SITE.crt$$", "also geheim");
+    let done = world.convert(&words, &VARIABLES, &["--use-env"]);
+    done.ask(&["services.shop.environment: PLAIN, URL: ", "as it stands", "if a secret"]);
+    done.ask(&["images.shop_image.injection_files: /tls/site.crt: ", "as it stands"]);
+    assert!(!done.err.contains("geheim"), "{}", done.err);
     // Nor does it begin a line of a comment's.
     let template = TEMPLATE
         .replace("python3 /app/shop.py", "$SECRET_NAME")

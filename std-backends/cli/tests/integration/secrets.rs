@@ -145,11 +145,16 @@ impl World {
         Path::new("/proc").join(self.broker.id().to_string()).join(name)
     }
 
-    /// All that the broker's process can write to.
+    /// All that the broker's process can write to, nothing left out: its heaps, and the stacks of its threads.
     fn memory(&self) -> Vec<Vec<u8>> {
+        // A mapping that is gone or has grown meanwhile cannot be read as it was.
+        (0..20).find_map(|_| self.whole_memory()).expect("each mapping can be read")
+    }
+
+    fn whole_memory(&self) -> Option<Vec<Vec<u8>>> {
         let memory = fs::File::open(self.proc("mem")).unwrap();
         let maps = fs::read_to_string(self.proc("maps")).unwrap();
-        let mut found = Vec::new();
+        let (mut found, mut names) = (Vec::new(), Vec::new());
         for line in maps.lines() {
             let mut fields = line.split_whitespace();
             let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
@@ -159,13 +164,15 @@ impl World {
             let (start, end) = range.split_once('-').unwrap();
             let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
             let mut octets = vec![0; usize::try_from(end - start).unwrap()];
-            // What cannot be read holds nothing: guard pages, [vvar].
-            if memory.read_exact_at(&mut octets, start).is_ok() {
-                found.push(octets);
-            }
+            memory.read_exact_at(&mut octets, start).ok()?;
+            found.push(octets);
+            names.push(fields.nth(3).unwrap_or_default());
         }
-        assert!(found.iter().map(Vec::len).sum::<usize>() > 1 << 20, "nothing was read");
-        found
+        // The stacks of threads have no name; nor has any other mapping that was read.
+        for name in ["[heap]", "[stack]", ""] {
+            assert!(names.contains(&name), "{name:?} was not read: {names:?}");
+        }
+        Some(found)
     }
 }
 
@@ -327,20 +334,25 @@ fn a_hundred_secrets_in_a_second() {
     let secrets: Vec<_> = names().map(|name| json!({"name": name, "value": random()})).collect();
     let world = World::new(&grant, &json!({"secrets": secrets}));
     world.secrets();
-    let (vault, tee) = (world.asked(Service::KeyVault), world.asked(Service::Teeserver));
-    let start = Instant::now();
-    let given = world.secrets();
-    let took = start.elapsed();
-    println!("100 secrets in {took:?}");
-    assert_eq!(given.bundle.len(), 100);
-    for secret in &secrets {
-        let name = secret["name"].as_str().unwrap();
-        assert_eq!(&*given.bundle[name]["value"], secret["value"].as_str().unwrap().as_bytes());
+    // The best of some: other tests run on the same machine.
+    let mut best = Duration::MAX;
+    for _ in 0..10 {
+        let (vault, tee) = (world.asked(Service::KeyVault), world.asked(Service::Teeserver));
+        let start = Instant::now();
+        let given = world.secrets();
+        best = best.min(start.elapsed());
+        assert_eq!(given.bundle.len(), 100);
+        for secret in &secrets {
+            let name = secret["name"].as_str().unwrap();
+            assert_eq!(&*given.bundle[name]["value"], secret["value"].as_str().unwrap().as_bytes());
+        }
+        assert_eq!(world.asked(Service::KeyVault) - vault, 100);
+        assert_eq!(world.asked(Service::Teeserver) - tee, 1, "one attestation");
+        if best < Duration::from_secs(1) {
+            break;
+        }
     }
-    assert_eq!(world.asked(Service::KeyVault) - vault, 100);
-    assert_eq!(world.asked(Service::Teeserver) - tee, 1, "one attestation");
-    // Many times what it takes, for a machine that is busy with other tests.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(best < Duration::from_secs(1), "{best:?}");
 }
 
 #[test]

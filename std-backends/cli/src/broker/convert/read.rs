@@ -47,6 +47,18 @@ impl Reader {
         }
     }
 
+    /// Says which of these stand word for word in what is written, for one may hold a password.
+    pub(super) fn tell_plain(&mut self, places: &[String], place: &str) {
+        if !places.is_empty() {
+            let names = places.join(", ");
+            let help = format!(
+                "{names}: is written as it stands in the template; if a secret is in it, take it out and make it \
+                 one of the grant's"
+            );
+            self.ask(place, &help);
+        }
+    }
+
     /// A text that must be whole: a name, an address.
     pub(super) fn text(&self, node: &Node, place: &str) -> Result<String, CliError> {
         let parts = self.parts(node, place)?;
@@ -56,6 +68,15 @@ impl Reader {
         }
         plain(&parts).ok_or_else(|| at(node, place, "a secret cannot stand there"))
     }
+}
+
+/// Whether a text has words of its own beside variables and references.
+pub(super) fn is_plain(node: &Node) -> bool {
+    let mut found = false;
+    node.texts(&mut |text| {
+        found |= parts(text).iter().any(|p| matches!(p, Part::Text(text) if !text.is_empty()));
+    });
+    found
 }
 
 /// The members of a mapping that nobody has taken yet.

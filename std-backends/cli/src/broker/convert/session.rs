@@ -1,7 +1,7 @@
 //! A session template of SCONE, session language 0.3, as its Azure integration publishes it.
 //! <https://sconedocs.github.io/CAS_session_lang_0_3/>, <https://github.com/scontain/scone-azure-integration>
 
-use super::read::{Fields, Reader, at};
+use super::read::{Fields, Reader, at, is_plain};
 use super::text::Part;
 use super::yaml::{Node, Value};
 use crate::error::CliError;
@@ -244,7 +244,7 @@ fn secret(
         }
         (None, "ascii" | "binary") if has_value => {
             let help = format!(
-                "its value stands in the template; write it into {name}.secret beside broker.toml"
+                "its value stands in the template; write it into {name}.secret (mode 0600) beside broker.toml"
             );
             reader.ask(&place, &help);
             Ok(Source::File(format!("{name}.secret")))
@@ -252,8 +252,10 @@ fn secret(
         (None, "ascii" | "binary") if fields.take("import").is_none() => {
             let size = size.and_then(|size| size.parse::<u32>().ok()).unwrap_or(32);
             let command = match kind {
-                "ascii" => format!("openssl rand -base64 {size} | head -c {size} >{name}.secret"),
-                _ => format!("openssl rand -out {name}.secret {size}"),
+                "ascii" => format!(
+                    "(umask 077; openssl rand -base64 {size} | head -c {size} >{name}.secret)"
+                ),
+                _ => format!("(umask 077; openssl rand -out {name}.secret {size})"),
             };
             let help =
                 format!("CAS made it up; make one for everybody, beside broker.toml: {command}");
@@ -327,6 +329,7 @@ fn images(fields: &mut Fields, reader: &mut Reader) -> Result<Vec<(String, Files
         let name = fields.needed("name", reader)?;
         fields.place = format!("images.{name}");
         let mut files = Files::new();
+        let mut in_words = Vec::new();
         for (i, node) in fields.list("injection_files")?.into_iter().enumerate() {
             let mut file = Fields::of(node, &format!("images.{name}.injection_files[{i}]"))?;
             let path = file.needed("path", reader)?;
@@ -342,6 +345,9 @@ fn images(fields: &mut Fields, reader: &mut Reader) -> Result<Vec<(String, Files
             }
             match file.take("content") {
                 Some(node) => {
+                    if is_plain(&node) {
+                        in_words.push(path.clone());
+                    }
                     files.push((path, reader.parts(&node, &place)?));
                     reader.tell_filled(&node, &place);
                 }
@@ -349,6 +355,7 @@ fn images(fields: &mut Fields, reader: &mut Reader) -> Result<Vec<(String, Files
             }
             file.finish(reader, |_| None);
         }
+        reader.tell_plain(&in_words, &fields.at("injection_files"));
         fields.finish(reader, |name| match name {
             "volumes" => Some("encrypted volumes are none of the broker's"),
             _ => None,
@@ -410,7 +417,7 @@ fn service(
     }
     let place = fields.at("command");
     let words = fields.take("command").map(|node| command(&node, &place, reader)).transpose()?;
-    let mut environment = Vec::new();
+    let (mut environment, mut in_words) = (Vec::new(), Vec::new());
     let place = fields.at("environment");
     for (variable, node) in fields.map("environment")? {
         let place = format!("{place}.{variable}");
@@ -420,8 +427,12 @@ fn service(
         }
         let parts = reader.parts(&node, &place)?;
         reader.tell_filled(&node, &place);
+        if is_plain(&node) {
+            in_words.push(variable.clone());
+        }
         environment.push((variable, parts));
     }
+    reader.tell_plain(&in_words, &place);
     let folder = fields.text("pwd", reader)?;
     fields.finish(reader, |name| match name {
         "fspf_path" | "fspf_key" | "fspf_tag" => {

@@ -372,7 +372,7 @@ def test_metrics(world):
     until("failed", lambda: metrics()["cloudauth_run_renewals_total{outcome=\"failed\"}"] > 0)
     assert metrics()["cloudauth_run_lease_ended"] == 0
     code, _, err = finish(running)
-    assert code == 143 and "has ended" in err, err
+    assert code == 5 and "has ended" in err, err
     world.start_broker()
 
 

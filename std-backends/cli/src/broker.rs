@@ -3,7 +3,6 @@
 mod check;
 mod convert;
 #[cfg(unix)]
-mod log;
 #[cfg(unix)]
 mod serve;
 

@@ -5,13 +5,27 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(target_os = "linux")]
+use std::{
+    collections::HashSet,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal as Number, WaitId, WaitIdOptions, kill_process, waitid};
+#[cfg(target_os = "linux")]
+use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::SIGWINCH;
 
 use crate::context::say;
 use crate::error::CliError;
 use crate::signals::{Signal, die, on_signal_or};
+
+/// How often it is looked for what the command has left, and how long after it was killed.
+#[cfg(target_os = "linux")]
+const LOOK: Duration = Duration::from_millis(20);
+#[cfg(target_os = "linux")]
+const KILLED: Duration = Duration::from_secs(2);
 
 /// Where signals go.
 #[derive(Clone, Copy)]
@@ -109,16 +123,43 @@ impl Signals {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on reaps processes whose parents have ended, which are this process's to reap when it is the
-    /// first of a container.
+    /// From now on processes whose parents have ended are this process's, and it reaps them: those below it, and
+    /// all when it is the first of a container.
     pub(crate) fn reap_orphans(&self) -> Result<(), CliError> {
         let failed = |e: io::Error| CliError::input("signals", e);
+        set_child_subreaper(Some(getpid())).map_err(|e| failed(e.into()))?;
         let mut ended =
             signal_hook::iterator::Signals::new([signal_hook::consts::SIGCHLD]).map_err(failed)?;
         let signals = self.clone();
         let forever = move || ended.forever().for_each(|_| signals.reap());
-        std::thread::Builder::new().name("orphans".to_owned()).spawn(forever).map_err(failed)?;
+        thread::Builder::new().name("orphans".to_owned()).spawn(forever).map_err(failed)?;
         Ok(())
+    }
+
+    /// After the command: tells what it has left to end, and kills what has not `within` this time. Orphans come to
+    /// this process, so that those below are found in turn.
+    pub(crate) fn end_the_rest(within: Duration) {
+        use rustix::process::{WaitOptions, wait};
+
+        let began = Instant::now();
+        let mut told = HashSet::new();
+        while began.elapsed() < within + KILLED {
+            while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+            let rest = children();
+            if rest.is_empty() {
+                return;
+            }
+            let late = began.elapsed() >= within;
+            for pid in rest {
+                // An error says that it has ended.
+                let _ = match late {
+                    true => kill_process(pid, Number::KILL),
+                    false if told.insert(pid) => kill_process(pid, Number::TERM),
+                    false => Ok(()),
+                };
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// Reaps all that have ended, unless one may be somebody's: then this is called again.
@@ -138,6 +179,23 @@ impl Signals {
             }
         }
     }
+}
+
+/// The processes whose parent this one is.
+#[cfg(target_os = "linux")]
+fn children() -> Vec<Pid> {
+    let own = getpid().as_raw_pid();
+    let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let child = |entry: std::fs::DirEntry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        // After the name, which may hold anything: the state, and the parent (proc_pid_stat(5)).
+        let stat = std::fs::read(entry.path().join("stat")).ok()?;
+        let name_end = stat.iter().rposition(|c| *c == b')')?;
+        let after = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+        let parent: i32 = after.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        (parent == own).then_some(pid)
+    };
+    all.filter_map(|entry| child(entry.ok()?)).collect()
 }
 
 fn exit_code(code: i32) -> ExitCode {

@@ -20,6 +20,7 @@ mod gcp;
 mod jwt;
 mod key;
 mod live;
+mod log;
 mod raw_request;
 #[cfg(target_os = "linux")]
 mod run;

@@ -13,9 +13,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use cloudauth_client::blocking::Runtime;
-use cloudauth_client::{Client, Credential, Secrets, Source};
+use cloudauth_client::{Client, Credential, Source};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use tokio::time::timeout;
@@ -24,12 +26,17 @@ use crate::child::{Signals, not_started};
 use crate::context::{Context, Output};
 use crate::error::CliError;
 use crate::live::{inputs, of_profile};
+use crate::log::Log;
 use crate::variables::Variables;
 use crate::worker::Worker;
 use config::{DIRECTORY_VARIABLE, PROFILE, Plan};
 use files::Files;
+use lease::Moment;
 use metrics::Metrics;
 use renewal::{Fetch, Keeper, Target};
+
+/// How long the end waits until its last words are written.
+const SAID: Duration = Duration::from_secs(1);
 
 const AFTER: &str = "\
 Attests, gets the secrets of one grant from the broker, and only then starts the command: with secrets in its
@@ -59,11 +66,14 @@ gets a signal, or nothing. Whom to trust stands in the file, and nowhere else; i
 run.example.toml in the repository has all of it, with comments.
 
 It works as the first process of a container: signals are passed on, and every process that ends is reaped.
-The files are wiped at the end. Is this program killed, the kernel kills the command, too, and the next run with
-the same directory wipes what was left. Of a setuid command the kernel forgets that.
+The files are wiped at the end, and processes that the command has left are told to end, and killed after
+stop-after seconds. Is this program killed, the kernel kills the command, too (but not what that has started, nor one
+that has changed its user or group, as setpriv and gosu do), and the next run with the same directory wipes what was
+left.
 
 Exit codes: the command's, 128 and the number of the signal that ended it, 127 when there is no such command, 126
-when it cannot be run; 2 to 5 as of other commands when it was never started.
+when it cannot be run; 5 when it was stopped at the end of a lease; 2 to 5 as of other commands when it was never
+started.
 
 Example:
   cloudauth run --config /etc/cloudauth/run.toml -- gunicorn --certfile /run/rest-api/tls.crt app:app";
@@ -123,6 +133,7 @@ fn prepared(
         variables.remove(&Source::Attested(source.clone()).env_variables());
     }
     let fetch = fetch(plan.attested, context);
+    let asked = Moment::now();
     let secrets = fetch(None)?;
     let target =
         Target { environment: plan.environment, content: plan.files.content, files: files.clone() };
@@ -135,16 +146,19 @@ fn prepared(
         }
         variables.set(name, OsString::from_vec(value.to_vec()));
     }
+    variables.remove(&[DIRECTORY_VARIABLE]);
     if let Some(path) = files.path() {
         variables.set(DIRECTORY_VARIABLE, path);
     }
+    let log = Log::new(std::io::stderr()).map_err(|e| CliError::input("start a thread", e))?;
+    let stop_after = plan.renewal.stop_after;
     let keeper = Keeper::new(
         fetch,
         target,
         plan.renewal,
         signals.clone(),
-        metrics,
-        (&rendered, secrets.expiration),
+        (metrics.clone(), log.clone()),
+        (&rendered, &secrets, asked),
     );
     drop((rendered, secrets));
     let renewal = Worker::start("renewal", move |stopped| keeper.work(stopped))?;
@@ -158,6 +172,13 @@ fn prepared(
     // Before a renewal under way is waited for: from here on it writes nothing.
     files.remove();
     renewal.stop();
+    Signals::end_the_rest(stop_after);
+    log.flush(SAID);
+    if metrics.stopped.load(Relaxed) {
+        return Err(CliError::Service(
+            "the command was ended: the lease of its secrets was over, and not renewed".to_owned(),
+        ));
+    }
     code
 }
 
@@ -165,6 +186,9 @@ fn prepared(
 fn fetch(config: cloudauth_client::Config, context: &Context) -> Fetch {
     let client = Client::attested(inputs(context));
     Box::new(move |limit| {
+        // Where the system gives no more threads, those below would end the program.
+        let probe = std::thread::Builder::new().spawn(|| {});
+        probe.map_err(|e| CliError::input("start a thread", e))?.join().ok();
         // A new one each time: it keeps no secret.
         let provider = config.provider(&client, PROFILE)?;
         let get = async {
@@ -181,9 +205,7 @@ fn fetch(config: cloudauth_client::Config, context: &Context) -> Fetch {
         match Arc::try_unwrap(credential) {
             Ok(Credential::Secrets(secrets)) => Ok(secrets),
             Err(shared) => match &*shared {
-                Credential::Secrets(Secrets { bundle, expiration }) => {
-                    Ok(Secrets { bundle: bundle.clone(), expiration: *expiration })
-                }
+                Credential::Secrets(secrets) => Ok(secrets.clone()),
                 _ => Err(not_secrets()),
             },
             Ok(_) => Err(not_secrets()),

@@ -48,6 +48,9 @@ pub struct Secrets {
     pub bundle: BTreeMap<String, BTreeMap<String, Zeroizing<Vec<u8>>>>,
     /// When the lease ends: get them anew before that.
     pub expiration: UnixTime,
+    /// The broker's time when it gave them, if its answer said so. The lease is the time from then to
+    /// [`expiration`](Self::expiration), whatever this machine's clock shows.
+    pub issued: Option<UnixTime>,
 }
 
 impl Credential {
@@ -103,6 +106,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("bundle", &names)
             .field("expiration", &self.expiration)
+            .field("issued", &self.issued)
             .finish()
     }
 }
@@ -115,7 +119,7 @@ mod tests {
     fn secrets_show_names_alone() {
         let field = ("value".to_owned(), Zeroizing::new(b"geheim".to_vec()));
         let bundle = BTreeMap::from([("api-key".to_owned(), BTreeMap::from([field]))]);
-        let secrets = Secrets { bundle, expiration: UnixTime::MAX };
+        let secrets = Secrets { bundle, expiration: UnixTime::MAX, issued: None };
         let shown = format!("{secrets:?}");
         assert!(shown.contains("api-key") && shown.contains("value"), "{shown}");
         assert!(!shown.contains("geheim") && !shown.contains("103, 101"), "{shown}");

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use cloudauth_core::UnixTime;
 use cloudauth_core::x509::Certificate;
 use cloudauth_core::{Exchange, Failure, ResponseHead, Signer};
+use http::header::DATE;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
@@ -31,6 +33,7 @@ pub struct Connection {
     http: Option<Http>,
     server_spki: Vec<u8>,
     client_spki: Option<Vec<u8>>,
+    date: Option<UnixTime>,
 }
 
 impl Connection {
@@ -85,7 +88,7 @@ impl Connection {
         let tls = Shared::new(tls);
         let http = Some(Http::new(Box::new(tls.clone()), &host).await?);
         let prefix = endpoint.prefix().to_owned();
-        Ok(Self { transport, host, prefix, tls, http, server_spki, client_spki })
+        Ok(Self { transport, host, prefix, tls, http, server_spki, client_spki, date: None })
     }
 
     /// Sends an exchange, signed by `signer` where it needs a signature, and gives a good answer to
@@ -136,6 +139,7 @@ impl Connection {
         let mut answer = http.exchange(request, &self.host, limits, deadline).await?;
         tracing::debug!(host = self.host, status = answer.status, "answer on a bound connection");
         self.http = Some(http);
+        self.date = answer.header(DATE).and_then(retry::http_date);
         let used = retry::now(self.transport.clock_offset());
         read_answer(&mut answer, &self.host, used, &mut read)
     }
@@ -163,6 +167,14 @@ impl Connection {
                 reason: e.to_string(),
             })?;
         Ok(octets)
+    }
+
+    /// The server's time when it gave its last answer (its `Date`; RFC 9110, section 6.6.1); `None` when that
+    /// said none. It comes from whoever the server's certificate names, where this machine's clock is whoever's
+    /// who may set it.
+    #[must_use]
+    pub const fn date(&self) -> Option<UnixTime> {
+        self.date
     }
 
     /// The SubjectPublicKeyInfo, in DER, of the server's certificate as used on this connection.

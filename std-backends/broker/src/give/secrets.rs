@@ -237,7 +237,7 @@ impl Secrets {
             let help = format!("one of the secrets ends within {LEAST_LEASE} seconds; renew it");
             return Err(GiveError::Upstream(help));
         }
-        Ok(Given::Secrets(Bundle { bundle, expiration }, versions))
+        Ok(Given::Secrets(Bundle { bundle, expiration, issued: None }, versions))
     }
 }
 

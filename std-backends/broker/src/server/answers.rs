@@ -168,7 +168,7 @@ mod tests {
         };
         let versions = bundle.keys().map(|name| (name.clone(), "v".to_owned())).collect();
         let bundle = bundle.iter().map(|(name, fields)| (name.clone(), wiped(fields))).collect();
-        Given::Secrets(Secrets { bundle, expiration }, versions)
+        Given::Secrets(Secrets { bundle, expiration, issued: None }, versions)
     }
 
     #[test]

@@ -9,8 +9,8 @@ use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::log::Log;
 use crate::error::CliError;
+use crate::log::Log;
 use crate::signals::{die, on_signal};
 
 const AFTER: &str = "\

@@ -1,12 +1,15 @@
 //! When secrets are renewed, and when their lease has ended.
 //!
-//! Two clocks are looked at: that of the wall, in which the end is written and which anybody may set, and the
-//! time since the system was started, which only goes forward. The lease ends by whichever says so first, and a
-//! wall's clock that was set back makes neither this lease longer nor the next. A difference between the two is a
-//! jump: then it is looked for new secrets at once, whatever was due.
+//! How long one lasts is the broker's word: from the time of its answer to the end in it. From before it was asked
+//! that is counted here on two clocks: that of the wall, which anybody may set, and the time since the system was
+//! started, which only goes forward. The lease ends by whichever says so first, and a wall's clock that was set
+//! makes no lease longer. A difference between the two is a jump: then it is looked for new secrets at once,
+//! whatever was due; by the wall's clock alone a lease ends while a virtual machine is stopped.
 
 use std::time::Duration;
 
+use cloudauth_client::Secrets;
+use cloudauth_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::context::random;
@@ -14,8 +17,17 @@ use crate::live::system_seconds;
 
 /// The clocks may differ by this without a jump, in seconds: time servers correct them.
 const SLACK: u64 = 10;
+/// No lease is longer, in seconds, whatever a broker says: a week, which is the longest of ours.
+const LONGEST: u64 = 604_800;
 /// The longest pause after failures, in seconds.
 const PAUSE: u64 = 30;
+
+/// How long secrets serve, in seconds: by the broker's clock alone. Only where its answer had no time it is that of
+/// `asked`, which is before the broker was.
+pub(super) fn life(secrets: &Secrets, asked: Moment) -> u64 {
+    let from = secrets.issued.map_or(asked.wall, UnixTime::as_secs);
+    secrets.expiration.as_secs().saturating_sub(from).min(LONGEST)
+}
 
 /// What both clocks say, in seconds: in a lease, when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +47,9 @@ impl Moment {
 /// The lease of what was delivered last.
 #[derive(Debug)]
 pub(super) struct Lease {
+    /// Before the broker was asked.
     obtained: Moment,
-    end: u64,
+    life: u64,
     /// The time since start at which it is tried to renew it.
     due: u64,
     failures: u32,
@@ -47,13 +60,13 @@ pub(super) struct Lease {
 impl Lease {
     /// Renewed after half of it to three quarters: clients that began together do not come back together, and a
     /// quarter at least is left for what goes wrong.
-    pub(super) fn new(now: Moment, end: u64) -> Self {
-        Self::with_jitter(now, end, drawn())
+    pub(super) fn new(asked: Moment, life: u64) -> Self {
+        Self::with_jitter(asked, life, drawn())
     }
 
     /// The lease of what came in the place of what has this one.
-    pub(super) fn renewed(&self, now: Moment, end: u64) -> Self {
-        Self::new(Moment { wall: self.latest(now), up: now.up }, end).seen_at(now)
+    pub(super) fn renewed(&self, asked: Moment, life: u64) -> Self {
+        Self::new(Moment { wall: self.latest(asked), up: asked.up }, life).seen_at(asked)
     }
 
     fn seen_at(self, seen: Moment) -> Self {
@@ -66,20 +79,14 @@ impl Lease {
         now.wall.max(self.obtained.wall.saturating_add(age))
     }
 
-    fn with_jitter(now: Moment, end: u64, jitter: u8) -> Self {
-        let life = end.saturating_sub(now.wall);
-        let due = now.up.saturating_add(life / 2 + share(life / 4, jitter));
-        Self { obtained: now, end, due, failures: 0, seen: now }
-    }
-
-    /// When it ends, by the wall's clock.
-    pub(super) const fn end(&self) -> u64 {
-        self.end
+    fn with_jitter(asked: Moment, life: u64, jitter: u8) -> Self {
+        let due = asked.up.saturating_add(life / 2 + share(life / 4, jitter));
+        Self { obtained: asked, life, due, failures: 0, seen: asked }
     }
 
     /// Seconds until it ends.
     pub(super) fn left(&self, now: Moment) -> u64 {
-        self.end.saturating_sub(self.latest(now))
+        self.life.saturating_sub(self.latest(now).saturating_sub(self.obtained.wall))
     }
 
     /// Whether it is to be renewed now.
@@ -142,7 +149,7 @@ mod tests {
     }
 
     fn lease(jitter: u8) -> Lease {
-        Lease::with_jitter(START, START.wall + 3600, jitter)
+        Lease::with_jitter(START, 3600, jitter)
     }
 
     #[test]
@@ -155,7 +162,7 @@ mod tests {
             assert!(lease.is_due(after(due as i64, due)), "{jitter}");
         }
         let drawn: std::collections::BTreeSet<_> =
-            (0..100).map(|_| Lease::new(START, START.wall + 3600).due).collect();
+            (0..100).map(|_| Lease::new(START, 3600).due).collect();
         assert!(drawn.len() > 20, "{drawn:?}");
     }
 
@@ -189,7 +196,7 @@ mod tests {
         let now = after(10 + DAY as i64, 10);
         assert!(late.is_due(now) && late.left(now) == 0);
         // After a success all is well, in the new time.
-        let mut late = Lease::with_jitter(now, now.wall + 3600, 0);
+        let mut late = Lease::with_jitter(now, 3600, 0);
         let next = after(15 + DAY as i64, 15);
         assert!(!late.is_due(next) && late.left(next) == 3595);
         // Once: a failure has its pause.
@@ -206,12 +213,12 @@ mod tests {
         early.failed_with_jitter(now, 0);
         let now = after(3600 - DAY as i64, 3600);
         assert!(early.is_due(now) && early.left(now) == 0);
-        // Nor is the next, whose end is written in the broker's time.
-        let next = early.renewed(now, START.wall + 7200);
+        // Nor is the next.
+        let next = early.renewed(now, 3600);
         assert_eq!(next.left(now), 3600);
         assert_eq!(next.left(after(3700 - DAY as i64, 3700)), 3500);
         assert!(next.due <= now.up + 2700);
-        let mut next = next.renewed(after(3710 - DAY as i64, 3710), START.wall + 7310);
+        let mut next = next.renewed(after(3710 - DAY as i64, 3710), 3600);
         assert!(!next.is_due(after(3715 - DAY as i64, 3715)));
         // A clock that is put right again: as it was.
         assert!(next.is_due(after(3720, 3720)) && next.left(after(3720, 3720)) == 3590);
@@ -221,6 +228,45 @@ mod tests {
         let mut slept = lease(0);
         let now = after(4000, 4000);
         assert!(slept.is_due(now) && slept.left(now) == 0);
+    }
+
+    #[test]
+    fn the_broker_s_clock_says_how_long() {
+        let at = |seconds| UnixTime::new(seconds).unwrap();
+        let secrets = |issued, expiration| Secrets {
+            bundle: std::collections::BTreeMap::new(),
+            expiration: at(expiration),
+            issued,
+        };
+        let (issued, end) = (START.wall, START.wall + 3600);
+        // Here it is a day later, or earlier: as long, and counted from here.
+        for jump in [DAY as i64, 0, -(DAY as i64)] {
+            let asked = after(jump, 0);
+            assert_eq!(life(&secrets(Some(at(issued)), end), asked), 3600);
+            let mut first = Lease::with_jitter(asked, 3600, 0);
+            assert_eq!(first.left(after(jump + 3599, 3599)), 1);
+            assert_eq!(first.left(after(jump + 3600, 3600)), 0);
+            assert!(!first.is_due(after(jump + 10, 10)));
+            // The clock jumps, there is a renewal, and the lease is as long by the time that goes forward.
+            for more in [DAY as i64, -(DAY as i64)] {
+                let mut lease = Lease::with_jitter(asked, 3600, 0);
+                let now = after(jump + 1000 + more, 1000);
+                assert!(lease.is_due(now));
+                let mut next =
+                    lease.renewed(now, life(&secrets(Some(at(issued + 1000)), end + 1000), now));
+                assert!(!next.is_due(after(jump + 1010 + more, 1010)));
+                assert_eq!(next.left(after(jump + 4599 + more, 4599)), 1);
+                assert_eq!(next.left(after(jump + 4600 + more, 4600)), 0);
+                // Set back meanwhile, too.
+                assert_eq!(next.left(after(-9 * DAY as i64, 4600)), 0);
+            }
+        }
+        // What a broker cannot mean, it does not get.
+        assert_eq!(life(&secrets(Some(at(issued)), issued + 9_000_000), START), LONGEST);
+        assert_eq!(life(&secrets(Some(at(end)), issued), START), 0);
+        // One that does not tell the time: by the clock here, but no longer.
+        assert_eq!(life(&secrets(None, end), after(60, 0)), 3540);
+        assert_eq!(life(&secrets(None, end), after(-9 * DAY as i64, 0)), LONGEST);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Metrics {
     pub(super) last: AtomicU64,
     pub(super) ended: AtomicBool,
     pub(super) stale_environment: AtomicBool,
+    /// The command was told to end, because the lease had; this is not shown.
+    pub(super) stopped: AtomicBool,
 }
 
 impl Metrics {

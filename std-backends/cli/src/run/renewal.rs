@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 
 use super::config::{AtEnd, Renewal};
 use super::files::Files;
-use super::lease::{Lease, Moment};
+use super::lease::{Lease, Moment, life};
 use super::metrics::Metrics;
 use super::template::{Bundle, Template};
 use crate::child::Signals;
-use crate::context::{say, warn};
 use crate::error::CliError;
 use crate::live::rfc3339;
+use crate::log::Log;
 use crate::worker::Stopped;
 
 /// At most this long nothing is looked at: a jump of the clock is seen.
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// After a jump of the clock that ended the lease, this long the last attempt may take.
 const LAST: Duration = Duration::from_secs(10);
+
+/// How long after it was said that renewing fails it is said again, though nothing has changed.
+const AGAIN: Duration = Duration::from_secs(3600);
 
 /// Attests, and gets the secrets anew, within this time where one is given.
 pub(super) type Fetch = Box<dyn Fn(Option<Duration>) -> Result<Secrets, CliError> + Send>;
@@ -93,8 +96,14 @@ pub(super) struct Keeper {
     renewal: Renewal,
     signals: Signals,
     metrics: Arc<Metrics>,
+    /// Nobody who does not read it holds up the end of a lease.
+    log: Log,
+    /// Why the last renewal failed, and when that was said.
+    said: Option<(String, Instant)>,
     present: Present,
     lease: Lease,
+    /// When that ends, in the broker's time.
+    expiration: UnixTime,
     end: End,
 }
 
@@ -115,14 +124,25 @@ impl Keeper {
         target: Target,
         renewal: Renewal,
         signals: Signals,
-        metrics: Arc<Metrics>,
-        (rendered, expiration): (&Rendered, UnixTime),
+        (metrics, log): (Arc<Metrics>, Log),
+        (rendered, secrets, asked): (&Rendered, &Secrets, Moment),
     ) -> Self {
-        let now = Moment::now();
-        let lease = Lease::new(now, expiration.as_secs());
+        let lease = Lease::new(asked, life(secrets, asked));
         let present = rendered.present();
-        let keeper =
-            Self { fetch, target, renewal, signals, metrics, present, lease, end: End::NotYet };
+        let (expiration, end) = (secrets.expiration, End::NotYet);
+        let keeper = Self {
+            fetch,
+            target,
+            renewal,
+            signals,
+            metrics,
+            log,
+            said: None,
+            present,
+            lease,
+            expiration,
+            end,
+        };
         keeper.tell_lease();
         keeper
     }
@@ -145,9 +165,9 @@ impl Keeper {
     fn look(&mut self) {
         if let End::Stopping(kill) = self.end {
             if kill.is_some_and(|kill| Instant::now() >= kill) {
-                warn(&["the command did not end; it is killed"]);
                 self.signals.send(Signal::KILL);
                 self.end = End::Stopping(None);
+                self.warn("the command did not end; it is killed");
             }
             return;
         }
@@ -164,6 +184,7 @@ impl Keeper {
     }
 
     fn renew(&mut self) -> Result<(), CliError> {
+        let asked = Moment::now();
         let secrets = {
             // The attestation may come from a command, which is waited for in its own place.
             let _own = self.signals.own_children();
@@ -184,19 +205,19 @@ impl Keeper {
         self.target.files.replace(&changed)?;
         self.metrics.renewed.fetch_add(1, Relaxed);
         if self.lease.failures() > 0 || self.end != End::NotYet {
-            say("the secrets are renewed again");
+            self.log.line("cloudauth: the secrets are renewed again");
         }
-        self.lease = self.lease.renewed(Moment::now(), secrets.expiration.as_secs());
+        self.lease = self.lease.renewed(asked, life(&secrets, asked));
+        self.expiration = secrets.expiration;
         self.end = End::NotYet;
+        self.said = None;
         self.tell_lease();
         // The environment stays that of the start, to which each delivery is compared.
-        if next.environment != self.present.environment
-            && !self.metrics.stale_environment.swap(true, Relaxed)
-        {
-            warn(&[
-                "a secret in the environment of the command has changed; the command sees it when it \
-                    is started again",
-            ]);
+        let stale = next.environment != self.present.environment;
+        if !self.metrics.stale_environment.swap(stale, Relaxed) && stale {
+            self.warn(
+                "a secret in the environment of the command has changed; the command sees it when it is started again",
+            );
         }
         self.present.content = next.content;
         if !changed.is_empty() {
@@ -219,12 +240,15 @@ impl Keeper {
 
     fn failed(&mut self, e: &CliError) {
         self.metrics.failed.fetch_add(1, Relaxed);
-        let now = Moment::now();
-        if self.lease.failures() == 0 {
+        self.lease.failed(Moment::now());
+        let why = e.to_string();
+        let again = |(text, when): &(String, Instant)| *text != why || when.elapsed() >= AGAIN;
+        if self.said.as_ref().is_none_or(again) {
+            let serve = if self.end == End::NotYet { "serve" } else { "served" };
             let end = self.lease_end();
-            warn(&[format!("the secrets could not be renewed, and serve until {end}: {e}")]);
+            self.warn(&format!("the secrets could not be renewed, and {serve} until {end}: {why}"));
+            self.said = Some((why, Instant::now()));
         }
-        self.lease.failed(now);
     }
 
     fn ended(&mut self) {
@@ -232,32 +256,38 @@ impl Keeper {
         let told = format!("the lease of the secrets has ended ({})", self.lease_end());
         self.end = match self.renewal.at_end {
             AtEnd::Keep => {
-                warn(&[format!("{told}; the command keeps them (at-end = \"keep\")")]);
+                self.warn(&format!("{told}; the command keeps them (at-end = \"keep\")"));
                 End::Told
             }
             AtEnd::Wipe => {
                 self.target.files.wipe();
-                warn(&[format!("{told}; the files are wiped (at-end = \"wipe\")")]);
+                self.warn(&format!("{told}; the files are wiped (at-end = \"wipe\")"));
                 End::Wiped
             }
             AtEnd::Stop => {
                 let after = self.renewal.stop_after;
-                warn(&[format!(
-                    "{told}; the command is to end within {} s (at-end = \"stop\")",
-                    after.as_secs()
-                )]);
+                self.metrics.stopped.store(true, Relaxed);
                 self.signals.send(Signal::TERM);
+                self.target.files.wipe();
+                self.warn(&format!(
+                    "{told}; the files are wiped, and the command is to end within {} s (at-end = \"stop\")",
+                    after.as_secs()
+                ));
                 End::Stopping(Instant::now().checked_add(after))
             }
         };
     }
 
+    fn warn(&self, text: &str) {
+        self.log.line(&format!("cloudauth: warning: {text}"));
+    }
+
     fn lease_end(&self) -> String {
-        rfc3339(UnixTime::new(self.lease.end()).unwrap_or(UnixTime::MAX))
+        rfc3339(self.expiration)
     }
 
     fn tell_lease(&self) {
-        self.metrics.lease_end.store(self.lease.end(), Relaxed);
+        self.metrics.lease_end.store(self.expiration.as_secs(), Relaxed);
         self.metrics.last.store(crate::live::system_seconds(), Relaxed);
         self.metrics.ended.store(false, Relaxed);
     }

@@ -587,7 +587,7 @@ fn the_end_of_a_lease() {
                 kill("-KILL", children(&child).trim());
             }
             let (code, said) = child.end();
-            assert_eq!(code, Some(137), "{said}");
+            assert_eq!(code, Some(if at_end == "stop" { 5 } else { 137 }), "{said}");
             assert!(said.contains("could not be renewed, and serve until"), "{said}");
             assert!(said.contains("lease of the secrets has ended"), "{said}");
             assert_eq!(said.contains("it is killed"), at_end == "stop", "{said}");
@@ -596,6 +596,63 @@ fn the_end_of_a_lease() {
                 assert!((8.0..13.0).contains(&took), "{took}");
             }
             assert!(setup.is_wiped());
+        })
+    });
+    for case in cases {
+        case.join().unwrap();
+    }
+}
+
+/// What the command has started ends with it, however it ends, and however deaf it is.
+#[test]
+fn nothing_goes_on_without_the_command() {
+    let setup = Setup::new();
+    let config = setup.config("[renewal]\nstop-after = 1");
+    let gone = |pid: &str| {
+        let stat = content(&Path::new("/proc").join(pid).join("stat"));
+        stat.is_empty() || stat.contains(") Z")
+    };
+    let script = "(trap '' TERM; exec setsid sleep 61) & echo $! >one; (sh -c 'sleep 62 & echo $! >two; wait' &); \
+                  while [ ! -s two ]; do sleep 0.02; done; exit 3";
+    let start = Instant::now();
+    let log = fs::File::create(setup.world.path("log")).unwrap();
+    let mut command = setup.shell(&config, script);
+    let status = command.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{}", content(&setup.world.path("log")));
+    // The deaf one is killed after a second.
+    let took = start.elapsed().as_secs_f64();
+    assert!((1.0..6.0).contains(&took), "{took}");
+    for name in ["one", "two"] {
+        let pid = content(&setup.world.path(name)).trim().to_owned();
+        assert!(!pid.is_empty() && gone(&pid), "{name}");
+    }
+    assert!(setup.is_wiped());
+}
+
+/// Whoever sets the clock here, a day ahead of the broker's or behind it, makes no lease longer and none shorter.
+#[test]
+fn the_broker_has_another_time() {
+    let cases = [86_400, -86_400].map(|ahead| {
+        thread::spawn(move || {
+            let setup = Setup::new();
+            setup.world.broker.lasts(8);
+            setup.world.broker.set_clock(ahead);
+            let config = setup.config("[renewal]\nstop-after = 2");
+            let start = Instant::now();
+            let child = Beside::start(&mut setup.shell(&config, "exec sleep 60"));
+            let asked = std::cell::Cell::new(0);
+            until("renewed twice", || {
+                asked.set(asked.get() + setup.world.broker.log().len());
+                asked.get() >= 3 * ONCE.len()
+            });
+            let between = start.elapsed().as_secs_f64();
+            assert!((6.0..14.0).contains(&between), "{ahead}: {between}");
+            let start = Instant::now();
+            setup.world.broker.behave(&vec![Behaviour::Problem(503, "unavailable", None); 900]);
+            let (code, said) = child.end();
+            let took = start.elapsed().as_secs_f64();
+            assert!(code == Some(5) && (6.0..11.0).contains(&took), "{ahead}: {took} {said}");
+            assert!(said.contains("has ended"), "{said}");
         })
     });
     for case in cases {

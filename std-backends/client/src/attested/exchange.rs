@@ -74,6 +74,9 @@ impl Opened {
             (granted.grant == grant).then(|| owned(&granted.issued))
         });
         match granted.await.map_err(|e| refused("broker's credentials", e))? {
+            Some(Ok(Credential::Secrets(secrets))) => {
+                Ok(Credential::Secrets(Secrets { issued: connection.date(), ..secrets }))
+            }
             Some(credential) => credential,
             None => Err(Error::refused("broker", "it answered for another grant")),
         }
@@ -161,6 +164,7 @@ fn owned(issued: &Issued<'_>) -> Result<Credential> {
                 .map(|(name, fields)| Ok((name.to_owned(), decoded(name, fields)?)))
                 .collect::<Result<_>>()?,
             expiration,
+            issued: None,
         })),
         _ => Err(Error::refused(
             "broker",

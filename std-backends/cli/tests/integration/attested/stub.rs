@@ -6,10 +6,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -85,6 +85,8 @@ struct State {
     log: Mutex<Vec<String>>,
     /// How long what is given lasts, in seconds.
     life: AtomicU64,
+    /// By how many seconds its clock is ahead.
+    ahead: AtomicI64,
     server_spki: Vec<u8>,
     client_spki: Option<Vec<u8>>,
 }
@@ -126,6 +128,7 @@ impl Broker {
             ),
             log: Mutex::default(),
             life: AtomicU64::new(3600),
+            ahead: AtomicI64::new(0),
             server_spki: leaf.key.subject_public_key_info(),
             client_spki: client.map(|(_, leaf)| leaf.key.subject_public_key_info()),
         });
@@ -152,6 +155,11 @@ impl Broker {
         self.state.life.store(seconds, Relaxed);
     }
 
+    /// Sets its clock: by so many seconds it is ahead.
+    pub(crate) fn set_clock(&self, ahead: i64) {
+        self.state.ahead.store(ahead, Relaxed);
+    }
+
     /// What happened since it was last asked.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.state.log.lock().unwrap())
@@ -161,6 +169,12 @@ impl Broker {
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
 impl State {
+    fn now(&self) -> SystemTime {
+        let ahead = self.ahead.load(Relaxed);
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
+    }
+
     fn say(&self, what: impl Into<String>) {
         self.log.lock().unwrap().push(what.into());
     }
@@ -196,8 +210,11 @@ impl State {
                 ("/token", _) => self.token(&tls.conn, &body),
                 _ => (404, String::new(), String::new()),
             };
-            let head =
-                format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n", answer.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\n{headers}Date: {}\r\nContent-Length: {}\r\n\r\n",
+                httpdate::fmt_http_date(self.now()),
+                answer.len()
+            );
             if tls.write_all((head + &answer).as_bytes()).and_then(|()| tls.flush()).is_err() {
                 return;
             }
@@ -240,8 +257,7 @@ impl State {
         }
         self.say("bound");
         let request: Value = serde_json::from_slice(&request).unwrap();
-        let mut answer =
-            json!({"grant": request["grant"], "expires_at": in_seconds(self.life.load(Relaxed))});
+        let mut answer = json!({"grant": request["grant"], "expires_at": in_seconds(self.now(), self.life.load(Relaxed))});
         let answer_object = answer.as_object_mut().unwrap();
         for (name, value) in self.gives.lock().unwrap().as_object().unwrap() {
             answer_object.insert(name.clone(), value.clone());
@@ -289,11 +305,11 @@ fn problem(status: u16, code: &str) -> String {
 
 /// An hour from now.
 fn hour() -> String {
-    in_seconds(3600)
+    in_seconds(SystemTime::now(), 3600)
 }
 
-fn in_seconds(life: u64) -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+fn in_seconds(now: SystemTime, life: u64) -> String {
+    let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap();
     let time = cloudauth_core::UnixTime::new(seconds.as_secs() + life).unwrap();
     String::from_utf8(time.rfc3339().to_vec()).unwrap()
 }

@@ -38,6 +38,13 @@ impl Log {
         Ok(log)
     }
 
+    /// One line, without its end.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "cloudauth run is Linux's"))]
+    pub(crate) fn line(&self, text: &str) {
+        // Never an error.
+        let _ = self.clone().write_all(format!("{text}\n").as_bytes());
+    }
+
     /// Waits until what was logged is written, but no longer than `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
         let (told, reached) = sync_channel(1);

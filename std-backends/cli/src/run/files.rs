@@ -46,7 +46,9 @@ impl Files {
     }
 
     /// Replaces these files, by their place in the configuration. Whoever reads one finds the old content or the
-    /// new one, whole; should one not be written, all stay as they are. Once they are removed nothing is written.
+    /// new one, whole; should one not be written, all stay as they are. Should one not be put in its place then, which
+    /// takes somebody who changes its directory, those before it are new, and the next attempt has them all. Once they
+    /// are removed nothing is written.
     pub(super) fn replace(
         &self,
         contents: &[(usize, &Zeroizing<Vec<u8>>)],

@@ -180,7 +180,7 @@ URL = "db://shop:${PASSWORD.value:hex}@db/$$$$x?a=1"
 "#;
     assert_eq!(table(&run), toml(expected));
     let text = std::fs::read_to_string(&run).unwrap();
-    let start = "#   cd /app && cloudauth run --config shop.run.toml -- python3 /app/shop.py";
+    let start = "#   cd /app && cloudauth run --config /etc/cloudauth/shop.run.toml -- python3 /app/shop.py";
     assert!(text.lines().any(|line| line == start), "{text}");
 
     done.lost(&["security.attestation.tolerate", "debug-mode"]);

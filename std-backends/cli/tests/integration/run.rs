@@ -603,6 +603,24 @@ fn the_end_of_a_lease() {
     }
 }
 
+/// A file elsewhere is this run's, or it is left alone.
+#[test]
+fn files_elsewhere() {
+    let setup = Setup::without_attestation();
+    let [mine, theirs] = ["mine", "theirs"].map(|name| setup.memory.path().join(name));
+    fs::write(&theirs, "theirs").unwrap();
+    let config = setup.config(&format!("{mine:?} = '${{api-key}}'\n{theirs:?} = '${{api-key}}'"));
+    let output = finish(&mut setup.shell(&config, "true"));
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(4) && said.contains("was not written by"), "{said}");
+    assert_eq!(content(&theirs), "theirs");
+    assert!(!mine.exists() && setup.is_wiped());
+    // Without attestation nothing is left of it.
+    let config = setup.config(&format!("{mine:?} = '${{api-key}}'"));
+    assert_eq!(finish(&mut setup.shell(&config, "true")).status.code(), Some(5));
+    assert!(!mine.exists() && setup.is_wiped());
+}
+
 /// What the command has started ends with it, however it ends, and however deaf it is.
 #[test]
 fn nothing_goes_on_without_the_command() {

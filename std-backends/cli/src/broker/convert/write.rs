@@ -172,7 +172,7 @@ fn run<'a>(session: &'a Session, service: &Service, from: &str, reader: &mut Rea
     let folder = service.folder.as_ref().map(|folder| format!("cd {folder} && "));
     let folder = folder.filter(|folder| !folder.chars().any(char::is_control));
     let mut text = format!(
-        "# What {} of {from} gets, and how. Its start:\n#   {}cloudauth run --config {}.run.toml -- {command}\n\
+        "# What {} of {from} gets, and how. Its start, once it is there:\n#   {}cloudauth run --config /etc/cloudauth/{}.run.toml -- {command}\n\
          # This file belongs into the measured image. Lines with TO DO are yours.\n\n\
          [attested]\nurl = {}   # TO DO\nca-file = \"broker-ca.pem\"                # TO DO: whom to trust\n\
          audience = {}\ngrant = {}\ntoken-type = \"MAA\"\n\
@@ -212,7 +212,8 @@ fn run<'a>(session: &'a Session, service: &Service, from: &str, reader: &mut Rea
     if !files.is_empty() {
         let _ = write!(
             text,
-            "\n# Each of these folders must be a tmpfs: mount one there.\n[files.content]\n{files}"
+            "\n# Each of these files lies in a tmpfs: mount one on its folder or, where that holds other files, too, name\n\
+             # another folder here and to the service.\n[files.content]\n{files}"
         );
     }
     Run { text, secrets }

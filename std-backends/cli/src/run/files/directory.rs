@@ -225,16 +225,40 @@ impl Directory {
         Ok((marker, left))
     }
 
-    /// Says what will be written, and gives the directory to its owner.
+    /// Takes the files that are elsewhere, says what will be written, and gives the directory to its owner.
     fn begin(&self, files: &[PathBuf]) -> Result<(), CliError> {
-        let failed = |e: io::Error| CliError::input(self.path.display(), e);
-        for path in files.iter().filter(|path| path.is_absolute()) {
-            let place = self.place(path, false).map_err(|e| CliError::input(path.display(), e))?;
-            if place.exists().map_err(failed)? {
-                let help = "is there, and was not written by cloudauth run; remove it";
-                return Err(CliError::input(path.display(), help));
+        let mut claimed = Vec::new();
+        let mut absolute = files.iter().filter(|path| path.is_absolute());
+        let begun = absolute
+            .try_for_each(|path| {
+                let failed = |e: io::Error| match e.kind() {
+                    io::ErrorKind::AlreadyExists => {
+                        let help = "is there, and was not written by cloudauth run; remove it";
+                        CliError::input(path.display(), help)
+                    }
+                    io::ErrorKind::NotFound => {
+                        let help = "its directory is not there; make it, on a tmpfs";
+                        CliError::input(path.display(), help)
+                    }
+                    _ => CliError::input(path.display(), e),
+                };
+                let place = self.place(path, false).map_err(failed)?;
+                place.claim().map_err(failed)?;
+                claimed.push(place);
+                Ok(())
+            })
+            .and_then(|()| self.mark(files));
+        if begun.is_err() {
+            for place in claimed {
+                // Empty.
+                let _ = place.wipe(true);
             }
         }
+        begun
+    }
+
+    fn mark(&self, files: &[PathBuf]) -> Result<(), CliError> {
+        let failed = |e: io::Error| CliError::input(self.path.display(), e);
         let marker = Marker { made: self.made, files: files.to_vec() };
         let text = serde_json::to_vec(&marker).map_err(|e| failed(e.into()))?;
         let mut file = &self.marker;

@@ -56,12 +56,11 @@ impl Place {
         Ok(renameat(&self.parent, self.new_name(), &self.parent, &self.name)?)
     }
 
-    pub(super) fn exists(&self) -> io::Result<bool> {
-        match rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
+    /// Takes the name, which must be nobody's: what has it later is ours to replace and to wipe.
+    pub(super) fn claim(&self) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | EXACTLY;
+        openat(&self.parent, &self.name, flags, Mode::RUSR)?;
+        Ok(())
     }
 
     /// Overwrites and removes it, and what was to come in its place.
@@ -104,7 +103,7 @@ fn wipe(parent: &OwnedFd, name: &OsStr, in_memory: bool) -> io::Result<()> {
     overwritten
 }
 
-/// Writes zeros over a file, unless it is none, or one with another name elsewhere: that is not ours.
+/// Writes zeros over a file, unless it is none.
 fn overwrite(parent: &OwnedFd, name: &OsStr, in_memory: bool) -> io::Result<()> {
     let open = |flags| openat(parent, name, flags | EXACTLY, Mode::empty()).map(File::from);
     let file = match open(OFlags::RDONLY) {
@@ -113,8 +112,12 @@ fn overwrite(parent: &OwnedFd, name: &OsStr, in_memory: bool) -> io::Result<()> 
         Err(e) => return Err(e.into()),
     };
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.nlink() != 1 {
+    if !metadata.is_file() {
         return Ok(());
+    }
+    if metadata.nlink() != 1 {
+        // It may be anybody's, linked here by whoever was given the directory.
+        return Err(io::Error::other("it has another name, too, under which its content stays"));
     }
     fchmod(file.as_fd(), Mode::RUSR | Mode::WUSR)?;
     let mut file = open(OFlags::WRONLY)?;

@@ -284,6 +284,14 @@ def test_variables(cloudauth, identities):
     }
     token = cloudauth.text("azure", "assertion", "--time", support.TIME, "--key", who.key_uri, env=env)
     read(token.strip(), who, "PS256")
+    args = ("azure", "assertion", "--time", support.TIME, "--key", who.key_uri)
+    for value, given, sent in [
+        ("true", (), True), ("TRUE", (), True), ("1", (), True), ("false", (), False), ("0", (), False),
+        # It is said of the variable's certificate.
+        ("true", ("--certificate", who.certificate_file), False),
+    ]:  # fmt: skip
+        token = cloudauth.text(*args, *given, env={**env, "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN": value})
+        assert ("x5c" in parts(token.strip())[0]) == sent, (value, given)
 
 
 def test_json_output(cloudauth, identities):

@@ -52,7 +52,8 @@ struct Assertion {
     /// The certificate's thumbprint in the header: x5t#S256, or x5t (SHA-1) [default: sha256]
     #[arg(long, value_enum, requires = "key")]
     thumbprint: Option<Hash>,
-    /// Send the certificates too (x5c): subject-name and issuer authentication
+    /// Send the certificates too (x5c): subject-name and issuer authentication [for the certificate of the
+    /// variable also: AZURE_CLIENT_SEND_CERTIFICATE_CHAIN]
     #[arg(long, requires = "key")]
     send_chain: bool,
 }

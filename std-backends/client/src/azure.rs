@@ -52,7 +52,8 @@ pub struct AzureToken {
     /// Which of the certificate's thumbprints goes into the header.
     #[serde(default)]
     pub thumbprint: AzureThumbprint,
-    /// Send the certificates too (`x5c`): subject-name and issuer authentication.
+    /// Send the certificates too (`x5c`): subject-name and issuer authentication. For the certificate of the
+    /// variable, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` with `true` or `1` says so too.
     #[serde(default)]
     pub send_chain: bool,
     /// Where the client secret is; else the variable `AZURE_CLIENT_SECRET` holds it.
@@ -187,9 +188,14 @@ impl AzureToken {
             None => authority.clone(),
         };
         let proof = match self.choice()? {
-            Choice::Certificate { key, certificate } => {
-                Opened::Certificate { ders: inputs.certificates(&certificate)?, key }
-            }
+            Choice::Certificate { key, certificate } => Opened::Certificate {
+                ders: inputs.certificates(&certificate)?,
+                key,
+                send_chain: self.send_chain
+                    || self.certificate.is_none()
+                        && variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?
+                            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            },
             Choice::Secret(reference) => {
                 Opened::Secret(inputs.secret(&reference, "client secret")?)
             }
@@ -248,7 +254,7 @@ pub(crate) struct TokenFlow {
 }
 
 enum Opened {
-    Certificate { ders: Vec<Vec<u8>>, key: KeyUri },
+    Certificate { ders: Vec<Vec<u8>>, key: KeyUri, send_chain: bool },
     Secret(Zeroizing<String>),
     Federated(Zeroizing<String>),
 }
@@ -273,7 +279,7 @@ impl TokenFlow {
         let app = Application { tenant, client_id, authority };
         let chain: Vec<&[u8]>;
         let credential = match &self.proof {
-            Opened::Certificate { ders, .. } => {
+            Opened::Certificate { ders, send_chain, .. } => {
                 let (leaf, rest) = ders.split_first().map_or((&[][..], &[][..]), |(l, c)| (l, c));
                 chain = rest.iter().map(Vec::as_slice).collect();
                 Proof::Assertion(ClientAssertion {
@@ -288,7 +294,7 @@ impl TokenFlow {
                         AzureThumbprint::Sha256 => Thumbprint::Sha256,
                         AzureThumbprint::Sha1 => Thumbprint::Sha1,
                     },
-                    send_chain: config.send_chain,
+                    send_chain: *send_chain,
                     ..ClientAssertion::new(Certificate::parse(leaf)?, tenant, client_id)
                 })
             }

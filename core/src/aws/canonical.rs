@@ -182,6 +182,7 @@ impl<'a> Canonical<'a> {
     }
 
     /// Sorts the headers.
+    #[inline]
     pub(crate) fn header_order(&self, lower_case: bool) -> HeaderOrder {
         let sorted = Sorted::new(|| self.signed(), |a, b| self.by_name(*a, *b));
         HeaderOrder { sorted, lower_case }
@@ -591,37 +592,47 @@ struct Sorted<T> {
 }
 
 impl<T: Copy + Default> Sorted<T> {
+    #[inline]
     fn new<I: Iterator<Item = T>>(items: impl Fn() -> I, cmp: impl Fn(&T, &T) -> Ordering) -> Self {
         let mut sorted = Self { index: [T::default(); INDEX], len: None };
-        if SMALL {
-            return sorted;
+        if !SMALL {
+            sorted.len = sorted.fill(items(), cmp);
         }
+        sorted
+    }
+
+    /// Gives how many there are; none when they are too many.
+    #[inline]
+    fn fill(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        cmp: impl Fn(&T, &T) -> Ordering,
+    ) -> Option<usize> {
         let mut len = 0usize;
-        for item in items() {
+        for item in items {
             // Insertion: lists are short, and most come sorted. Equal items keep their order.
             let mut at = len;
             if at == INDEX {
-                return sorted;
+                return None;
             }
             while let Some(before) = at.checked_sub(1) {
-                let Some(other) = sorted.index.get(before).copied() else {
+                let Some(other) = self.index.get(before).copied() else {
                     break;
                 };
                 if cmp(&other, &item) != Ordering::Greater {
                     break;
                 }
-                if let Some(slot) = sorted.index.get_mut(at) {
+                if let Some(slot) = self.index.get_mut(at) {
                     *slot = other;
                 }
                 at = before;
             }
-            if let Some(slot) = sorted.index.get_mut(at) {
+            if let Some(slot) = self.index.get_mut(at) {
                 *slot = item;
             }
             len += 1;
         }
-        sorted.len = Some(len);
-        sorted
+        Some(len)
     }
 
     fn visit(&self, next: impl Fn(Option<T>) -> Option<T>, mut visit: impl FnMut(T)) {

@@ -270,10 +270,13 @@ impl KeyStates {
     /// The tag over what `write` writes.
     #[inline]
     pub(crate) fn tag_of(&self, write: impl FnOnce(&mut Sha256), tag: &mut [u8; 32]) {
-        let mut mac = self.mac();
-        write(&mut mac.inner);
-        mac.inner.pad();
-        *tag = mac.key.close(&mac.inner.state);
+        // In its place, without a copy of the outer state.
+        let mut inner = Sha256::after_block(self.inner);
+        write(&mut inner);
+        inner.pad();
+        *tag = self.close(&inner.state);
+        inner.state = [0; 8];
+        optimization_barrier(&inner.state);
     }
 
     /// A MAC under the key.
@@ -339,25 +342,30 @@ impl ChainStep {
         (self.count > 1).then_some(())
     }
 
-    /// Puts the tag under the key `link` in its place, with two calls of the compression in place of four.
+    /// Puts the tag under the key `link` in its place, with three calls of the compression in place of four.
     /// Not inlined: the octets of the key would be spread over registers one by one.
     #[inline(never)]
     fn tag(&mut self, link: &mut [u8; 32]) {
         // In its place: what is made elsewhere and copied stays behind.
         let pad = |block: &mut [u8; 64], link: &[u8; 32], with: u8| {
-            *block = [with; 64];
-            block.iter_mut().zip(link).for_each(|(to, octet)| *to ^= octet);
+            // Each octet is written once: what was just written in pieces is slow to read as a whole.
+            let (key, rest) = block.split_at_mut(link.len());
+            key.iter_mut().zip(link).for_each(|(to, octet)| *to = octet ^ with);
+            rest.fill(with);
         };
+        let mut outer_pad = [0; 64];
+        pad(&mut outer_pad, link, 0x5c);
         let [key_block, ..] = &mut self.inner;
         pad(key_block, link, 0x36);
         let (mut inner, mut outer) = (INITIAL, INITIAL);
+        // First, so that a processor runs it beside the inner ones, which do not wait for it.
+        compress256(&mut outer, from_ref(&outer_pad));
         compress256(&mut inner, self.inner.get(..self.count).unwrap_or_default());
-        let mut blocks = [[0; 64], outer_block(&inner)];
-        let [key_block, _] = &mut blocks;
-        pad(key_block, link, 0x5c);
-        compress256(&mut outer, &blocks);
-        blocks = [[0; 64]; 2];
-        optimization_barrier(&blocks);
+        let mut end = outer_block(&inner);
+        compress256(&mut outer, from_ref(&end));
+        (outer_pad, end) = ([0; 64], [0; 64]);
+        optimization_barrier(&outer_pad);
+        optimization_barrier(&end);
         for (to, word) in link.as_chunks_mut::<4>().0.iter_mut().zip(&outer) {
             *to = word.to_be_bytes();
         }

@@ -193,8 +193,9 @@ impl AzureToken {
                 key,
                 send_chain: self.send_chain
                     || self.certificate.is_none()
-                        && variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?
-                            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+                        && variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?.is_some_and(|value| {
+                            value == "1" || value.eq_ignore_ascii_case("true")
+                        }),
             },
             Choice::Secret(reference) => {
                 Opened::Secret(inputs.secret(&reference, "client secret")?)

@@ -127,7 +127,7 @@ func (e *ServiceError) Error() string {
 	return fmt.Sprintf("status %d, %q: %q", e.Status, e.Name, e.Message)
 }
 
-// Secret is a secret text. Package fmt and package slog print it as "[secret]", also within a
+// Secret is a secret text. Packages fmt, slog and encoding/json write it as "[secret]", also within a
 // structure: use string(s) where the secret itself is meant.
 type Secret string
 
@@ -135,6 +135,9 @@ const hidden = "[secret]"
 
 // Format prints no secret, whatever the verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
+
+// MarshalText writes no secret: structures go into logs as JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // LogValue logs no secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }

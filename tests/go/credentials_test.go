@@ -260,6 +260,10 @@ func TestAzureKeyInSoftHSM(t *testing.T) {
 			t.Errorf("%+v: %d calls", options, calls)
 		}
 	}
+	// Nor is anybody given the one that was refused.
+	if must(get(credential, asked)).Token == first.Token {
+		t.Error("kept, though a service refused it")
+	}
 	// Which tenant is not a service's to say, unless it is listed.
 	other := policy.TokenRequestOptions{Scopes: []string{scope}, TenantID: "other.example"}
 	if _, err := get(credential, other); !errors.Is(err, cloudauth.ErrInvalid) {

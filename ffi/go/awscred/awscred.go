@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cloudauth "github.com/libcloudauth/libcloudauth/ffi/go"
+	"github.com/libcloudauth/libcloudauth/ffi/go/internal/early"
 	"github.com/libcloudauth/libcloudauth/ffi/go/internal/seed"
 )
 
@@ -58,13 +59,6 @@ func (p *Provider) Close() error { return p.client.Close() }
 // forgotten by its own Invalidate.
 func (p *Provider) Invalidate() error { return p.client.Invalidate(p.profile) }
 
-const (
-	// As the C library: from then on it does not serve what it has without trying to renew it.
-	mandatory = 5 * time.Minute
-	// How soon one asks again where a renewal failed.
-	again = 5 * time.Second
-)
-
 // Retrieve implements [aws.CredentialsProvider]. Where ctx ends first, the call to the service goes on, and what
 // it brings is kept for the next one who asks.
 //
@@ -81,20 +75,8 @@ func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		SessionToken:    string(keys.SessionToken),
 		Source:          Source,
 		CanExpire:       true,
-		Expires:         ask(time.Now(), keys.Expires),
+		Expires:         early.Expiry(time.Now(), keys.Expires),
 	}, nil
-}
-
-// ask is when to ask again.
-func ask(now, end time.Time) time.Time {
-	early := end.Add(-min(mandatory, end.Sub(now)/10))
-	if soon := now.Add(again); end.Sub(now) <= mandatory && early.Before(soon) {
-		early = soon
-	}
-	if early.After(end) {
-		return end
-	}
-	return early
 }
 
 // CredConfig are the options of aws-channel-jwt-credential: its names, with the same meaning.

@@ -4,26 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	cloudauth "github.com/libcloudauth/libcloudauth/ffi/go"
 )
-
-func TestAsk(t *testing.T) {
-	now := time.Unix(1_790_000_000, 0)
-	for left, early := range map[time.Duration]time.Duration{
-		12 * time.Hour: 5 * time.Minute, 50 * time.Minute: 5 * time.Minute, 15 * time.Minute: 90 * time.Second,
-		// Those that could not be renewed: soon again, but not with every request.
-		time.Minute: 6 * time.Second, 6 * time.Second: 600 * time.Millisecond, 3 * time.Second: 0, 0: 0,
-	} {
-		if end := now.Add(left); ask(now, end) != end.Add(-early) {
-			t.Errorf("%s: %s before the end", left, end.Sub(ask(now, end)))
-		}
-	}
-	if end := now.Add(-time.Hour); ask(now, end).After(end) {
-		t.Error("after the end")
-	}
-}
 
 func good() CredConfig {
 	return CredConfig{

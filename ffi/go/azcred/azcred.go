@@ -124,10 +124,17 @@ func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOp
 	}, nil
 }
 
-// refresh is when to ask again: as the C library begins to renew, a quarter of an hour before the end, at most a
-// quarter of what is left.
+// refresh is when to ask again: as the C library begins to renew, a quarter of an hour before the end. It begins
+// within some minutes of it, lest all ask at once: whoever gets the same token asks again soon.
 func refresh(now, end time.Time) time.Time {
-	return end.Add(-min(15*time.Minute, max(0, end.Sub(now)/4)))
+	at := end.Add(-15 * time.Minute)
+	if soon := now.Add(30 * time.Second); at.Before(soon) {
+		at = soon
+	}
+	if at.After(end) {
+		return end
+	}
+	return at
 }
 
 // client is the one for these options.
@@ -159,7 +166,7 @@ func (c *Credential) client(options policy.TokenRequestOptions) (*cloudauth.Clie
 		wanted["scope"] = options.Scopes[0]
 		profile["seed"] = wanted
 	}
-	key := strings.Join(append([]string{options.TenantID, options.Claims}, options.Scopes...), "\x00")
+	key := keyOf(options.TenantID, options.Claims, options.Scopes)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,7 +192,19 @@ func (c *Credential) client(options policy.TokenRequestOptions) (*cloudauth.Clie
 		delete(c.clients, oldest) // closed when its last call is done: it is collected
 	}
 	c.clients[key] = &entry{client: client, used: c.turn}
+	if options.Claims != "" {
+		// The service refused the token that was given without: nobody is given it again.
+		if refused, ok := c.clients[keyOf(options.TenantID, "", options.Scopes)]; ok {
+			if err := refused.client.Invalidate(name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return client, nil
+}
+
+func keyOf(tenant, claims string, scopes []string) string {
+	return strings.Join(append([]string{tenant, claims}, scopes...), "\x00")
 }
 
 func (c *Credential) open(profile cloudauth.Profile) (*cloudauth.Client, error) {
@@ -203,6 +222,12 @@ func (c *Credential) allow(tenant string) error {
 	}
 	if c.seed != nil {
 		own, _ = c.seed["tenant"].(string)
+	}
+	if expected, ok := c.profile["expect-tenant"].(string); ok && !c.azure {
+		own = expected
+	}
+	if !c.azure && own == "" {
+		return nil // the broker alone knows it; a service says its own with every request
 	}
 	if strings.EqualFold(tenant, own) {
 		return nil

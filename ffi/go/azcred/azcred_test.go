@@ -15,7 +15,10 @@ import (
 func TestRefresh(t *testing.T) {
 	now := time.Unix(1_790_000_000, 0)
 	for left, early := range map[time.Duration]time.Duration{
-		24 * time.Hour: 15 * time.Minute, time.Hour: 15 * time.Minute, 20 * time.Minute: 5 * time.Minute, 0: 0, -time.Hour: 0,
+		24 * time.Hour: 15 * time.Minute, time.Hour: 15 * time.Minute, 20 * time.Minute: 15 * time.Minute,
+		// The library did not renew it yet: it is asked again soon.
+		15 * time.Minute: 15*time.Minute - 30*time.Second, time.Minute: 30 * time.Second, 10 * time.Second: 0,
+		0: 0, -time.Hour: 0,
 	} {
 		if end := now.Add(left); refresh(now, end) != end.Add(-early) {
 			t.Errorf("%s: %s before the end", left, end.Sub(refresh(now, end)))
@@ -28,6 +31,30 @@ func good() EKMAZCredentialOptions {
 		STSEndpointHost: "localhost:8081", STSEndpoint: "https://server.domain.com:8081/token", STSSNI: "server.domain.com",
 		Audience: "https://server.domain.com", TrustCA: "ca.pem", UseMTLS: true, ClientCert: "client.pem", ClientKey: "client.key",
 		TenantID: "t", ClientID: "c", Scope: "unused", SendCertificateChain: true,
+	}
+}
+
+func TestTenants(t *testing.T) {
+	attested, azure := cloudauth.Profile{"kind": "attested"}, cloudauth.Profile{"kind": "azure-token", "tenant": "t"}
+	for _, one := range []struct {
+		credential Credential
+		tenant     string
+		good       bool
+	}{
+		{Credential{profile: attested}, "whose", true}, // azsecrets always names one
+		{Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "T", true},
+		{Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "u", false},
+		{Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "t", true},
+		{Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "u", false},
+		{Credential{profile: attested, seed: cloudauth.Profile{}}, "u", true},
+		{Credential{profile: azure, azure: true}, "T", true},
+		{Credential{profile: azure, azure: true}, "u", false},
+		{Credential{profile: azure, azure: true, options: Options{AdditionallyAllowedTenants: []string{"U"}}}, "u", true},
+		{Credential{profile: azure, azure: true}, "", true},
+	} {
+		if err := one.credential.allow(one.tenant); (err == nil) != one.good {
+			t.Error(one.credential.profile, one.credential.seed, one.tenant, err)
+		}
 	}
 }
 

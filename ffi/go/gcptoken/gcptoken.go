@@ -15,8 +15,10 @@ package gcptoken
 
 import (
 	"context"
+	"time"
 
 	cloudauth "github.com/libcloudauth/libcloudauth/ffi/go"
+	"github.com/libcloudauth/libcloudauth/ffi/go/internal/early"
 	"golang.org/x/oauth2"
 )
 
@@ -51,11 +53,14 @@ func (s *TokenSource) Close() error { return s.client.Close() }
 // Invalidate forgets the token, because a service refused it. What an oauth2.ReuseTokenSource keeps stays there.
 func (s *TokenSource) Invalidate() error { return s.client.Invalidate(s.profile) }
 
-// Token implements [oauth2.TokenSource].
+// Token implements [oauth2.TokenSource]. Its Expiry is up to five minutes, and at most a tenth of the life, before
+// the end: an oauth2.ReuseTokenSource, which every client puts in front, asks nobody until then.
 func (s *TokenSource) Token() (*oauth2.Token, error) {
 	token, err := s.client.BearerToken(context.Background(), s.profile)
 	if err != nil {
 		return nil, err
 	}
-	return &oauth2.Token{AccessToken: string(token.Token), TokenType: "Bearer", Expiry: token.Expires}, nil
+	return &oauth2.Token{
+		AccessToken: string(token.Token), TokenType: "Bearer", Expiry: early.Expiry(time.Now(), token.Expires),
+	}, nil
 }

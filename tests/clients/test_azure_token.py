@@ -404,4 +404,4 @@ def test_another_keys_certificate(refused, identities):  # noqa: F811
     args = arguments("--key", mine.key_uri, "--certificate", other.certificate_file)
     refused(INPUT, "certificate", *args)
     ec = identities("p-256")
-    refused(INPUT, "signing key", *arguments(*with_key(ec)))
+    refused(KEY, "key", *arguments(*with_key(ec)))

@@ -122,7 +122,13 @@ def test_what_is_refused_here_works_when_it_is_right(cloudauth, identities):
         (b"GET /\xe4 HTTP/1.1\r\nHost: h\r\n\r\n", ["request, line 1", "UTF-8"]),
         (b"GET / HTTP/1.1\r\n\r\n", "Host"),
         (b"GET / HTTP/1.1\r\nHost: h\r\nHOST: h\r\n\r\n", "Host"),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", "Host"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "Host"),
+        (b"GET / HTTP/1.1\r\nHost: evil.example/\r\n\r\n", "Host"),
+        ("GET / HTTP/1.1\r\nHost: ä.example\r\n\r\n".encode(), "Host"),
         (b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nabc", "Content-Length"),
+        (b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\nab", "Content-Length"),
+        (b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", "Content-Length"),
         (b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
         (b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: two\r\n\r\nab", "Content-Length"),
         (b"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding"),
@@ -513,6 +519,7 @@ def test_email_missing(refused, identities):
         (INPUT, "subject", ["--subject", ""]),
         (INPUT, "key id", ["--key-id", ""]),
         (INPUT, "e-mail", ["--email", ""]),
+        (USAGE, "--oauth", ["--ca-file", "/missing"]),
         (USAGE, "--audience", ["--audience", "https://a.b/", "--scope", "s"]),
         (USAGE, "--no-such-option", ["--no-such-option"]),
         (USAGE, "--output", ["--output", "yaml"]),
@@ -652,6 +659,15 @@ def test_too_many_intermediates(refused, identities, tmp_path):
     refused(INPUT, "certificate chain", *anywhere(who, intermediates=file))
 
 
+def test_an_intermediate_that_is_none(refused, identities, tmp_path):
+    who = identities("p-256")
+    leaf = who.certificate_file.read_text()
+    none = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n"
+    for name, chain in (("none.pem", none), ("leaf.pem", leaf)):
+        file = support.private_file(tmp_path / name, leaf + chain)
+        refused(INPUT, "certificate chain", *anywhere(who, certificate=file))
+
+
 # ARNs and the other parameters of Roles Anywhere
 
 GOOD = "arn:aws:rolesanywhere:eu-central-1:123456789012"
@@ -679,6 +695,11 @@ GOOD = "arn:aws:rolesanywhere:eu-central-1:123456789012"
         ({"role-arn": "arn:aws:iam::123456789012:user/U"}, "role ARN"),
         ({"role-arn": "arn:aws:iam::123456789012:role/"}, "role ARN"),
         ({"role-arn": "role/R"}, "role ARN"),
+        ({"role-arn": "arn:aws:iam:eu-central-1:123456789012:role/R"}, "role ARN"),
+        ({"role-arn": "arn:aws-cn:iam::123456789012:role/R"}, ["role ARN", "partition"]),
+        ({"profile-arn": f"{GOOD.replace('123456789012', '210987654321')}:profile/P"}, ["profile ARN", "account"]),
+        ({"profile-arn": f"{GOOD.replace('arn:aws:', 'arn:aws-us-gov:')}:profile/P"}, "partition"),
+        ({"region": "cn-north-1"}, ["region", "partition"]),
         ({"region": "EU"}, "region"),
         ({"region": ""}, "region"),
         ({"region": "evil.example/"}, "region"),

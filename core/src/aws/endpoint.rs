@@ -3,23 +3,33 @@
 use crate::out::Sink;
 use crate::{Error, Result};
 
-/// The domain of a region's endpoints. The prefixes are those of botocore's `partitions.json`.
-fn dns_suffix(region: &str) -> &'static str {
-    const PARTITIONS: [(&str, &str); 6] = [
-        ("cn-", "amazonaws.com.cn"),
-        ("eu-isoe-", "cloud.adc-e.uk"),
-        ("eusc-", "amazonaws.eu"),
-        ("us-iso-", "c2s.ic.gov"),
-        ("us-isob-", "sc2s.sgov.gov"),
-        ("us-isof-", "csp.hci.ic.gov"),
-    ];
-    let of = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
-    of.map_or("amazonaws.com", |(_, suffix)| suffix)
+/// The prefix of a partition's regions, its name, and the domain of its endpoints; the last is every other
+/// region's. Source: botocore's `partitions.json`.
+const PARTITIONS: [(&str, &str, &str); 8] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+    ("", "aws", "amazonaws.com"),
+];
+
+/// The partition of a region, as ARNs name it, and the domain of its endpoints.
+fn of_region(region: &str) -> (&'static str, &'static str) {
+    let of = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
+    of.map_or(("aws", "amazonaws.com"), |(_, partition, suffix)| (partition, suffix))
+}
+
+/// The partition of a region, as ARNs name it.
+pub(crate) fn partition(region: &str) -> &'static str {
+    of_region(region).0
 }
 
 /// Appends `service.region.suffix`.
 pub(crate) fn regional_host(service: &str, region: &str, out: &mut impl Sink) {
-    for part in [service, ".", region, ".", dns_suffix(region)] {
+    for part in [service, ".", region, ".", of_region(region).1] {
         out.text(part);
     }
 }
@@ -36,7 +46,9 @@ pub(crate) fn check_region(region: &str) -> Result<()> {
 /// The parts of `arn:partition:service:region:account:resource`.
 #[derive(Clone, Copy)]
 pub(crate) struct Arn<'a> {
+    pub(crate) partition: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) account: &'a str,
 }
 
 impl<'a> Arn<'a> {
@@ -73,7 +85,7 @@ impl<'a> Arn<'a> {
             && name.len() <= 1024
             && name.bytes().all(|c| c.is_ascii_graphic())
             && (region.is_empty() || check_region(region).is_ok());
-        good.then_some(Self { region })
+        good.then_some(Self { partition, region, account })
     }
 }
 
@@ -86,7 +98,7 @@ fn is_account(text: &str) -> bool {
 pub(crate) fn check_iam_arn(text: &str, resource: &str, managed: bool, wrong: Error) -> Result<()> {
     let owner = |account: &str| is_account(account) || managed && account == "aws";
     match Arn::read(text, "iam", resource, owner) {
-        Some(Arn { region: "" }) => Ok(()),
+        Some(Arn { region: "", .. }) => Ok(()),
         _ => Err(wrong),
     }
 }

@@ -6,7 +6,8 @@
 
 use super::Credentials;
 use super::canonical::{Canonical, Headers};
-use super::endpoint::{Arn, check_region, regional_host};
+use super::class::{NO_GRAPHIC, has};
+use super::endpoint::{Arn, check_region, partition, regional_host};
 use super::error::json_refusal;
 use crate::digest::sha256;
 use crate::encode::{base64, hex, percent};
@@ -118,12 +119,26 @@ impl<'a> CreateSession<'a> {
                 "expected arn:aws:rolesanywhere:REGION:ACCOUNT:profile/ID",
             ),
         )?;
-        Arn::parse(
-            self.role_arn,
-            "iam",
-            "role/",
-            Error::invalid("role ARN", "expected arn:aws:iam::ACCOUNT:role/NAME"),
-        )?;
+        let wrong = Error::invalid("role ARN", "expected arn:aws:iam::ACCOUNT:role/NAME");
+        let role = Arn::parse(self.role_arn, "iam", "role/", wrong)?;
+        if !role.region.is_empty() {
+            return Err(wrong);
+        }
+        if anchor.region.is_empty() {
+            return Err(Error::invalid("trust anchor ARN", "has no region"));
+        }
+        if anchor.account != profile.account {
+            return Err(Error::mismatch(
+                "profile ARN",
+                "its account is not the trust anchor's; both must be in one account",
+            ));
+        }
+        if anchor.partition != profile.partition || anchor.partition != role.partition {
+            return Err(Error::mismatch(
+                "role ARN",
+                "trust anchor, profile and role must be in one partition, such as aws",
+            ));
+        }
         if anchor.region != profile.region {
             return Err(Error::mismatch(
                 "profile ARN",
@@ -134,6 +149,8 @@ impl<'a> CreateSession<'a> {
         check_region(region)?;
         if let Some(host) = self.endpoint {
             check_host(host, "endpoint")?;
+        } else if partition(region) != anchor.partition {
+            return Err(Error::mismatch("region", "is not in the partition that the ARNs name"));
         }
         if self.duration_seconds.is_some_and(|d| !(900..=43_200).contains(&d)) {
             return Err(Error::invalid("session duration", "must be 900 to 43200 seconds"));
@@ -167,6 +184,20 @@ impl<'a> CreateSession<'a> {
                 "certificate chain",
                 "holds more than five intermediates",
             ));
+        }
+        for der in self.chain {
+            if Certificate::parse(der).is_err() {
+                return Err(Error::invalid(
+                    "certificate chain",
+                    "expected one DER certificate an entry",
+                ));
+            }
+            if *der == self.certificate.der() {
+                return Err(Error::invalid(
+                    "certificate chain",
+                    "leave out the leaf: it is sent anyway",
+                ));
+            }
         }
         self.certificate.check_validity(now)?;
         Ok(region)
@@ -382,6 +413,10 @@ fn filled<'b>(object: Value<'b>, name: &'static str) -> Result<&'b str> {
     let text = object.string(name)?;
     if text.is_empty() {
         return Err(Error::malformed(name, "is empty"));
+    }
+    // They go into headers and configuration files later.
+    if has::<NO_GRAPHIC>(text.as_bytes()) {
+        return Err(Error::malformed(name, "expected printable characters without spaces"));
     }
     Ok(text)
 }

@@ -99,7 +99,7 @@ impl<'a> ClientAssertion<'a> {
         [Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256]
             .into_iter()
             .find(|s| supports(*s))
-            .ok_or(Error::unsupported("signing key", "Entra ID takes RSA keys (PS256, RS256) only"))
+            .ok_or(Error::unsupported("key", "Entra ID takes RSA keys (PS256, RS256) only"))
     }
 
     fn check(&self, at: &Attempt) -> Result<()> {
@@ -350,7 +350,7 @@ pub(super) mod tests {
         let old = |s| s == Scheme::RsaPkcs1Sha256;
         assert_eq!(ClientAssertion::scheme_for(old), Ok(Scheme::RsaPkcs1Sha256));
         let e = ClientAssertion::scheme_for(|s| !rsa(s)).unwrap_err();
-        assert_eq!((e.kind(), e.field()), (ErrorKind::Unsupported, "signing key"));
+        assert_eq!((e.kind(), e.field()), (ErrorKind::Unsupported, "key"));
         let (leaf, ca) = (der(LEAF), der(CA));
         let good = ClientAssertion::new(Certificate::parse(&leaf).unwrap(), TENANT, CLIENT);
         for scheme in Scheme::ALL {

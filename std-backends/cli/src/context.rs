@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use cloudauth_core::{Attempt, HttpRequest, UnixTime};
+use cloudauth_core::encode::base64;
+use cloudauth_core::{Attempt, HttpRequest, Out, UnixTime};
 use cloudauth_keys::{Key, KeyUri, MacKey, Prompt};
 use zeroize::Zeroizing;
 
@@ -105,7 +106,7 @@ impl Context {
             "method": request.method(),
             "url": format!("https://{}{}", request.host(), request.target()),
             "headers": headers,
-            "body": String::from_utf8_lossy(request.body()),
+            body_name(request.body()): body(request.body()),
         })))
     }
 
@@ -192,7 +193,29 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
 
 /// How messages name a file.
 pub(crate) fn place(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.to_string_lossy().escape_debug().to_string()
+    }
+}
+
+/// The member of a JSON document that a body is: text as it is, and what is no text in base64.
+pub(crate) fn body_name(body: &[u8]) -> &'static str {
+    if core::str::from_utf8(body).is_ok() { "body" } else { "body_base64" }
+}
+
+/// What [`body_name`] names.
+pub(crate) fn body(body: &[u8]) -> String {
+    match core::str::from_utf8(body) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            let mut buf = vec![0; body.len().div_ceil(3) * 4];
+            let mut out = Out::new(&mut buf);
+            base64::encode(body, &mut out);
+            String::from_utf8_lossy(out.finish().unwrap_or_default()).into_owned()
+        }
+    }
 }
 
 /// A JSON document and a line feed.

@@ -73,14 +73,26 @@ impl RawRequest {
         if self.all("host").count() != 1 {
             return Err(CliError::input("request", "must have one Host header"));
         }
+        // uri-host and port of RFC 9112, section 3.2: names, addresses, and what they are encoded with.
+        let in_host = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=:[]".contains(c);
+        if self.host().is_empty() || !self.host().chars().all(in_host) {
+            return Err(CliError::input(
+                "request",
+                "Host: expected a host name, and a port or none",
+            ));
+        }
         if self.all("transfer-encoding").next().is_some() && !self.body.is_empty() {
             return Err(CliError::input(
                 "request",
                 "has a Transfer-Encoding; give the body as it is before any transfer coding",
             ));
         }
+        if self.all("content-length").count() > 1 {
+            return Err(CliError::input("request", "has more than one Content-Length"));
+        }
         for length in self.all("content-length") {
-            let stated: Result<usize, _> = length.parse();
+            let digits = length.bytes().all(|c| c.is_ascii_digit());
+            let stated: Result<usize, _> = if digits { length.parse() } else { "".parse() };
             // A file may hold the head alone, with the body somewhere else.
             if stated != Ok(self.body.len()) && !self.body.is_empty() || stated.is_err() {
                 return Err(CliError::input(
@@ -115,9 +127,14 @@ impl RawRequest {
         self.target.split_once('?').unwrap_or((&self.target, ""))
     }
 
+    /// Takes out every header of the name.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+    }
+
     /// Puts a header at the end, in place of those of the same name.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self.remove(name);
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
@@ -189,6 +206,15 @@ mod tests {
             ("GET / HTTP/1.1\nHost: h\nA: b\rc: d\n", "line 3"),
             ("GET / HTTP/1.1\n\n", "one Host"),
             ("GET / HTTP/1.1\nHost: h\nHost: i\n", "one Host"),
+            ("GET / HTTP/1.1\nHost:\n", "host name"),
+            ("GET / HTTP/1.1\nHost: a b\n", "host name"),
+            ("GET / HTTP/1.1\nHost: a/b\n", "host name"),
+            ("GET / HTTP/1.1\nHost: \u{e4}.de\n", "host name"),
+            ("POST / HTTP/1.1\nHost: h\nContent-Length: +2\n\nab", "Content-Length is +2"),
+            (
+                "POST / HTTP/1.1\nHost: h\nContent-Length: 2\nContent-Length: 2\n\nab",
+                "more than one",
+            ),
             ("POST / HTTP/1.1\nHost: h\nContent-Length: 3\n\nab", "Content-Length is 3"),
             ("POST / HTTP/1.1\nHost: h\nContent-Length: x\n\n", "Content-Length is x"),
             ("POST / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\n0\n\n", "Transfer-Encoding"),

@@ -219,10 +219,23 @@ impl AzureToken {
     /// # Errors
     /// As a provider's, but for the network; and when the credential is no certificate.
     pub fn assertion(&self, inputs: &Arc<Inputs>, at: &Attempt) -> Result<Zeroizing<String>> {
-        let flow = self.open(inputs)?;
-        let Some(key) = flow.key()? else {
-            return Err(Error::config("credential", "an assertion needs key and certificate"));
+        let unkeyed = || {
+            Error::Missing {
+            field: "key",
+            help: "an assertion is made by one: give it with certificate, or set AZURE_CLIENT_CERTIFICATE_PATH"
+                .to_owned(),
+        }
         };
+        match self.choice() {
+            Ok(Choice::Certificate { .. }) => {}
+            Ok(Choice::Secret(_) | Choice::Federated(_)) => return Err(unkeyed()),
+            Err(Error::Missing { field: "key", .. }) if self.certificate.is_none() => {
+                return Err(unkeyed());
+            }
+            Err(error) => return Err(error),
+        }
+        let flow = self.open(inputs)?;
+        let key = flow.key()?.ok_or_else(unkeyed)?;
         Ok(flow.with(Some(&key), |request| {
             let Proof::Assertion(assertion) = request.credential else {
                 return Err(cloudauth_core::Error::invalid("credential", "is no certificate"));

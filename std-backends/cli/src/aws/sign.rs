@@ -10,7 +10,7 @@ use cloudauth_core::encode::hex;
 use serde_json::json;
 
 use super::{access_key_id, region, session_token};
-use crate::context::{Context, MAX_REQUEST, Output, json, read, with_buffer};
+use crate::context::{Context, MAX_REQUEST, Output, body, body_name, json, read, with_buffer};
 use crate::error::CliError;
 use crate::raw_request::RawRequest;
 
@@ -41,11 +41,11 @@ pub(crate) struct Args {
     /// Where the secret access key is: file:PATH of a file that holds it and nothing else, or env:NAME
     #[arg(long, value_name = "URI", default_value = "env:AWS_SECRET_ACCESS_KEY")]
     key: String,
-    /// Sign in the query: a presigned URL
+    /// Sign in the query: a presigned URL. For s3 the payload is not signed (UNSIGNED-PAYLOAD)
     #[arg(long)]
     presign: bool,
     /// How long a presigned URL is good for, in seconds (1 to 604800)
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "presign")]
     expires: u32,
     /// Do not resolve . and .. and repeated slashes in the path
     #[arg(long)]
@@ -74,6 +74,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let id = access_key_id(args.access_key_id.as_deref())?;
     let secret = context.mac_key(&args.key)?;
     let session_token = session_token()?;
+    if args.presign {
+        // Of a signature before this one, in the headers: services refuse two at once.
+        for name in ["authorization", "x-amz-date", "x-amz-security-token"] {
+            raw.remove(name);
+        }
+    } else if raw.path_and_query().1.split('&').any(|pair| pair.starts_with("X-Amz-Signature=")) {
+        return Err(CliError::input(
+            "request",
+            "its query is signed already; remove the X-Amz- parameters",
+        ));
+    }
     let key = SigningKey::derive(&secret, now, &region, &args.service)?;
     let s3 = args.service == "s3";
     let signer = SigV4 {
@@ -131,19 +142,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
         raw.set(&name, &value);
     }
     if context.output == Output::Json {
-        let mut headers = serde_json::Map::new();
+        // A repeated header is a list (RFC 9110, section 5.3), joined as it was signed.
+        let mut joined: Vec<(&str, String)> = Vec::new();
         for (name, value) in &raw.headers {
-            let entry = headers.entry(name).or_insert_with(|| value.as_str().into());
-            // A repeated header is a list (RFC 9110, section 5.3).
-            if let Some(first) = entry.as_str().filter(|first| first != value) {
-                *entry = format!("{first}, {value}").into();
+            match joined.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                Some((_, list)) => list.extend([",", value]),
+                None => joined.push((name, value.clone())),
             }
         }
+        let headers: serde_json::Map<_, _> =
+            joined.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         return Ok(json(&json!({
             "method": raw.method,
             "url": format!("https://{}{}", raw.host(), raw.target),
             "headers": headers,
-            "body": String::from_utf8_lossy(&raw.body),
+            body_name(&raw.body): body(&raw.body),
         })));
     }
     Ok(raw.write())
@@ -169,10 +182,12 @@ fn payload(raw: &RawRequest) -> Result<Payload<'_>, CliError> {
         }
         None => {}
     }
-    if raw.body.is_empty() && raw.header("content-length").is_some_and(|length| length != "0") {
+    let announced = raw.header("content-length").is_some_and(|length| length != "0")
+        || raw.header("transfer-encoding").is_some();
+    if raw.body.is_empty() && announced {
         return Err(CliError::input(
             "request",
-            "Content-Length says there is a body, but it is missing; add it, or use --unsigned-payload",
+            "a header says that there is a body, but it is missing; add it, or use --unsigned-payload",
         ));
     }
     Ok(Payload::Bytes(&raw.body))

@@ -79,6 +79,7 @@ pub(super) fn run(
     let files = Files(files.map_err(|e| CliError::input("temporary directory", e))?);
     let mut options = emulator::Options::default();
     options.config = known(authority, rsa, p256)?;
+    options.time_offset = context.clock_offset()?;
     #[cfg(unix)]
     {
         options.teeserver = Some(files.0.path().join(attested::SOCKET));
@@ -118,7 +119,11 @@ pub(super) fn run(
     azure(&mut table, &client, &files, [rsa, p256], &url)?;
     google(&mut table, &client, &files, thumbprint(p256.key.public_key())?, &token, &url)?;
     #[cfg(unix)]
-    attested::run(&mut table, &files, p256, &services)?;
+    {
+        // A broker knows no clock but the system's.
+        services.set_time_offset(0).map_err(|e| CliError::input("emulator", e))?;
+        attested::run(&mut table, &files, p256, &services)?;
+    }
     Ok(())
 }
 

@@ -64,6 +64,11 @@ impl Args {
                     .to_owned(),
             ));
         }
+        if self.live.setup.ca_file.is_some() || self.live.setup.timeout.is_some() {
+            return Err(CliError::Usage(
+                "--ca-file and --timeout need --oauth: a self-signed token is made without a request".to_owned(),
+            ));
+        }
         let audience = grant.audience.clone();
         Ok(Some(GcpToken { key, email, key_id, scopes, audience, subject, lifetime }.into()))
     }

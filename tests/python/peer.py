@@ -5,7 +5,7 @@ what came of it, in JSON too. The old packages know the clouds' own addresses al
 an address leads to the emulator.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -78,6 +78,8 @@ def main():
     for name, value in told["env"].items():
         os.environ[name] = value
     if which == "old":
+        other = {"cloud_auth_pkcs": "cloud_auth_tpm", "cloud_auth_tpm": "cloud_auth_pkcs"}[package]
+        assert not importlib.util.find_spec(other), f"{other} is in {package}'s environment"
         lead(told["http"])
     print(json.dumps(results(package, told)))
 

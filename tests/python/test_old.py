@@ -18,9 +18,10 @@ import support
 ANCHOR = f"{e.ANYWHERE}:trust-anchor/1c3e9e2a-1f0e-4c53-9f1c-2f7a0f6b1d22"
 
 
-def old_python():
-    path = os.environ.get("CLOUDAUTH_OLD_PYTHON")
-    assert path, "CLOUDAUTH_OLD_PYTHON names no Python with the old packages: see tests/python/run"
+def old_python(library):
+    variable = f"CLOUDAUTH_OLD_{library.upper()}_PYTHON"
+    path = os.environ.get(variable)
+    assert path, f"{variable} names no Python with cloud_auth_{library}: see tests/python/run"
     return path
 
 
@@ -78,11 +79,11 @@ def run(python, which, package, said, folder, **env):
 
 @pytest.mark.parametrize("library", ["pkcs", "tpm"])
 def test_both_get_the_same(emulator, device, request, tmp_path, library):
-    package = f"cloud_auth_{library}"
+    package, python = f"cloud_auth_{library}", old_python(library)
     library = device if library == "pkcs" else request.getfixturevalue("tpm")
     said = told(device, library)
     getattr(library, "hand_over", lambda: None)()
-    old = run(old_python(), "old", package, said, tmp_path)
+    old = run(python, "old", package, said, tmp_path)
     getattr(library, "hand_over", lambda: None)()
     new = run(
         sys.executable, "new", package, ours(said, emulator), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],

@@ -49,7 +49,8 @@ EVERYWHERE = {
 
 def platform(path, own):
     """The platform's tag: manylinux with the glibc that the library needs, or `own` where it needs more than that."""
-    if not own.startswith("linux_"):
+    # An editable installation has none here.
+    if not own.startswith("linux_") or not path.exists():
         return own
     from elftools.elf.elffile import ELFFile
 

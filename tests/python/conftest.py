@@ -16,7 +16,7 @@ OLD_PYTHONS = {"pkcs": "CLOUDAUTH_OLD_PKCS_PYTHON", "tpm": "CLOUDAUTH_OLD_TPM_PY
 import emulator as e  # noqa: E402
 import support  # noqa: E402
 from device import Device, Tpm  # noqa: E402
-from stubs import BlobService, StorageService  # noqa: E402
+from stubs import BlobService, StorageService, TokenService  # noqa: E402
 
 
 def pytest_configure(config):
@@ -69,4 +69,10 @@ def storage(running):
 @pytest.fixture
 def blobs(running, tmp_path):
     with BlobService(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def entra(emulator, tmp_path):
+    with TokenService(emulator, tmp_path) as service:
         yield service

@@ -7,6 +7,9 @@ import subprocess
 import sys
 import time
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 import emulator as e
 import support
 
@@ -91,6 +94,9 @@ class Device:
 
     def uri(self, label):
         return f"pkcs11:token=token1;object={label}?module-path={MODULE}&pin-value={PIN}"
+
+    def thumbprint(self, label):
+        return x509.load_pem_x509_certificate(self.certificates[label].read_bytes()).fingerprint(hashes.SHA256())
 
     # What the credentials are told besides the key.
 

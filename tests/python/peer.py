@@ -14,6 +14,10 @@ import time
 import jwt
 
 
+#: The forms that the old package asked Entra ID with.
+FORMS = []
+
+
 def lead(emulator):
     """Sends what is for a cloud to the emulator, which finds the service by the header Host."""
     import urllib.parse
@@ -24,6 +28,9 @@ def lead(emulator):
 
     def request(self, method, url, **options):
         parts = urllib.parse.urlsplit(url)
+        if parts.path.endswith("/oauth2/v2.0/token"):
+            body = requests.Request(method, url, data=options["data"]).prepare().body
+            FORMS.append({name: one for name, (one,) in urllib.parse.parse_qs(body).items()})
         if parts.hostname != "127.0.0.1":
             options["headers"] = {**(options.get("headers") or {}), "Host": parts.netloc}
             url = emulator + parts.path
@@ -64,7 +71,7 @@ def results(package, told):
     try:
         token = azure.get_token("https://storage.azure.com/.default")
     except Exception as error:
-        return {**found, "azure": str(error)}
+        return {**found, "azure": str(error), "forms": FORMS}
     claims = jwt.decode(token.token, options={"verify_signature": False})
     found["azure"] = {name: claims.get(name) for name in ("aud", "tid", "appid", "azp", "iss", "sub", "oid", "roles")}
     found["azure life"] = 3500 < token.expires_on - time.time() <= 86400

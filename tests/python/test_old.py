@@ -1,13 +1,16 @@
 """The old packages, each in an environment of its own, beside the drop-ins of their names: with the same keys in
 the same devices, the same comes of it."""
 
+import base64
 import importlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import uuid
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes
 
@@ -57,10 +60,10 @@ def told(device, library):
     }  # fmt: skip
 
 
-def ours(said, emulator):
+def ours(said, emulator, service):
     """The same, with where the services are: a program without these options asks the clouds."""
     here = {"endpoint_url": emulator.url, "ca_file": str(emulator.ca)}
-    entra = {"authority": emulator.host, "ca_file": str(emulator.ca)}
+    entra = {"endpoint_url": service.url, "ca_file": str(service.ca)}
     aws = {name: {**said[name], **here} for name in ("anywhere", "role", "user")}
     return {**said, **aws, "azure": {**said["azure"], **entra}}
 
@@ -77,8 +80,32 @@ def run(python, which, package, said, folder, **env):
     return json.loads(done.stdout)
 
 
+def same_request(old, new, thumbprint):
+    """The token requests, field by field: what differs is what was wrong in the old one, and what ours may do besides."""
+    (old,), (new,) = old, new
+    old_assertion, new_assertion = (form.pop("client_assertion") for form in (old, new))
+    assert old == new and old["scope"] == "https://storage.azure.com/.default"
+    (old, old_claims), (new, new_claims) = (
+        (jwt.get_unverified_header(one), jwt.decode(one, options={"verify_signature": False}))
+        for one in (old_assertion, new_assertion)
+    )
+    # RSASSA-PSS, which Microsoft asks for; the thumbprint in base64url, as RFC 7515 has it.
+    assert (old.pop("alg"), new.pop("alg")) == ("RS256", "PS256")
+    standard, url = base64.standard_b64encode(thumbprint), base64.urlsafe_b64encode(thumbprint).rstrip(b"=")
+    assert (old.pop("x5t#S256"), new.pop("x5t#S256")) == (standard.decode(), url.decode())
+    assert old == new == {"typ": "JWT"}
+    # The id's name; ten minutes, not ten seconds; and when it was made.
+    assert uuid.UUID(old_claims.pop("id")) and uuid.UUID(new_claims.pop("jti"))
+    lives = [claims.pop("exp") - claims["nbf"] for claims in (old_claims, new_claims)]
+    assert lives == [10, 600]
+    assert new_claims.pop("iat") == new_claims["nbf"]
+    assert abs(old_claims.pop("nbf") - new_claims.pop("nbf")) < 60
+    assert old_claims == new_claims
+    assert new_claims["aud"] == f"https://login.microsoftonline.com/{e.TENANT}/oauth2/v2.0/token"
+
+
 @pytest.mark.parametrize("library", ["pkcs", "tpm"])
-def test_both_get_the_same(emulator, device, request, tmp_path, library):
+def test_both_get_the_same(emulator, device, entra, request, tmp_path, library):
     package, python = f"cloud_auth_{library}", old_python(library)
     library = device if library == "pkcs" else request.getfixturevalue("tpm")
     said = told(device, library)
@@ -86,11 +113,12 @@ def test_both_get_the_same(emulator, device, request, tmp_path, library):
     old = run(python, "old", package, said, tmp_path)
     getattr(library, "hand_over", lambda: None)()
     new = run(
-        sys.executable, "new", package, ours(said, emulator), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
+        sys.executable, "new", package, ours(said, emulator, entra), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
     )  # fmt: skip
     # The old ones call the claim "id", and the emulator wants it as Entra's documentation does.
     assert "'jti' is missing" in old.pop("azure")
+    same_request(old.pop("forms"), entra.seen, device.thumbprint("azure"))
     azure = new.pop("azure")
     assert (azure["aud"], azure["tid"]) == ("https://storage.azure.com", e.TENANT) and new.pop("azure life")
     assert old == new

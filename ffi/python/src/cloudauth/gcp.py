@@ -12,7 +12,7 @@ import google.auth.credentials
 import google.auth.exceptions
 
 from ._client import Client
-from ._errors import CloudAuthError
+from ._errors import CloudAuthError, Code
 from ._key import Key
 from ._options import PROFILE, KeyOptions, Secrets, client, one_of, required, scope_list, seconds
 
@@ -37,11 +37,26 @@ class _Account:
         uri = self.key.uri(secrets)
         return client(kind, {"key": uri, **self.profile, **more}, ca_file=self.ca_file), secrets
 
-    def sign(self, message: bytes) -> bytes:
+    def _key(self) -> Key:
         with self._lock:
             if self._opened is None:
                 self._opened = Key(self.key.uri(self._secrets))
-            key = self._opened
+            return self._opened
+
+    def sign(self, message: bytes) -> bytes:
+        key = self._key()
+        try:
+            return key.sign(message, key.schemes[0])
+        except CloudAuthError as e:
+            if e.code != Code.SIGNER:
+                raise
+        # Opened anew it works again, or says what is wrong.
+        with self._lock:
+            if self._opened is key:
+                self._opened = None
+        # Not closed: another thread may be signing with it.
+        del key
+        key = self._key()
         return key.sign(message, key.schemes[0])
 
 

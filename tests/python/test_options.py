@@ -38,7 +38,7 @@ def test_tpm_options(monkeypatch):
     name = "000b" + "ab" * 32
     found = uri(keyfile="k", password="p", ownerpassword="o", enc_key_name=name, use_ek_cert=True)
     start, auth, owner = found.rsplit("&", 2)
-    assert start == f"tpm:file=k?ek-name={name}"
+    assert start == f"tpm:file=k?parent=ek&ek-name={name}"
     assert auth.startswith("auth-source=fd:") and owner.startswith("owner-auth-source=fd:")
     store = "/home/robot/.local/share/tpm2-tss"
     assert uri(path="/HS/SRK/sign1") == (
@@ -76,7 +76,8 @@ def test_policies():
         ({"keyfile": "k", "path": "/HS/SRK/k"}, "one of keyfile"),
         ({"tcti": "device:/dev/tpmrm0"}, "one of keyfile"),
         ({"keyfile": "k", "system_dir": "/s"}, "goes with path"),
-        ({"keyfile": "k", "use_ek_cert": True}, "enc_key_name"),
+        ({"keyfile": "k", "profile_dir": "/p"}, "goes with path"),
+        ({"path": "/HS/SRK/k", "use_ek_cert": True}, "goes with keyfile"),
         ({"keyfile": "k", "password": "p" * 5000}, "4096"),
         ({"module": d.MODULE, "token": "t"}, "label must be given"),
         ({"token": "t", "label": "l"}, "module must be given"),

@@ -223,3 +223,38 @@ def test_sessions_to_a_known_key(swtpm, device):
         signed(credentials(module, **told, enc_key_name=name), public)
         other = name[:-2] + f"{int(name[-2:], 16) ^ 1:02x}"
         refused(credentials(module, **told, enc_key_name=other), name, other, "another TPM", secret=PASSWORD)
+
+
+def old_token(swtpm, **options):
+    """What the old package signs with the same options."""
+    code = "import json, sys; from cloud_auth_tpm.gcp import GCPCredentials; "
+    code += "pc = GCPCredentials(**json.loads(sys.argv[1])); pc.refresh(None); print(pc.token)"
+    python = os.environ["CLOUDAUTH_OLD_TPM_PYTHON"]
+    found = d.call(python, "-W", "ignore", "-c", code, json.dumps({**options, "email": e.ROBOT, "key_id": "k"}), env={"PYTHONPATH": ""})
+    # It leaves what it opened.
+    for kind in ("-t", "-l", "-s"):
+        swtpm.call("tpm2_flushcontext", kind)
+    return found.strip()
+
+
+def test_a_key_under_the_endorsement_key(swtpm, device):
+    """As it comes from another machine: use_ek_cert."""
+    name = name_of_ek(swtpm)
+    swtpm.call("tpm2_startauthsession", "--policy-session", "-S", "session.dat")
+    swtpm.call("tpm2_policysecret", "-S", "session.dat", "-c", "endorsement")
+    swtpm.load("rsa", device.pems["gcp"], "key", "-P", "session:session.dat", password=PASSWORD, parent="ek.ctx")
+    swtpm.call("tpm2_flushcontext", "session.dat")
+    public = device.emulator.keys["robot"].public_key()
+    told = swtpm.options("key", password=PASSWORD, use_ek_cert=True)
+    assert jwt.decode(old_token(swtpm, **told), public, ["RS256"])["iss"] == e.ROBOT
+    for module in (cloudauth.gcp, cloud_auth_tpm.gcp):
+        signed(credentials(module, **told), public)
+        signed(credentials(module, **told, enc_key_name=name), public)
+        refused(credentials(module, **{**told, "use_ek_cert": False}), "INTEGRITY", secret=PASSWORD)
+    # Once, because the TPM counts.
+    refused(credentials(**{**told, "password": "wrong-864"}), "AUTH", secret="wrong-864")
+    # Kept at its handle.
+    swtpm.hand_over()
+    swtpm.call("tpm2_evictcontrol", "-C", "owner", "-c", "ek.ctx", "0x81010001")
+    swtpm.flush()
+    signed(credentials(**told), public)

@@ -140,17 +140,20 @@ class KeyOptions:
         given = self._given
         if ("keyfile" in given) == ("path" in given):
             raise ValueError("a key in a TPM is named by one of keyfile (a TSS2 PRIVATE KEY file) and path (of FAPI)")
-        if flag("use_ek_cert", given.get("use_ek_cert", False)) and "enc_key_name" not in given:
-            raise ValueError("use_ek_cert: give enc_key_name too, the Name of the endorsement key that is trusted")
+        of_ek = flag("use_ek_cert", given.get("use_ek_cert", False))
         attributes = []
         if "path" in given:
+            if of_ek:
+                raise ValueError("use_ek_cert goes with keyfile: keys of FAPI are under its storage root key")
             where = f"tpm:fapi={quote(given['path'], safe='/')}"
             for option, (name, default) in _FAPI.items():
                 value = given.get(option, default)
                 attributes.append(_attribute(name, value) if option == "profile" else f"{name}={_path(value)}")
         else:
             where = f"tpm:file={_path(given['keyfile'])}"
-            for option in _FAPI:
+            if of_ek:
+                attributes.append("parent=ek")
+            for option in [*_FAPI, "profile_dir"]:
                 if option in given:
                     raise ValueError(f"{option} goes with path, which names a key of FAPI")
         if "tcti" in given:

@@ -150,3 +150,24 @@ def test_policies():
     assert KeyOptions(None, options).uri(Secrets()) == "tpm:file=k?pcrs=sha256:23"
     with pytest.raises(TypeError, match="debug"):
         PCRPolicy(policy=policy, debug=True)
+    from cloud_auth_tpm.policy.or_duplicateselect import PolicyORAndDuplicateSelectPolicy
+
+    with pytest.raises(TypeError, match="PolicyORAndDuplicateSelectPolicy.*cloudauth key import"):
+        PolicyORAndDuplicateSelectPolicy(policy=policy)
+
+
+def test_a_policy_of_ones_own(tmp_path):
+    """As the old package's README has it: its callback is not passed over in silence."""
+    from cloud_auth_tpm.gcp import GCPCredentials
+    from cloud_auth_tpm.policy.policy import PolicyEval
+
+    class SignedPolicy(PolicyEval):
+        def __init__(self, policy=None, debug=False):
+            super().__init__(policy=policy, debug=debug)
+
+        def policy_callback(self, ectx, handle):
+            raise AssertionError("called")
+
+    for policy in ({"description": "d", "policy": [{"type": "POLICYSIGNED"}]}, None):
+        with pytest.raises(TypeError, match="SignedPolicy.*not supported.*PCRPolicy"):
+            GCPCredentials(keyfile="k", email=e.ROBOT, policy_impl=SignedPolicy(policy))

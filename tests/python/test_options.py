@@ -54,7 +54,8 @@ class Policy:
         self._policy = {"description": "d", "policy": list(steps)}
 
 
-PCR = {"type": "POLICYPCR", "pcrs": [{"pcr": 23, "hashAlg": "TPM2_ALG_SHA256", "digest": "0" * 64}]}
+# As TSS writes it, whose words have no case.
+PCR = {"type": "PolicyPCR", "pcrs": [{"pcr": 23, "hashAlg": "TPM2_ALG_SHA256", "digest": "0" * 64}]}
 
 
 def test_policies():
@@ -62,7 +63,8 @@ def test_policies():
     assert uri(keyfile="k", policy_impl=Policy(PCR)) == "tpm:file=k?pcrs=sha256:23"
     assert uri(keyfile="k", policy_impl=Policy(PCR, {"type": "POLICYAUTHVALUE"})) == "tpm:file=k?pcrs=sha256:23"
     for wrong in [Policy(), Policy({"type": "POLICYOR"}), Policy(PCR, PCR), object(), 7,
-                  Policy({"type": "POLICYPCR", "pcrs": []})]:  # fmt: skip
+                  Policy({"type": "POLICYPCR", "pcrs": []}), Policy({"type": "POLICYPCR", "currentPCRs": [1]}),
+                  Policy("POLICYPCR")]:  # fmt: skip
         with pytest.raises(TypeError, match="policy_impl"):
             uri(keyfile="k", policy_impl=wrong)
 

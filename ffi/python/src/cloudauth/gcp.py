@@ -150,7 +150,7 @@ class GCPCredentials(_Tokens, google.auth.credentials.Scoped):  # type: ignore[m
     """Access tokens that a service account's key signs in a device: no call to Google is made for them.
 
     :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
-        and ``pin``, or of ``tcti``, ``keyfile``, ``path`` and the other options of a TPM.
+        and ``pin``, or of ``keyfile`` or ``path`` and the other options of a TPM: see :mod:`cloudauth`.
     :param email: the service account's e-mail.
     :param scopes: what the tokens are for: a list, or a text with spaces.
     :param key_id: the key's id at Google; also called ``keyid``.

@@ -30,7 +30,7 @@ class AzureCredentials:
     Tokens are kept by what they are for, and renewed before they end.
 
     :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
-        and ``pin``, or of ``tcti``, ``keyfile``, ``path`` and the other options of a TPM.
+        and ``pin``, or of ``keyfile`` or ``path`` and the other options of a TPM: see :mod:`cloudauth`.
     :param tenant_id: the tenant, by its id or a domain.
     :param client_id: the application's (client) id.
     :param certificate_path: the certificate that is registered with the application, PEM or DER.

@@ -81,7 +81,7 @@ def run(python, which, package, said, folder, **env):
 
 
 def same_request(old, new, thumbprint):
-    """The token requests, field by field: what differs is what was wrong in the old one, and what ours may do besides."""
+    """The token requests, field by field: what differs is what was wrong in the old one, or only older."""
     (old,), (new,) = old, new
     old_assertion, new_assertion = (form.pop("client_assertion") for form in (old, new))
     assert old == new and old["scope"] == "https://storage.azure.com/.default"

@@ -74,5 +74,6 @@ def test_every_option_is_in_the_readme():
     from cloudauth import _options
 
     readme = (CHECKOUT / "ffi" / "python" / "README.md").read_text()
-    listed = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in readme.splitlines() if line[:2] == "| ")))
+    cells = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| ")]
+    listed = set(re.findall(r"`(\w+)`", "".join(cells)))
     assert listed == {"key", *_options._PKCS11, *_options._TPM}

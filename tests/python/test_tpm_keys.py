@@ -123,7 +123,7 @@ def test_a_key_store_with_a_policy(swtpm):
 
 
 def test_the_profiles_are_not_read(swtpm, tmp_path):
-    """What a key needs of its profile is in the store: a machine without the profile's file has the key all the same."""
+    """What a key needs of its profile is in the store: without the profile's file the key is there all the same."""
     profiles = tmp_path / "profiles"
     profiles.mkdir()
     profile = pathlib.Path("/etc/tpm2-tss/fapi-profiles/P_RSA2048SHA256.json").read_text()
@@ -229,8 +229,8 @@ def old_token(swtpm, **options):
     """What the old package signs with the same options."""
     code = "import json, sys; from cloud_auth_tpm.gcp import GCPCredentials; "
     code += "pc = GCPCredentials(**json.loads(sys.argv[1])); pc.refresh(None); print(pc.token)"
-    python = os.environ["CLOUDAUTH_OLD_TPM_PYTHON"]
-    found = d.call(python, "-W", "ignore", "-c", code, json.dumps({**options, "email": e.ROBOT, "key_id": "k"}), env={"PYTHONPATH": ""})
+    python, told = os.environ["CLOUDAUTH_OLD_TPM_PYTHON"], {**options, "email": e.ROBOT, "key_id": "k"}
+    found = d.call(python, "-W", "ignore", "-c", code, json.dumps(told), env={"PYTHONPATH": ""})
     # It leaves what it opened.
     for kind in ("-t", "-l", "-s"):
         swtpm.call("tpm2_flushcontext", kind)

@@ -133,7 +133,8 @@ class Swtpm:
     def __init__(self, folder):
         self.folder = folder
         (folder / "state").mkdir()
-        port = 26000 + os.getpid() % 500 * 8 + next(self._numbers) % 4 * 2
+        # No two of a process at one place, which stands for one TPM.
+        port = 26000 + os.getpid() % 80 * 50 + next(self._numbers) * 2
         self.tcti = f"swtpm:host=127.0.0.1,port={port}"
         self.env = {"TPM2TOOLS_TCTI": self.tcti, "TSS2_LOG": "all+NONE"}
         where = "type=tcp,bindaddr=127.0.0.1,port="

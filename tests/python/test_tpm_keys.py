@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 import cloudauth.gcp
 import device as d
 import emulator as e
-from cloudauth import CloudAuthError
+from cloudauth import CloudAuthError, Key
 
 PASSWORD, OWNER = "fapi-2468", "owner-9753"
 
@@ -176,6 +176,8 @@ def test_a_file_with_a_policy(swtpm, device, kind, monkeypatch):
     pc = credentials(cloud_auth_tpm.gcp, **told)
     signed(pc, public)
     public.verify(pc.sign_bytes(b"m"), b"m", padding.PKCS1v15(), hashes.SHA256())
+    told_by_uri = f"tpm:file={told['keyfile']}?tcti={swtpm.tcti}&pcrs=sha256:23"
+    key = None if value else Key(told_by_uri)
     if value:
         wrong = {**told, "password": "wrong-864"}
         refused(credentials(cloud_auth_tpm.gcp, **wrong), "AUTH", secret="wrong-864")
@@ -188,6 +190,11 @@ def test_a_file_with_a_policy(swtpm, device, kind, monkeypatch):
     # And the one that has the key already.
     with pytest.raises(CloudAuthError, match="PCR"):
         pc.sign_bytes(b"m")
+    if key:
+        with pytest.raises(CloudAuthError, match="open the key again"):
+            key.sign(b"m")
+        with pytest.raises(CloudAuthError, match="PCR changed"):
+            Key(told_by_uri)
     first = pc.token
     monkeypatch.setattr("cloudauth.gcp._NEW", 0.0)
     with pytest.raises(google.auth.exceptions.RefreshError, match="PCR"):
@@ -237,13 +244,17 @@ def old_token(swtpm, **options):
     return found.strip()
 
 
-def test_a_key_under_the_endorsement_key(swtpm, device):
-    """As it comes from another machine: use_ek_cert."""
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_key_under_the_endorsement_key(swtpm, device, kept):
+    """As it comes from another machine: use_ek_cert. The endorsement key is made anew, or kept at its handle."""
     name = name_of_ek(swtpm)
     swtpm.call("tpm2_startauthsession", "--policy-session", "-S", "session.dat")
     swtpm.call("tpm2_policysecret", "-S", "session.dat", "-c", "endorsement")
     swtpm.load("rsa", device.pems["gcp"], "key", "-P", "session:session.dat", password=PASSWORD, parent="ek.ctx")
     swtpm.call("tpm2_flushcontext", "session.dat")
+    if kept:
+        swtpm.call("tpm2_evictcontrol", "-C", "owner", "-c", "ek.ctx", "0x81010001")
+        swtpm.flush()
     public = device.emulator.keys["robot"].public_key()
     told = swtpm.options("key", password=PASSWORD, use_ek_cert=True)
     assert jwt.decode(old_token(swtpm, **told), public, ["RS256"])["iss"] == e.ROBOT
@@ -253,8 +264,3 @@ def test_a_key_under_the_endorsement_key(swtpm, device):
         refused(credentials(module, **{**told, "use_ek_cert": False}), "INTEGRITY", secret=PASSWORD)
     # Once, because the TPM counts.
     refused(credentials(**{**told, "password": "wrong-864"}), "AUTH", secret="wrong-864")
-    # Kept at its handle.
-    swtpm.hand_over()
-    swtpm.call("tpm2_evictcontrol", "-C", "owner", "-c", "ek.ctx", "0x81010001")
-    swtpm.flush()
-    signed(credentials(**told), public)

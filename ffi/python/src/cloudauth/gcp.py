@@ -156,6 +156,7 @@ class GCPCredentials(_Tokens, google.auth.credentials.Scoped):  # type: ignore[m
     :param key_id: the key's id at Google; also called ``keyid``.
     :param expire_in: the tokens' life in seconds, at most 3600.
     :param subject: a user to act for, with domain-wide delegation.
+    :param quota_project_id: the project that is billed, when not the key's.
     """
 
     _kind = "gcp-token"

@@ -40,11 +40,41 @@ class WithLibrary(build_py):
         shutil.copyfile(library(), pathlib.Path(self.build_lib) / "cloudauth" / NAME)
 
 
+# What every Linux with glibc has (PEP 600); the libraries of a TPM are not among it.
+EVERYWHERE = {
+    "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1", "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+}  # fmt: skip
+
+
+def platform(path, own):
+    """The platform's tag: manylinux with the glibc that the library needs, or `own` where it needs more than that."""
+    # An editable installation has none here.
+    if not own.startswith("linux_") or not path.exists():
+        return own
+    from elftools.elf.elffile import ELFFile
+
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        needed = {tag.needed for tag in elf.get_section_by_name(".dynamic").iter_tags("DT_NEEDED")}
+        wanted = [
+            version.name
+            for _, versions in elf.get_section_by_name(".gnu.version_r").iter_versions()
+            for version in versions
+        ]
+    minors = [int(name.split(".")[1]) for name in wanted if name.startswith("GLIBC_2.")]
+    if needed - EVERYWHERE or not minors:
+        return own
+    # The oldest that pip and the index still know by this scheme for every processor.
+    return f"manylinux_2_{max(17, *minors)}_{own.removeprefix('linux_')}"
+
+
 class ForAnyPython(bdist_wheel):
     """One wheel for every Python of a platform: nothing in it is compiled for one of them."""
 
     def get_tag(self):
-        return "py3", "none", super().get_tag()[2]
+        found = pathlib.Path(self.bdist_dir) / "cloudauth" / NAME
+        return "py3", "none", platform(found, super().get_tag()[2])
 
 
 class OfPlatform(Distribution):

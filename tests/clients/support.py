@@ -18,6 +18,12 @@ TIME = "2026-11-22T12:00:00Z"
 EPOCH = int(NOW.timestamp())
 
 
+def old_python(library):
+    """The Python of the environment with cloud_auth_pkcs or cloud_auth_tpm, made where it is missing."""
+    venv = pathlib.Path(__file__).resolve().parents[1] / "python" / "venv"
+    return subprocess.run([venv, f"old-{library}"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 class FixedDatetime(datetime.datetime):
     """`datetime.datetime` whose clock stands at NOW."""
 

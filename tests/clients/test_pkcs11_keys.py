@@ -530,7 +530,7 @@ def test_the_old_package(cloudauth, token, key, keys, tmp_path):
     token.tool("--delete-object", "--type", "pubkey", "--id", facts(key, "old-rsa")["id"])
     ours = cloudauth.text(*GCP, token.uri("old-rsa"), env=token.env).strip()
     signed, _, signature = ours.rpartition(".")
-    old = json.loads(token.call(sys.executable, "-W", "ignore", "-c", OLD, MODULE, PIN, EMAIL, signed, kid))
+    old = json.loads(token.call(support.old_python("pkcs"), "-W", "ignore", "-c", OLD, MODULE, PIN, EMAIL, signed, kid))
     assert bytes.fromhex(old["signature"]) == support.unpad(signature)
     (tmp_path / "jwks.json").write_text(json.dumps(jwks))
     verify = ("jwt", "verify", "--jwks", tmp_path / "jwks.json", "--algorithm", "RS256", "--issuer", EMAIL)

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 
 import jwt
@@ -369,7 +368,7 @@ def test_the_old_package(cloudauth, device, identities, tmp_path):
     assert ours == cloudauth.text(*GCP, identities("rsa-2048").key_uri).strip()
     signed, _, signature = ours.rpartition(".")
     kid = jwks["keys"][0]["kid"]
-    old = device.call(sys.executable, "-W", "ignore", "-c", OLD, device.tcti, rsa, secret, EMAIL, signed, kid)
+    old = device.call(support.old_python("tpm"), "-W", "ignore", "-c", OLD, device.tcti, rsa, secret, EMAIL, signed, kid)
     device.flush()
     old = json.loads(old)
     assert bytes.fromhex(old["signature"]) == support.unpad(signature)

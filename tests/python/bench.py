@@ -1,9 +1,9 @@
 """Times signatures of the package beside those of the packages that it replaces, on the same keys of the same
 devices, in turn; and what Python adds.
 
-usage: bench.py PROGRAM LIBRARY OLD_PYTHON
+usage: bench.py PROGRAM LIBRARY OLD_PKCS_PYTHON OLD_TPM_PYTHON
   PROGRAM is the cloudauth binary (for its emulator, whose identities the keys are), LIBRARY libcloudauth.so with
-  keys in a TPM, OLD_PYTHON a Python that has cloud_auth_pkcs and cloud_auth_tpm.
+  keys in a TPM; OLD_PKCS_PYTHON is a Python that has cloud_auth_pkcs, OLD_TPM_PYTHON one that has cloud_auth_tpm.
 
 Exits with 1 when a result is far below its goal.
 """
@@ -59,44 +59,50 @@ def new(told):
     return calls
 
 
-def old(told):
-    # They print nothing, but what they stand on warns.
+def old_mac(kind, **attributes):
+    # Without the constructor, which calls AWS.
+    made = kind.__new__(kind)
+    vars(made).update({f"_{name}": value for name, value in attributes.items()})
+    return lambda: made._getSignatureKey("AKIAEXAMPLE", "20261122", "us-east-1", "sts")
+
+
+def old_pkcs(told):
+    import pkcs11
+    from cloud_auth_pkcs.aws.awshmaccredentials import AWSHMACCredentials
+    from cloud_auth_pkcs.base import BaseCredential
+
+    key, options = BaseCredential(**told["softhsm"]["gcp"]), told["softhsm"]["hmac"]
+    token = pkcs11.lib(options["module"]).get_token(token_label=options["token"])
+    return {
+        "softhsm RSA-2048": lambda: key.sign(b"m" * 600),
+        "softhsm HMAC": old_mac(AWSHMACCredentials, token=token, label=options["label"], pin=options["pin"]),
+    }
+
+
+def old_tpm(told):
+    # It prints nothing, but what it stands on warns.
     import warnings
 
     warnings.simplefilter("ignore")
-    import pkcs11
-    from cloud_auth_pkcs.aws.awshmaccredentials import AWSHMACCredentials as HsmMac
-    from cloud_auth_pkcs.base import BaseCredential as Hsm
-    from cloud_auth_tpm.aws.awshmaccredentials import AWSHMACCredentials as TpmMac
-    from cloud_auth_tpm.base import BaseCredential as TpmKey
+    from cloud_auth_tpm.aws.awshmaccredentials import AWSHMACCredentials
+    from cloud_auth_tpm.base import BaseCredential
 
-    def mac(kind, **attributes):
-        # Without the constructor, which calls AWS.
-        made = kind.__new__(kind)
-        vars(made).update({f"_{name}": value for name, value in attributes.items()})
-        return lambda: made._getSignatureKey("AKIAEXAMPLE", "20261122", "us-east-1", "sts")
-
-    hsm, tpm = Hsm(**told["softhsm"]["gcp"]), TpmKey(
-        **told["swtpm"]["gcp"], ownerpassword=None, policy_impl=None, enc_key_name=None, use_ek_cert=False
-    )  # fmt: skip
-    options = told["softhsm"]["hmac"]
-    token = pkcs11.lib(options["module"]).get_token(token_label=options["token"])
-    of_tpm = told["swtpm"]["hmac"]
+    unset = {"ownerpassword": None, "policy_impl": None, "enc_key_name": None, "use_ek_cert": False}
+    key, options = BaseCredential(**told["swtpm"]["gcp"], **unset), told["swtpm"]["hmac"]
+    secret = {**options, "keyfile": pathlib.Path(options["keyfile"]).read_text()}
     return {
-        "softhsm RSA-2048": lambda: hsm.sign(b"m" * 600),
-        "softhsm HMAC": mac(HsmMac, token=token, label=options["label"], pin=options["pin"]),
-        "swtpm RSA-2048": lambda: tpm.sign(b"m" * 600),
-        "swtpm HMAC": mac(
-            TpmMac, tcti=of_tpm["tcti"], keyfile=pathlib.Path(of_tpm["keyfile"]).read_text(),
-            password=of_tpm["password"], ownerpassword=None, policy_impl=None, enc_key_name=None, use_ek_cert=False,
-        ),
-    }  # fmt: skip
+        "swtpm RSA-2048": lambda: key.sign(b"m" * 600),
+        "swtpm HMAC": old_mac(AWSHMACCredentials, **secret, **unset),
+    }
 
 
 def work(which, path):
     told = json.loads(pathlib.Path(path).read_text())
-    calls = {"new": new, "old": old}[which](told)
+    calls = KINDS[which](told)
     print(json.dumps({name: seconds_each(call) for name, call in calls.items()}))
+
+
+KINDS = {"new": new, "old-pkcs": old_pkcs, "old-tpm": old_tpm}
 
 
 def import_ms():
@@ -108,7 +114,8 @@ def import_ms():
 
 
 def main():
-    program, library, old_python = sys.argv[1:]
+    program, library, *old_pythons = sys.argv[1:]
+    pythons = dict(zip(KINDS, [sys.executable, *old_pythons], strict=True))
     sys.path.insert(1, str(HERE.parent / "clients"))
     import emulator as e
     import support
@@ -137,11 +144,16 @@ def main():
             (folder / "told.json").write_text(json.dumps(told))
             found = {"new": [], "old": []}
             for _ in range(ROUNDS):
-                for which, python in (("new", sys.executable), ("old", old_python)):
+                found["old"].append({})
+                for which, python in pythons.items():
                     done = subprocess.run(
                         [python, __file__, which, folder / "told.json"], check=True, stdout=subprocess.PIPE, timeout=120
                     )
-                    found[which].append(json.loads(done.stdout))
+                    times = json.loads(done.stdout)
+                    if which == "new":
+                        found["new"].append(times)
+                    else:
+                        found["old"][-1] |= times
         finally:
             if tpm:
                 tpm.stop()
@@ -167,7 +179,7 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[1] in ("new", "old"):
+    if len(sys.argv) == 3 and sys.argv[1] in KINDS:
         work(*sys.argv[1:])
     else:
         sys.exit(main())

@@ -10,10 +10,13 @@ import pytest
 CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 sys.path.insert(1, str(CLIENTS))
 
+#: The variables with the Python of each old package.
+OLD_PYTHONS = {"pkcs": "CLOUDAUTH_OLD_PKCS_PYTHON", "tpm": "CLOUDAUTH_OLD_TPM_PYTHON"}
+
 import emulator as e  # noqa: E402
 import support  # noqa: E402
 from device import Device, Tpm  # noqa: E402
-from stubs import BlobService, StorageService  # noqa: E402
+from stubs import BlobService, StorageService, TokenService  # noqa: E402
 
 
 def pytest_configure(config):
@@ -22,7 +25,7 @@ def pytest_configure(config):
         raise pytest.UsageError("CLOUDAUTH names no cloudauth program: it is needed for its emulator")
     # A package must not find this machine's cloud settings.
     for name in list(os.environ):
-        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "CLOUDAUTH_")) and name != "CLOUDAUTH_OLD_PYTHON":
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "CLOUDAUTH_")) and name not in OLD_PYTHONS.values():
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
@@ -66,4 +69,10 @@ def storage(running):
 @pytest.fixture
 def blobs(running, tmp_path):
     with BlobService(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def entra(emulator, tmp_path):
+    with TokenService(emulator, tmp_path) as service:
         yield service

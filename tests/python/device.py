@@ -1,11 +1,15 @@
 """Keys of the emulator's identities in a SoftHSM token and in a swtpm: put there by other programs."""
 
 import gc
+import itertools
 import os
 import pathlib
 import subprocess
 import sys
 import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 import emulator as e
 import support
@@ -92,6 +96,9 @@ class Device:
     def uri(self, label):
         return f"pkcs11:token=token1;object={label}?module-path={MODULE}&pin-value={PIN}"
 
+    def thumbprint(self, label):
+        return x509.load_pem_x509_certificate(self.certificates[label].read_bytes()).fingerprint(hashes.SHA256())
+
     # What the credentials are told besides the key.
 
     def anywhere(self, label="aws"):
@@ -118,15 +125,16 @@ class Device:
         return {**self.entra(), "authority": self.emulator.host, "ca_file": str(self.emulator.ca)}
 
 
-class Tpm:
-    """A swtpm with the same keys, each with the password PASSWORD."""
+class Swtpm:
+    """A swtpm of its own, and the storage root key that the old package makes for itself as p.ctx."""
 
-    PASSWORD = "authvalue-1357"
+    _numbers = itertools.count()
 
-    def __init__(self, device, folder):
+    def __init__(self, folder):
         self.folder = folder
         (folder / "state").mkdir()
-        port = 26000 + os.getpid() % 2000 * 2
+        # No two of a process at one place, which stands for one TPM.
+        port = 26000 + os.getpid() % 80 * 50 + next(self._numbers) * 2
         self.tcti = f"swtpm:host=127.0.0.1,port={port}"
         self.env = {"TPM2TOOLS_TCTI": self.tcti, "TSS2_LOG": "all+NONE"}
         where = "type=tcp,bindaddr=127.0.0.1,port="
@@ -145,13 +153,9 @@ class Tpm:
                     self.stop()
                     raise
                 time.sleep(0.05)
-        # The storage root key that the old package makes for itself.
         self.call("tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "p.ctx", "-a",
                   "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt")  # fmt: skip
         self.flush()
-        for label in ("gcp", "aws", "azure"):
-            self.load("rsa", device.pems[label], label)
-        self.load("hmac", device.secret, "hmac")
 
     def call(self, *args):
         return call(*args, env=self.env, cwd=self.folder)
@@ -165,19 +169,36 @@ class Tpm:
         gc.collect()
         self.flush()
 
-    def load(self, kind, source, name):
-        self.call("tpm2_import", "-C", "p.ctx", "-G", kind, "-i", source, "-u", f"{name}.pub",
-                  "-r", f"{name}.priv", "-p", self.PASSWORD)  # fmt: skip
+    def load(self, kind, source, name, *more, password=None, parent="p.ctx"):
+        """The key of a PEM file, or a secret, as NAME.pem: as the old package's README does."""
+        told = ("-p", password) if password else ()
+        self.call("tpm2_import", "-C", parent, "-G", kind, "-i", source, "-u", f"{name}.pub",
+                  "-r", f"{name}.priv", *told, *more)  # fmt: skip
         self.flush()
-        self.call("tpm2_encodeobject", "-C", "p.ctx", "-u", f"{name}.pub", "-r", f"{name}.priv",
-                  "-o", f"{name}.pem", "-p")  # fmt: skip
+        self.call("tpm2_encodeobject", "-C", parent, "-u", f"{name}.pub", "-r", f"{name}.priv",
+                  "-o", f"{name}.pem", *(["-p"] if password else []))  # fmt: skip
         (self.folder / f"{name}.pem").chmod(0o600)
         self.flush()
 
-    def options(self, label):
-        return {"tcti": self.tcti, "keyfile": str(self.folder / f"{label}.pem"), "password": self.PASSWORD}
+    def options(self, label, **more):
+        return {"tcti": self.tcti, "keyfile": str(self.folder / f"{label}.pem"), **more}
 
     def stop(self):
         self.process.terminate()
         self.process.wait(10)
+
+
+class Tpm(Swtpm):
+    """With the same keys, each with the password PASSWORD."""
+
+    PASSWORD = "authvalue-1357"
+
+    def __init__(self, device, folder):
+        super().__init__(folder)
+        for label in ("gcp", "aws", "azure"):
+            self.load("rsa", device.pems[label], label, password=self.PASSWORD)
+        self.load("hmac", device.secret, "hmac", password=self.PASSWORD)
+
+    def options(self, label):
+        return super().options(label, password=self.PASSWORD)
 

@@ -5,13 +5,17 @@ what came of it, in JSON too. The old packages know the clouds' own addresses al
 an address leads to the emulator.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import sys
 import time
 
 import jwt
+
+
+#: The forms that the old package asked Entra ID with.
+FORMS = []
 
 
 def lead(emulator):
@@ -24,6 +28,9 @@ def lead(emulator):
 
     def request(self, method, url, **options):
         parts = urllib.parse.urlsplit(url)
+        if parts.path.endswith("/oauth2/v2.0/token"):
+            body = requests.Request(method, url, data=options["data"]).prepare().body
+            FORMS.append({name: one for name, (one,) in urllib.parse.parse_qs(body).items()})
         if parts.hostname != "127.0.0.1":
             options["headers"] = {**(options.get("headers") or {}), "Host": parts.netloc}
             url = emulator + parts.path
@@ -64,7 +71,7 @@ def results(package, told):
     try:
         token = azure.get_token("https://storage.azure.com/.default")
     except Exception as error:
-        return {**found, "azure": str(error)}
+        return {**found, "azure": str(error), "forms": FORMS}
     claims = jwt.decode(token.token, options={"verify_signature": False})
     found["azure"] = {name: claims.get(name) for name in ("aud", "tid", "appid", "azp", "iss", "sub", "oid", "roles")}
     found["azure life"] = 3500 < token.expires_on - time.time() <= 86400
@@ -78,6 +85,8 @@ def main():
     for name, value in told["env"].items():
         os.environ[name] = value
     if which == "old":
+        other = {"cloud_auth_pkcs": "cloud_auth_tpm", "cloud_auth_tpm": "cloud_auth_pkcs"}[package]
+        assert not importlib.util.find_spec(other), f"{other} is in {package}'s environment"
         lead(told["http"])
     print(json.dumps(results(package, told)))
 

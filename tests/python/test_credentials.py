@@ -2,8 +2,10 @@
 SoftHSM and in a swtpm."""
 
 import asyncio
+import json
 import threading
 
+import azure.identity
 import google.auth.exceptions
 import jwt
 import pytest
@@ -233,6 +235,67 @@ def test_tokens_of_azure(emulator, device):
     wrong = AzureCredentials(**device.options("gcp"), **device.entra_here())
     with pytest.raises(ClientAuthenticationError, match="certificate"):
         wrong.get_token(VAULT)
+
+
+CHALLENGE = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+
+
+def identity_credential(emulator, entra):
+    """Microsoft's own, for the same application."""
+    return azure.identity.CertificateCredential(
+        e.TENANT, e.CLIENT, certificate_path=str(emulator.client_pem), authority=entra.url,
+        disable_instance_discovery=True, connection_verify=str(entra.ca), retry_total=0,
+    )  # fmt: skip
+
+
+def test_continuous_access_evaluation(emulator, device, entra):
+    """The claims that are sent, and which tokens are kept for whom, are those of azure-identity."""
+    here = {"authority": entra.url.removeprefix("https://"), "ca_file": str(entra.ca)}
+    ours = {**device.options("azure"), **device.entra(), **here}
+
+    class Twin:
+        """The asynchronous one, called as the others are."""
+
+        def __init__(self):
+            self.twin = AsyncAzureCredentials(**ours)
+
+        def get_token(self, *scopes, **options):
+            return asyncio.run(self.twin.get_token(*scopes, **options))
+
+        def get_token_info(self, *scopes, options):
+            return asyncio.run(self.twin.get_token_info(*scopes, options=options))
+
+    found = {}
+    for name, new in {
+        "azure-identity": lambda: identity_credential(emulator, entra),
+        "cloudauth": lambda: AzureCredentials(**ours),
+        "cloudauth.aio": Twin,
+    }.items():
+        entra.seen.clear()
+        credential = new()
+        plain = credential.get_token(VAULT)
+        # Or both would be the same octets.
+        emulator.control("clock", {"offset": 2})
+        capable = credential.get_token(VAULT, enable_cae=True)
+        emulator.control("clock", {"offset": 0})
+        assert plain.token != capable.token
+        # Each from its own store.
+        assert credential.get_token(VAULT).token == plain.token
+        assert credential.get_token_info(VAULT, options={"enable_cae": True}).token == capable.token
+        assert credential.get_token_info(VAULT, options={}).token == plain.token
+        for options in ({}, {"enable_cae": True}):
+            # Each its own: azure-identity sends an assertion twice, which the emulator refuses.
+            new().get_token(VAULT, claims=CHALLENGE, **options)
+            new().get_token_info(VAULT, options={"claims": CHALLENGE, **options})
+        found[name] = [json.loads(form.get("claims", "null")) for form in entra.seen]
+    capable = {"xms_cc": {"values": ["CP1"]}}
+    challenge = json.loads(CHALLENGE)
+    both = {"access_token": {**challenge["access_token"], **capable}}
+    assert found["azure-identity"] == [None, {"access_token": capable}, challenge, challenge, both, both]
+    assert found["cloudauth"] == found["cloudauth.aio"] == found["azure-identity"]
+    for bad in ("eyJhIjoxfQ==", "[]", '{"access_token":"x"}'):
+        with pytest.raises(ValueError, match="base64"):
+            AzureCredentials(**ours).get_token(VAULT, claims=bad, enable_cae=True)
 
 
 def test_the_asynchronous_twin(emulator, device):

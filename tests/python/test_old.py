@@ -1,13 +1,16 @@
 """The old packages, each in an environment of its own, beside the drop-ins of their names: with the same keys in
 the same devices, the same comes of it."""
 
+import base64
 import importlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import uuid
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes
 
@@ -18,9 +21,10 @@ import support
 ANCHOR = f"{e.ANYWHERE}:trust-anchor/1c3e9e2a-1f0e-4c53-9f1c-2f7a0f6b1d22"
 
 
-def old_python():
-    path = os.environ.get("CLOUDAUTH_OLD_PYTHON")
-    assert path, "CLOUDAUTH_OLD_PYTHON names no Python with the old packages: see tests/python/run"
+def old_python(library):
+    variable = f"CLOUDAUTH_OLD_{library.upper()}_PYTHON"
+    path = os.environ.get(variable)
+    assert path, f"{variable} names no Python with cloud_auth_{library}: see tests/python/run"
     return path
 
 
@@ -56,10 +60,10 @@ def told(device, library):
     }  # fmt: skip
 
 
-def ours(said, emulator):
+def ours(said, emulator, service):
     """The same, with where the services are: a program without these options asks the clouds."""
     here = {"endpoint_url": emulator.url, "ca_file": str(emulator.ca)}
-    entra = {"authority": emulator.host, "ca_file": str(emulator.ca)}
+    entra = {"endpoint_url": service.url, "ca_file": str(service.ca)}
     aws = {name: {**said[name], **here} for name in ("anywhere", "role", "user")}
     return {**said, **aws, "azure": {**said["azure"], **entra}}
 
@@ -76,20 +80,45 @@ def run(python, which, package, said, folder, **env):
     return json.loads(done.stdout)
 
 
+def same_request(old, new, thumbprint):
+    """The token requests, field by field: what differs is what was wrong in the old one, or only older."""
+    (old,), (new,) = old, new
+    old_assertion, new_assertion = (form.pop("client_assertion") for form in (old, new))
+    assert old == new and old["scope"] == "https://storage.azure.com/.default"
+    (old, old_claims), (new, new_claims) = (
+        (jwt.get_unverified_header(one), jwt.decode(one, options={"verify_signature": False}))
+        for one in (old_assertion, new_assertion)
+    )
+    # RSASSA-PSS, which Microsoft asks for; the thumbprint in base64url, as RFC 7515 has it.
+    assert (old.pop("alg"), new.pop("alg")) == ("RS256", "PS256")
+    standard, url = base64.standard_b64encode(thumbprint), base64.urlsafe_b64encode(thumbprint).rstrip(b"=")
+    assert (old.pop("x5t#S256"), new.pop("x5t#S256")) == (standard.decode(), url.decode())
+    assert old == new == {"typ": "JWT"}
+    # The id's name; ten minutes, not ten seconds; and when it was made.
+    assert uuid.UUID(old_claims.pop("id")) and uuid.UUID(new_claims.pop("jti"))
+    lives = [claims.pop("exp") - claims["nbf"] for claims in (old_claims, new_claims)]
+    assert lives == [10, 600]
+    assert new_claims.pop("iat") == new_claims["nbf"]
+    assert abs(old_claims.pop("nbf") - new_claims.pop("nbf")) < 60
+    assert old_claims == new_claims
+    assert new_claims["aud"] == f"https://login.microsoftonline.com/{e.TENANT}/oauth2/v2.0/token"
+
+
 @pytest.mark.parametrize("library", ["pkcs", "tpm"])
-def test_both_get_the_same(emulator, device, request, tmp_path, library):
-    package = f"cloud_auth_{library}"
+def test_both_get_the_same(emulator, device, entra, request, tmp_path, library):
+    package, python = f"cloud_auth_{library}", old_python(library)
     library = device if library == "pkcs" else request.getfixturevalue("tpm")
     said = told(device, library)
     getattr(library, "hand_over", lambda: None)()
-    old = run(old_python(), "old", package, said, tmp_path)
+    old = run(python, "old", package, said, tmp_path)
     getattr(library, "hand_over", lambda: None)()
     new = run(
-        sys.executable, "new", package, ours(said, emulator), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
+        sys.executable, "new", package, ours(said, emulator, entra), tmp_path, PYTHONPATH=os.environ["PYTHONPATH"],
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
     )  # fmt: skip
     # The old ones call the claim "id", and the emulator wants it as Entra's documentation does.
     assert "'jti' is missing" in old.pop("azure")
+    same_request(old.pop("forms"), entra.seen, device.thumbprint("azure"))
     azure = new.pop("azure")
     assert (azure["aud"], azure["tid"]) == ("https://storage.azure.com", e.TENANT) and new.pop("azure life")
     assert old == new
@@ -121,3 +150,24 @@ def test_policies():
     assert KeyOptions(None, options).uri(Secrets()) == "tpm:file=k?pcrs=sha256:23"
     with pytest.raises(TypeError, match="debug"):
         PCRPolicy(policy=policy, debug=True)
+    from cloud_auth_tpm.policy.or_duplicateselect import PolicyORAndDuplicateSelectPolicy
+
+    with pytest.raises(TypeError, match="PolicyORAndDuplicateSelectPolicy.*cloudauth key import"):
+        PolicyORAndDuplicateSelectPolicy(policy=policy)
+
+
+def test_a_policy_of_ones_own(tmp_path):
+    """As the old package's README has it: its callback is not passed over in silence."""
+    from cloud_auth_tpm.gcp import GCPCredentials
+    from cloud_auth_tpm.policy.policy import PolicyEval
+
+    class SignedPolicy(PolicyEval):
+        def __init__(self, policy=None, debug=False):
+            super().__init__(policy=policy, debug=debug)
+
+        def policy_callback(self, ectx, handle):
+            raise AssertionError("called")
+
+    for policy in ({"description": "d", "policy": [{"type": "POLICYSIGNED"}]}, None):
+        with pytest.raises(TypeError, match="SignedPolicy.*not supported.*PCRPolicy"):
+            GCPCredentials(keyfile="k", email=e.ROBOT, policy_impl=SignedPolicy(policy))

@@ -38,7 +38,7 @@ def test_tpm_options(monkeypatch):
     name = "000b" + "ab" * 32
     found = uri(keyfile="k", password="p", ownerpassword="o", enc_key_name=name, use_ek_cert=True)
     start, auth, owner = found.rsplit("&", 2)
-    assert start == f"tpm:file=k?ek-name={name}"
+    assert start == f"tpm:file=k?parent=ek&ek-name={name}"
     assert auth.startswith("auth-source=fd:") and owner.startswith("owner-auth-source=fd:")
     store = "/home/robot/.local/share/tpm2-tss"
     assert uri(path="/HS/SRK/sign1") == (
@@ -54,7 +54,8 @@ class Policy:
         self._policy = {"description": "d", "policy": list(steps)}
 
 
-PCR = {"type": "POLICYPCR", "pcrs": [{"pcr": 23, "hashAlg": "TPM2_ALG_SHA256", "digest": "0" * 64}]}
+# As TSS writes it, whose words have no case.
+PCR = {"type": "PolicyPCR", "pcrs": [{"pcr": 23, "hashAlg": "TPM2_ALG_SHA256", "digest": "0" * 64}]}
 
 
 def test_policies():
@@ -62,7 +63,8 @@ def test_policies():
     assert uri(keyfile="k", policy_impl=Policy(PCR)) == "tpm:file=k?pcrs=sha256:23"
     assert uri(keyfile="k", policy_impl=Policy(PCR, {"type": "POLICYAUTHVALUE"})) == "tpm:file=k?pcrs=sha256:23"
     for wrong in [Policy(), Policy({"type": "POLICYOR"}), Policy(PCR, PCR), object(), 7,
-                  Policy({"type": "POLICYPCR", "pcrs": []})]:  # fmt: skip
+                  Policy({"type": "POLICYPCR", "pcrs": []}), Policy({"type": "POLICYPCR", "currentPCRs": [1]}),
+                  Policy("POLICYPCR")]:  # fmt: skip
         with pytest.raises(TypeError, match="policy_impl"):
             uri(keyfile="k", policy_impl=wrong)
 
@@ -76,7 +78,8 @@ def test_policies():
         ({"keyfile": "k", "path": "/HS/SRK/k"}, "one of keyfile"),
         ({"tcti": "device:/dev/tpmrm0"}, "one of keyfile"),
         ({"keyfile": "k", "system_dir": "/s"}, "goes with path"),
-        ({"keyfile": "k", "use_ek_cert": True}, "enc_key_name"),
+        ({"keyfile": "k", "profile_dir": "/p"}, "goes with path"),
+        ({"path": "/HS/SRK/k", "use_ek_cert": True}, "goes with keyfile"),
         ({"keyfile": "k", "password": "p" * 5000}, "4096"),
         ({"module": d.MODULE, "token": "t"}, "label must be given"),
         ({"token": "t", "label": "l"}, "module must be given"),

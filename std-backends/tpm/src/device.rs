@@ -347,6 +347,7 @@ impl Live {
                 handle
             }
             (_, Some(handle)) => handle,
+            (Parent::Ek, None) => self.rsa_endorsement_key()?,
             (Parent::Ecc(hierarchy), None) => {
                 let public = public::storage_template(false, template)?;
                 self.create_primary(hierarchy, public, pin, owner_auth)?

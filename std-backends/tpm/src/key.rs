@@ -272,12 +272,29 @@ fn load_file(live: &mut Live, query: &KeyQuery, file: &KeyFile) -> Result<Object
     let parent = query.access.parent.unwrap_or(file.parent);
     match load_under(live, query, file, parent, Template::Tcg) {
         // A file says which hierarchy its primary is of, but not from which template it was made.
-        Err(error) if error.is(Rc::Integrity) && !matches!(parent, Parent::Handle(_)) => {
+        Err(error) if error.is(Rc::Integrity) && is_primary(parent) => {
             load_under(live, query, file, parent, Template::Tools)
                 .map_err(|other| if other.is(Rc::Integrity) { error } else { other })
         }
         result => result,
     }
+}
+
+/// Whether it is made from one of two templates.
+fn is_primary(parent: Parent) -> bool {
+    matches!(parent, Parent::Ecc(_) | Parent::Rsa(_))
+}
+
+/// Does what the parent must allow.
+fn under<T>(
+    live: &mut Live,
+    query: &KeyQuery,
+    parent: Parent,
+    work: impl FnOnce(&mut Live, AuthSession) -> Result<T>,
+) -> Result<T> {
+    // First in any case: a pinned key is proved before anything else is done, and while there is room.
+    let session = live.hmac_session(query.access.pin.as_ref())?;
+    if parent == Parent::Ek { live.with_ek_policy(work) } else { work(live, session) }
 }
 
 fn load_under(
@@ -289,32 +306,36 @@ fn load_under(
 ) -> Result<ObjectHandle> {
     let public = Public::unmarshall(&file.public).call("Tss2_MU_TPMT_PUBLIC_Unmarshal")?;
     let private = Private::try_from(file.private.as_slice()).call("TPM2B_PRIVATE")?;
-    let is_primary = !matches!(parent, Parent::Handle(_));
     let (access, pin) = (&query.access, query.access.pin.as_ref());
-    let parent =
+    let handle =
         live.parent(parent, template, pin, || access.parent_auth(), || access.owner_auth())?;
-    let session = live.hmac_session(pin)?;
     let private = match &file.secret {
         None => Ok(private),
         Some(secret) => {
             let secret =
                 EncryptedSecret::try_from(secret.as_slice()).call("TPM2B_ENCRYPTED_SECRET")?;
-            live.context
-                .execute_with_session(Some(session), |context| {
-                    let null = SymmetricDefinitionObject::Null;
-                    context.import(parent.into(), None, public.clone(), private, secret, null)
-                })
-                .call("Esys_Import")
+            let null = SymmetricDefinitionObject::Null;
+            under(live, query, parent, |live, session| {
+                live.context
+                    .execute_with_session(Some(session), |context| {
+                        context.import(handle.into(), None, public.clone(), private, secret, null)
+                    })
+                    .call("Esys_Import")
+            })
         }
     };
     let loaded = private.and_then(|private| {
-        live.context
-            .execute_with_session(Some(session), |context| context.load(parent, private, public))
-            .map(ObjectHandle::from)
-            .call("Esys_Load")
+        under(live, query, parent, |live, session| {
+            live.context
+                .execute_with_session(Some(session), |context| {
+                    context.load(handle, private, public)
+                })
+                .map(ObjectHandle::from)
+                .call("Esys_Load")
+        })
     });
-    if is_primary && loaded.as_ref().is_err_and(|error| error.is(Rc::Integrity)) {
-        live.forget_parent(parent);
+    if is_primary(parent) && loaded.as_ref().is_err_and(|error| error.is(Rc::Integrity)) {
+        live.forget_parent(handle);
     }
     loaded
 }

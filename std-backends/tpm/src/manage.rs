@@ -263,6 +263,13 @@ fn place(
     make: impl Fn(&mut Live, &Above, &Auth, &[u8]) -> Result<Made>,
 ) -> Result<Description> {
     let mut parent = access.parent.unwrap_or(Parent::Ecc(Hierarchy::Owner));
+    if parent == Parent::Ek {
+        return Err(TpmError::Key(
+            "new keys are not made under the endorsement key, under which only keys from elsewhere are loaded; \
+             leave parent out"
+                .to_owned(),
+        ));
+    }
     // What FAPI makes its primaries from has no attribute noDA.
     let mut template = Template::Tcg;
     match destination {

@@ -76,7 +76,8 @@ impl Live {
             }
             Pin::Ek(_) => match EKS.into_iter().find(|handle| self.has_persistent(*handle)) {
                 Some(handle) => KeyHandle::from(self.persistent(handle)?),
-                None => self.endorsement_key()?,
+                // Made once: it takes a slot, and a discrete TPM needs seconds for it.
+                None => self.parent(Parent::Ek, Template::Tcg, None, none, none)?,
             },
         };
         let (public, ..) = self
@@ -94,6 +95,15 @@ impl Live {
             )));
         }
         Ok((handle, public))
+    }
+
+    /// The one that keys hang on, at its handle or made.
+    pub(crate) fn rsa_endorsement_key(&mut self) -> Result<KeyHandle> {
+        let [rsa, _] = EKS;
+        match self.has_persistent(rsa) {
+            true => self.persistent(rsa).map(KeyHandle::from),
+            false => self.endorsement_key(),
+        }
     }
 
     fn endorsement_key(&mut self) -> Result<KeyHandle> {
@@ -154,9 +164,18 @@ impl Live {
         pin: &Pin,
         work: impl FnOnce(&mut Self, AuthSession) -> Result<T>,
     ) -> Result<T> {
-        if matches!(pin, Pin::Srk(_)) {
-            return work(self, AuthSession::Password);
+        match pin {
+            Pin::Srk(_) => work(self, AuthSession::Password),
+            Pin::Ek(_) => self.with_ek_policy(work),
         }
+    }
+
+    /// With the policy of endorsement keys (TCG EK Credential Profile, section B.6.2): that of their hierarchy's
+    /// authorization value, which is empty.
+    pub(crate) fn with_ek_policy<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, AuthSession) -> Result<T>,
+    ) -> Result<T> {
         let session =
             self.start_session(None, None, SessionType::Policy, HashingAlgorithm::Sha256)?;
         let result = PolicySession::try_from(session)

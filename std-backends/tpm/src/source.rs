@@ -152,15 +152,21 @@ pub enum Parent {
     Ecc(Hierarchy),
     /// The RSA-2048 primary of a hierarchy, made from the TCG's storage template (`H-1`).
     Rsa(Hierarchy),
+    /// The RSA-2048 endorsement key, at 0x81010001 or made from the TCG's template (`L-1`). Keys are loaded under
+    /// it by its policy, for which the endorsement hierarchy must have no authorization value.
+    Ek,
 }
 
 impl Parent {
-    /// Reads `0x81000001`, `owner`, `endorsement`, `platform` or `null`, the last four also with `-rsa`
+    /// Reads `0x81000001`, `ek`, `owner`, `endorsement`, `platform` or `null`, the last four also with `-rsa`
     /// behind it, or as numbers (`0x40000001`).
     ///
     /// # Errors
     /// [`TpmError::Format`] says what is expected.
     pub fn parse(text: &str) -> Result<Self> {
+        if text == "ek" {
+            return Ok(Self::Ek);
+        }
         let (name, rsa) = match text.strip_suffix("-rsa") {
             Some(name) => (name, true),
             None => (text, false),
@@ -174,7 +180,7 @@ impl Parent {
         };
         number.and_then(|number| Self::from_handle(number, rsa)).ok_or_else(|| {
             TpmError::Format(
-                "parent is a persistent handle (0x81000001), owner, endorsement, platform or null, the \
+                "parent is a persistent handle (0x81000001), ek, owner, endorsement, platform or null, the \
                  last four with -rsa behind them where the primary is an RSA key"
                     .to_owned(),
             )
@@ -198,6 +204,7 @@ impl Parent {
     pub(crate) fn handle(self) -> u32 {
         match self {
             Self::Handle(number) => number,
+            Self::Ek => ENDORSEMENT,
             Self::Ecc(hierarchy) | Self::Rsa(hierarchy) => match hierarchy {
                 Hierarchy::Owner => OWNER,
                 Hierarchy::Null => NULL,
@@ -212,6 +219,7 @@ impl fmt::Display for Parent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Handle(number) => write!(f, "the parent {number:#x}"),
+            Self::Ek => f.write_str("the endorsement key"),
             Self::Ecc(hierarchy) => write!(f, "the ECC primary of the {hierarchy:?} hierarchy"),
             Self::Rsa(hierarchy) => write!(f, "the RSA primary of the {hierarchy:?} hierarchy"),
         }

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# A signer of the C interface gives no more than a number.
+_AGAIN = "; open the key again to see why"
+
+
 class Scheme(enum.IntEnum):
     """How a key signs: the numbers of ``cloudauth.h``."""
 
@@ -104,7 +108,7 @@ class Key(_Opened):
             )  # fmt: skip
             del kept
         if result:
-            raise _native.failed("sign", result)
+            raise _native.failed("sign", result, hint=_AGAIN)
         return out.raw[: length.value]
 
 
@@ -136,7 +140,7 @@ class MACKey(_Opened):
             with self._object:
                 result = self._mac.hmac_sha256(self._mac.ctx, octets, ctypes.addressof(tag))
             if result:
-                raise _native.failed("HMAC", result)
+                raise _native.failed("HMAC", result, hint=_AGAIN)
             return tag.raw
         finally:
             del kept

@@ -152,13 +152,14 @@ def text(value: str | bytes) -> tuple[Bytes, bytes]:
     return Bytes(ctypes.cast(c_char_p(octets), c_void_p) if octets else None, len(octets)), octets
 
 
-def failed(operation: str, result: int, message: Message | None = None) -> CloudAuthError:
+def failed(operation: str, result: int, message: Message | None = None, hint: str = "") -> CloudAuthError:
     """The exception of a result that is not CLOUDAUTH_OK."""
     said = message.text.decode(errors="replace") if message is not None else ""
     if not said:
         said = library().cloudauth_strerror(result).decode()
     transient, status = (bool(message.transient), message.status) if message is not None else (False, 0)
-    return CloudAuthError(f"{operation}: {said}", result, transient, status)
+    hint = hint if result == Code.SIGNER else ""
+    return CloudAuthError(f"{operation}: {said}{hint}", result, transient, status)
 
 
 def new_message() -> Message:

@@ -140,17 +140,20 @@ class KeyOptions:
         given = self._given
         if ("keyfile" in given) == ("path" in given):
             raise ValueError("a key in a TPM is named by one of keyfile (a TSS2 PRIVATE KEY file) and path (of FAPI)")
-        if flag("use_ek_cert", given.get("use_ek_cert", False)) and "enc_key_name" not in given:
-            raise ValueError("use_ek_cert: give enc_key_name too, the Name of the endorsement key that is trusted")
+        of_ek = flag("use_ek_cert", given.get("use_ek_cert", False))
         attributes = []
         if "path" in given:
+            if of_ek:
+                raise ValueError("use_ek_cert goes with keyfile: keys of FAPI are under its storage root key")
             where = f"tpm:fapi={quote(given['path'], safe='/')}"
             for option, (name, default) in _FAPI.items():
                 value = given.get(option, default)
                 attributes.append(_attribute(name, value) if option == "profile" else f"{name}={_path(value)}")
         else:
             where = f"tpm:file={_path(given['keyfile'])}"
-            for option in _FAPI:
+            if of_ek:
+                attributes.append("parent=ek")
+            for option in [*_FAPI, "profile_dir"]:
                 if option in given:
                     raise ValueError(f"{option} goes with path, which names a key of FAPI")
         if "tcti" in given:
@@ -169,21 +172,23 @@ def _pcrs(policy: Any) -> str:
     """The PCRs of a policy object of cloud_auth_tpm's, or a text such as ``sha256:0,7``."""
     if isinstance(policy, str):
         return policy
-    refused = TypeError(
-        "policy_impl: expected PCRs such as 'sha256:0,7', or a policy of one POLICYPCR; a key in a file that "
-        "names its policy needs none"
-    )
-    steps = (getattr(policy, "_policy", None) or {}).get("policy", [])
-    if not isinstance(steps, list) or [step.get("type") for step in steps] not in (
-        ["POLICYPCR"], ["POLICYPCR", "POLICYAUTHVALUE"],
-    ):  # fmt: skip
-        raise refused
+    told = getattr(policy, "_policy", None)
+    steps = told.get("policy") if isinstance(told, Mapping) else None
+    steps = [step if isinstance(step, Mapping) else {} for step in steps] if isinstance(steps, list) else []
+    kinds = [str(step.get("type", "")).upper() for step in steps]
+    pcrs = steps[0].get("pcrs") if kinds in (["POLICYPCR"], ["POLICYPCR", "POLICYAUTHVALUE"]) else None
+    if not pcrs:
+        found = f" with {', '.join(kinds)}" if any(kinds) else ""
+        raise TypeError(
+            f"policy_impl: {type(policy).__name__}{found} is not supported, and no policy_callback is called: give PCRs "
+            "such as 'sha256:0,7', or a PCRPolicy or PCRAuthValuePolicy that names PCRs with their values; a key "
+            "with another policy must be made or imported anew, with a policy of PCRs or with a password (tpm2_import, "
+            "cloudauth key import); a key file that names its policy needs no policy_impl"
+        )
     banks: dict[str, list[int]] = {}
-    for entry in steps[0].get("pcrs", []):
+    for entry in pcrs:
         bank = str(entry.get("hashAlg", "sha256")).lower().removeprefix("tpm2_alg_")
         banks.setdefault(bank, []).append(int(entry["pcr"]))
-    if not banks:
-        raise refused
     return "+".join(f"{bank}:{','.join(map(str, sorted(pcrs)))}" for bank, pcrs in banks.items())
 
 

@@ -12,7 +12,7 @@ import google.auth.credentials
 import google.auth.exceptions
 
 from ._client import Client
-from ._errors import CloudAuthError
+from ._errors import CloudAuthError, Code
 from ._key import Key
 from ._options import PROFILE, KeyOptions, Secrets, client, one_of, required, scope_list, seconds
 
@@ -37,11 +37,26 @@ class _Account:
         uri = self.key.uri(secrets)
         return client(kind, {"key": uri, **self.profile, **more}, ca_file=self.ca_file), secrets
 
-    def sign(self, message: bytes) -> bytes:
+    def _key(self) -> Key:
         with self._lock:
             if self._opened is None:
                 self._opened = Key(self.key.uri(self._secrets))
-            key = self._opened
+            return self._opened
+
+    def sign(self, message: bytes) -> bytes:
+        key = self._key()
+        try:
+            return key.sign(message, key.schemes[0])
+        except CloudAuthError as e:
+            if e.code != Code.SIGNER:
+                raise
+        # Opened anew it works again, or says what is wrong.
+        with self._lock:
+            if self._opened is key:
+                self._opened = None
+        # Not closed: another thread may be signing with it.
+        del key
+        key = self._key()
         return key.sign(message, key.schemes[0])
 
 
@@ -135,12 +150,13 @@ class GCPCredentials(_Tokens, google.auth.credentials.Scoped):  # type: ignore[m
     """Access tokens that a service account's key signs in a device: no call to Google is made for them.
 
     :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
-        and ``pin``, or of ``tcti``, ``keyfile``, ``path`` and the other options of a TPM.
+        and ``pin``, or of ``keyfile`` or ``path`` and the other options of a TPM: see :mod:`cloudauth`.
     :param email: the service account's e-mail.
     :param scopes: what the tokens are for: a list, or a text with spaces.
     :param key_id: the key's id at Google; also called ``keyid``.
     :param expire_in: the tokens' life in seconds, at most 3600.
     :param subject: a user to act for, with domain-wide delegation.
+    :param quota_project_id: the project that is billed, when not the key's.
     """
 
     _kind = "gcp-token"

@@ -15,7 +15,7 @@ use crate::{KeyError, Result, SecretRef};
 /// | `handle` | the key is at this persistent handle |
 /// | `file` | the key is in this `TSS2 PRIVATE KEY` file |
 /// | `fapi` | the key has this path in the FAPI key store; `/HS/SRK` alone names all of them, to be listed |
-/// | `parent` | the key's parent, when not the one that the file names: `0x81000001`, `owner`, `owner-rsa`, … |
+/// | `parent` | the key's parent, when not the one that the file names: `0x81000001`, `owner`, `owner-rsa`, `ek` (the RSA endorsement key), … |
 /// | `pcrs` | the PCRs of the key's policy, when its file does not name them: `sha256:0,7` |
 /// | `tcti` | the way to the TPM; else `TPM2TOOLS_TCTI`, `TCTI`, `device:/dev/tpmrm0` |
 /// | `auth-source` | where the key's authorization value is: `env:NAME`, `file:PATH` or `fd:N`; else `CLOUDAUTH_KEY_AUTH`, else a person is asked where the key may have one |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import OrderedDict
@@ -19,6 +20,9 @@ from .._options import PROFILE, KeyOptions, Secrets, client, required
 # What a program asks for is the same few things again and again; each has a client with a key of its own.
 _KEPT = 32
 
+# What says that the client answers the challenges of continuous access evaluation.
+_CAPABILITY = {"values": ["CP1"]}
+
 
 class AzureCredentials:
     """Access tokens of Entra ID for an application: a certificate, and its key in a device.
@@ -26,11 +30,12 @@ class AzureCredentials:
     Tokens are kept by what they are for, and renewed before they end.
 
     :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
-        and ``pin``, or of ``tcti``, ``keyfile``, ``path`` and the other options of a TPM.
+        and ``pin``, or of ``keyfile`` or ``path`` and the other options of a TPM: see :mod:`cloudauth`.
     :param tenant_id: the tenant, by its id or a domain.
     :param client_id: the application's (client) id.
     :param certificate_path: the certificate that is registered with the application, PEM or DER.
     :param authority: another cloud's host, such as ``login.microsoftonline.us``.
+    :param endpoint_url: where the request is sent, when not to the authority.
     :param send_chain: send the certificates too: subject-name and issuer authentication.
     :param additionally_allowed_tenants: other tenants for which ``get_token`` may ask; ``*`` is all.
     :param ca_file: certificates that are trusted in place of the system's.
@@ -44,6 +49,7 @@ class AzureCredentials:
         client_id: str | None = None,
         certificate_path: str | None = None,
         authority: str | None = None,
+        endpoint_url: str | None = None,
         send_chain: bool = False,
         additionally_allowed_tenants: Sequence[str] = (),
         ca_file: str | None = None,
@@ -52,11 +58,12 @@ class AzureCredentials:
         required(tenant_id=tenant_id, client_id=client_id, certificate_path=certificate_path)
         self._key = KeyOptions(key, options)
         self._profile = {
-            "client_id": client_id, "certificate": certificate_path, "authority": authority, "send_chain": send_chain,
+            "client_id": client_id, "certificate": certificate_path, "authority": authority,
+            "endpoint_url": endpoint_url, "send_chain": send_chain,
         }  # fmt: skip
         self._tenant, self._ca_file = str(tenant_id), ca_file
         self._allowed = frozenset([self._tenant, *additionally_allowed_tenants])
-        self._kept: OrderedDict[tuple[str, tuple[str, ...]], tuple[Client, Secrets]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, tuple[str, ...], bool], tuple[Client, Secrets]] = OrderedDict()
         self._lock = threading.Lock()
         self._closed, self._pid = False, os.getpid()
 
@@ -73,21 +80,24 @@ class AzureCredentials:
         :param scopes: what it is for, such as ``https://vault.azure.net/.default``.
         :param claims: those of a challenge, with which a service refused the token that was kept.
         :param tenant_id: another tenant; it must be allowed.
-        :param enable_cae: accepted; the tokens are those of a client without the capability.
+        :param enable_cae: continuous access evaluation: a service may refuse the token before its end with a
+            challenge, which the caller passes on as ``claims``. Such tokens are kept apart from the others.
+        :raises ValueError: when ``claims`` are no JSON object.
         :raises azure.core.exceptions.ClientAuthenticationError: when there is none to be had.
         """
-        token = self._ask(scopes, claims, tenant_id)
+        token = self._ask(scopes, claims, tenant_id, enable_cae)
         return AccessToken(token.token, token.expiration)
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """As :meth:`get_token`, which has the options as parameters."""
         asked = options or {}
-        token = self._ask(scopes, asked.get("claims"), asked.get("tenant_id"))
+        token = self._ask(scopes, asked.get("claims"), asked.get("tenant_id"), bool(asked.get("enable_cae")))
         return AccessTokenInfo(token.token, token.expiration)
 
-    def _ask(self, scopes: tuple[str, ...], claims: str | None, tenant: str | None) -> BearerToken:
+    def _ask(self, scopes: tuple[str, ...], claims: str | None, tenant: str | None, cae: bool) -> BearerToken:
         if not scopes:
             raise ValueError("get_token: name at least one scope")
+        wanted = _claims(claims, cae)
         tenant = tenant or self._tenant
         if tenant not in self._allowed and "*" not in self._allowed:
             raise ClientAuthenticationError(
@@ -99,33 +109,32 @@ class AzureCredentials:
             # Nothing was opened before a fork.
             self._pid = os.getpid()
         try:
-            if claims:
-                return self._challenged(tenant, scopes, claims)
-            return self._client(tenant, scopes).bearer_token(PROFILE)
+            kept = self._client(tenant, scopes, cae)
+            return self._challenged(kept, tenant, scopes, wanted) if claims else kept.bearer_token(PROFILE)
         except CloudAuthError as e:
             raise ClientAuthenticationError(message=str(e)) from e
 
-    def _make(self, tenant: str, scopes: tuple[str, ...], claims: str | None = None) -> tuple[Client, Secrets]:
+    def _make(self, tenant: str, scopes: tuple[str, ...], claims: str | None) -> tuple[Client, Secrets]:
         secrets = Secrets()
         profile = {
             "key": self._key.uri(secrets), "tenant": tenant, "scopes": list(scopes), "claims": claims, **self._profile,
         }  # fmt: skip
         return client("azure-token", profile, ca_file=self._ca_file), secrets
 
-    def _client(self, tenant: str, scopes: tuple[str, ...]) -> Client:
+    def _client(self, tenant: str, scopes: tuple[str, ...], cae: bool) -> Client:
         with self._lock:
             if self._closed:
                 raise CloudAuthError("AzureCredentials: it is closed")
-            kept = self._kept.pop((tenant, scopes), None) or self._make(tenant, scopes)
-            self._kept[tenant, scopes] = kept
+            kept = self._kept.pop((tenant, scopes, cae), None) or self._make(tenant, scopes, _claims(None, cae))
+            self._kept[tenant, scopes, cae] = kept
             if len(self._kept) > _KEPT:
                 # Whoever is using it goes on; then it is closed.
                 self._kept.popitem(last=False)
             return kept[0]
 
-    def _challenged(self, tenant: str, scopes: tuple[str, ...], claims: str) -> BearerToken:
+    def _challenged(self, kept: Client, tenant: str, scopes: tuple[str, ...], claims: str | None) -> BearerToken:
         # The one that is kept was refused.
-        self._client(tenant, scopes).invalidate(PROFILE)
+        kept.invalidate(PROFILE)
         made, secrets = self._make(tenant, scopes, claims)
         try:
             return made.bearer_token(PROFILE)
@@ -150,6 +159,19 @@ class AzureCredentials:
 
     def __getstate__(self) -> Any:
         raise TypeError("a credential of a device cannot be pickled: make it where it is used")
+
+
+def _claims(asked: str | None, cae: bool) -> str | None:
+    """The claims of a challenge, with what the client is capable of, as Microsoft's own packages send them."""
+    try:
+        claims = json.loads(asked or "{}")
+        if cae:
+            claims.setdefault("access_token", {})["xms_cc"] = _CAPABILITY
+    except (ValueError, AttributeError, TypeError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise ValueError("claims: expected the JSON object of a challenge; decode its base64 first")
+    return json.dumps(claims) if cae else asked or None
 
 
 __all__ = ["AzureCredentials"]

@@ -6,7 +6,11 @@ from typing import Any
 
 
 class PolicyEval:
-    """A policy in the JSON form of TSS; the library reads which PCRs it names, and does the rest itself."""
+    """A policy in the JSON form of TSS; the library reads which PCRs it names, and does the rest itself.
+
+    A ``policy_callback`` of a class of your own is not called, because it would need tpm2-pytss: credentials refuse
+    such a policy unless it is one of PCRs all the same.
+    """
 
     def __init__(self, policy: dict[str, Any] | None = None, debug: bool = False) -> None:
         if debug:
@@ -22,4 +26,18 @@ class PCRAuthValuePolicy(PolicyEval):
     """One POLICYPCR, and the key's password."""
 
 
-__all__ = ["PCRAuthValuePolicy", "PCRPolicy", "PolicyEval"]
+class PolicyORAndDuplicateSelectPolicy(PolicyEval):
+    """The policy of keys that tpmcopy transfers, which is refused.
+
+    :raises TypeError: always, with what to do.
+    """
+
+    def __init__(self, policy: dict[str, Any] | None = None, debug: bool = False) -> None:
+        raise TypeError(
+            "PolicyORAndDuplicateSelectPolicy is not supported: import the key into this TPM without a policy that lets "
+            "it be duplicated again (tpm2_import, or cloudauth key import), with a password or PCRs, and leave "
+            "policy_impl out, or give PCRPolicy or PCRAuthValuePolicy"
+        )
+
+
+__all__ = ["PCRAuthValuePolicy", "PCRPolicy", "PolicyEval", "PolicyORAndDuplicateSelectPolicy"]

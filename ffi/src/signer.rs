@@ -172,7 +172,9 @@ impl Signer for External<'_> {
         if !hashed_with_sha256(scheme) {
             return Err(SignError::UNSUPPORTED);
         }
-        let digest = to_sign.sha256();
+        // It may take either.
+        let message = to_sign.message().ok_or(SignError::NO_MESSAGE)?;
+        let digest = to_sign.sha256()?;
         let entropy = Zeroizing::new(to_sign.entropy());
         let mut len = 0;
         // SAFETY: the caller's function with the caller's ctx; all that it is given is there
@@ -181,7 +183,7 @@ impl Signer for External<'_> {
             sign(
                 self.signer.ctx,
                 scheme as u32,
-                cloudauth_bytes::of(to_sign.message()),
+                cloudauth_bytes::of(message),
                 cloudauth_bytes::of(&digest),
                 entropy.as_ptr(),
                 out.as_mut_ptr(),

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 	check(os.WriteFile(conf, []byte("directories.tokendir = "+tokens+"\n"), 0o600))
 	check(os.Setenv("SOFTHSM2_CONF", conf))
 	check(os.Setenv("CLOUDAUTH_KEY_PIN", pin))
+	check(os.Setenv("CLOUDAUTH_KEY_AUTH", tpmPassword))
+	// The TPM's libraries write to standard error what is told as an error, too.
+	check(os.Setenv("TSS2_LOG", "all+NONE"))
 	for _, name := range []string{"AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "HTTPS_PROXY", "CLOUDAUTH_CONFIG"} {
 		check(os.Unsetenv(name))
 	}

@@ -457,6 +457,18 @@ mod tests {
                 assert_eq!(exact, Ok(len));
                 let short = key.sign(scheme, &to_sign, &mut out[..len - 1]);
                 assert_eq!(short, Err(SignError::TOO_SMALL));
+
+                use aws_lc_rs::digest::{SHA256, SHA384, digest};
+                let hash = if scheme == EcdsaP384Sha384 { &SHA384 } else { &SHA256 };
+                let digest = digest(hash, MESSAGE);
+                let to_sign = ToSign::prehashed(digest.as_ref(), &[7; 32]);
+                assert_eq!(key.sign(scheme, &to_sign, &mut out), Ok(len));
+                assert!(verifies(&key, scheme, &out[..len]), "{scheme:?}");
+                for wrong in [0, 20, 31, 80 - digest.as_ref().len(), 64] {
+                    let to_sign = ToSign::prehashed(&[7; 64][..wrong], &[7; 32]);
+                    let refused = key.sign(scheme, &to_sign, &mut out);
+                    assert_eq!(refused, Err(SignError::DIGEST_LENGTH), "{scheme:?} {wrong}");
+                }
             }
         }
     }

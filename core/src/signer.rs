@@ -177,7 +177,8 @@ pub trait Signer {
     /// r||s, each padded on the left to the size of the curve.
     ///
     /// # Errors
-    /// [`SignError`], with `out` in any state.
+    /// [`SignError`], with `out` in any state; [`NO_MESSAGE`](SignError::NO_MESSAGE) and
+    /// [`DIGEST_LENGTH`](SignError::DIGEST_LENGTH) where only a digest is to be signed.
     fn sign(
         &self,
         scheme: Scheme,

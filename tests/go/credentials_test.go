@@ -63,7 +63,7 @@ func TestAWSKeysInSoftHSM(t *testing.T) {
 	token()
 	// The secret of an AWS user, which never leaves the token.
 	secret := "pkcs11:token=t;object=aws?module-path=" + library
-	run(t, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", program(t), "key", "import", "--aws-secret", "--from", "-", "--key", secret)
+	run(t, userSecret, program(t), "key", "import", "--aws-secret", "--from", "-", "--key", secret)
 	awsKeys(t, e, map[string]cloudauth.Profile{
 		"RSA": rolesAnywhere(t, e, "RSA", inToken), "P-256": rolesAnywhere(t, e, "P-256", inToken),
 		"P-384":      rolesAnywhere(t, e, "P-384", inToken),

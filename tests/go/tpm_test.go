@@ -128,7 +128,7 @@ func TestTLSWithKeysInTPM(t *testing.T) {
 func TestAWSKeysInTPM(t *testing.T) {
 	e, tpm := newEmulator(t), newTPM(t)
 	profiles := map[string]cloudauth.Profile{
-		"AssumeRole": assumeRole(e, tpm.load(t, "hmac", "secret", []byte("AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))),
+		"AssumeRole": assumeRole(e, tpm.load(t, "hmac", "secret", []byte("AWS4"+userSecret))),
 	}
 	for _, kind := range []string{"RSA", "P-256", "P-384"} {
 		profiles[kind] = rolesAnywhere(t, e, kind, func(t testing.TB, key crypto.Signer) string { return tpm.key(t, kind, key) })

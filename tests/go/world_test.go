@@ -251,6 +251,8 @@ const (
 	tenant   = "11111111-2222-3333-4444-555555555555"
 	client   = "66666666-7777-8888-9999-000000000000"
 	role     = "arn:aws:iam::123456789012:role/demo"
+	// Of the emulator's AWS user, AKIAIOSFODNN7EXAMPLE.
+	userSecret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 )
 
 // broker is cloudauth's, with binder v1 and both older protocols; everyone shows a certificate.
@@ -325,7 +327,7 @@ grant = 'azure'
 		API           string   `json:"api"`
 		Compatibility []string `json:"compatibility"`
 	}
-	env := []string{"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AZURE_CLIENT_SECRET=demo-secret"}
+	env := []string{"AWS_SECRET_ACCESS_KEY=" + userSecret, "AZURE_CLIENT_SECRET=demo-secret"}
 	start(t, &said, env, program(t), "broker", "serve", "--config", file)
 	if len(said.Compatibility) != 2 || said.API == "" {
 		t.Fatalf("the broker says %v", said)

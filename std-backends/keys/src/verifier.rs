@@ -213,6 +213,12 @@ mod tests {
                     assert_eq!(error.kind(), ErrorKind::Verification, "{scheme:?}");
                 };
                 refused(b"the messagf", &signature);
+                verifier
+                    .verify_digest(scheme, &to_sign.digest(scheme).unwrap(), &signature)
+                    .unwrap();
+                let other = ToSign::new(b"the messagf", &[7; 32]).digest(scheme).unwrap();
+                let error = verifier.verify_digest(scheme, &other, &signature).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Verification, "{scheme:?}");
                 for at in [0, len / 2, len - 1] {
                     let mut altered = signature.clone();
                     altered[at] ^= 1;

@@ -55,7 +55,8 @@ fn check_signer(key: &dyn Signer, schemes: &[Scheme]) {
             verifier.verify(scheme, &message, signature).unwrap();
             // AWS-LC's digest, and no more than that, gives the same one.
             let digest = lc_digest(scheme, &message);
-            let to_sign = ToSign::prehashed(digest.as_ref(), &[seed; 32]);
+            let random = [seed; 32];
+            let to_sign = ToSign::prehashed(digest.as_ref(), &random);
             let mut again = vec![0; len];
             assert_eq!(key.sign(scheme, &to_sign, &mut again), Ok(len));
             assert_eq!(again, signature, "{scheme:?}");

@@ -2,6 +2,7 @@
 
 use core::slice;
 
+use cloudauth_core::digest::sha256;
 use cloudauth_core::{Detached, DetachedJws, Prepared, PreparedJws, Scheme, ToSign};
 use zeroize::Zeroize;
 
@@ -122,9 +123,7 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
                 "this request needs none; finish it with an empty one",
             ))?;
             // Flows sign messages.
-            let (true, Some(message), Ok(digest)) =
-                (hashed_with_sha256(scheme), what.message(), what.sha256())
-            else {
+            let (true, Some(message)) = (hashed_with_sha256(scheme), what.message()) else {
                 return Err(Fault::internal());
             };
             let mut value: cloudauth_to_sign = crate::call::zeroed();
@@ -132,7 +131,7 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
             value.message = cloudauth_bytes::of(message);
             value.digest_len = 32;
             if let Some(to) = value.digest.first_chunk_mut() {
-                *to = digest;
+                *to = sha256(message);
             }
             value.entropy = what.entropy();
             cx.write(to_sign, &value);

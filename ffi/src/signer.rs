@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 
+use cloudauth_core::digest::sha256;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
 use zeroize::Zeroizing;
 
@@ -174,7 +175,7 @@ impl Signer for External<'_> {
         }
         // It may take either.
         let message = to_sign.message().ok_or(SignError::NO_MESSAGE)?;
-        let digest = to_sign.sha256()?;
+        let digest = sha256(message);
         let entropy = Zeroizing::new(to_sign.entropy());
         let mut len = 0;
         // SAFETY: the caller's function with the caller's ctx; all that it is given is there
@@ -282,9 +283,10 @@ mod tests {
         };
         let external = External { signer, public_key: &[] };
         let mut out = [0; 64];
-        let mut asked = |to_sign| external.sign(Scheme::EcdsaP256Sha256, to_sign, &mut out);
-        assert_eq!(asked(&ToSign::new(b"m", &[7; 32])), Ok(64));
-        let refused = asked(&ToSign::prehashed(&[7; 32], &[7; 32]));
+        let mut asked =
+            |to_sign: ToSign<'_>| external.sign(Scheme::EcdsaP256Sha256, &to_sign, &mut out);
+        assert_eq!(asked(ToSign::new(b"m", &[7; 32])), Ok(64));
+        let refused = asked(ToSign::prehashed(&[7; 32], &[7; 32]));
         assert_eq!(refused, Err(SignError::NO_MESSAGE));
     }
 }

@@ -3332,6 +3332,29 @@ cloudauth_result cloudauth_key_public(const cloudauth_key *key,
 
 #if defined(CLOUDAUTH_STD)
 /**
+ * Signs a digest that was made elsewhere, for programs that were given no more. With the message at hand, use
+ * cloudauth_key_signer: a device may sign only what it has hashed itself. Whoever chooses the digest chooses
+ * what is signed, unseen. `digest` has 48 octets for CLOUDAUTH_SCHEME_ECDSA_P384_SHA384, and 32 for the other
+ * schemes. The signature is as that of cloudauth_signer: of ECDSA it is r||s. Random octets are the library's
+ * own. Nothing is signed where the buffer is too small.
+ *
+ * @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_UNSUPPORTED for a scheme that the key
+ * cannot sign with, and for a key that signs no digests; CLOUDAUTH_ERR_LENGTH for a digest of another length;
+ * CLOUDAUTH_ERR_SIGNER if the key failed, with the device's return code, if it gave one, as the detail;
+ * CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_STATE if the key is not open; CLOUDAUTH_ERR_NULL,
+ * CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+ */
+cloudauth_result cloudauth_key_sign_digest(const cloudauth_key *key,
+                                           cloudauth_scheme scheme,
+                                           cloudauth_bytes digest,
+                                           uint8_t *out,
+                                           size_t cap,
+                                           size_t *len,
+                                           cloudauth_error *error);
+#endif
+
+#if defined(CLOUDAUTH_STD)
+/**
  * Closes the key, once nothing uses it any more; NULL is allowed, and what is not open.
  */
 void cloudauth_key_close(cloudauth_key *key);

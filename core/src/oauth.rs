@@ -199,7 +199,7 @@ pub(crate) mod testing {
         let (scheme, to_sign) = prepared.to_sign().unwrap();
         assert!(signer.supports(scheme));
         // The message is the end of the body, and the rest of the body the signature's.
-        let message = to_sign.message().to_vec();
+        let message = to_sign.message().unwrap().to_vec();
         let dot = body.iter().rposition(|c| *c == b'.').unwrap();
         assert!(body[..dot].ends_with(&message));
         assert_eq!(message.iter().filter(|c| **c == b'.').count(), 1);

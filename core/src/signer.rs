@@ -70,7 +70,9 @@ pub const MAX_SIGNATURE_LEN: usize = 1024;
 /// asks for what it needs.
 #[derive(Clone, Copy)]
 pub struct ToSign<'a> {
-    message: &'a [u8],
+    octets: &'a [u8],
+    /// They are the digest of a message that nobody has here.
+    hashed: bool,
     seed: &'a [u8; 32],
 }
 
@@ -78,31 +80,52 @@ impl<'a> ToSign<'a> {
     /// `message`, with 32 fresh random octets from which [`entropy`](Self::entropy) is made.
     #[must_use]
     pub const fn new(message: &'a [u8], seed: &'a [u8; 32]) -> Self {
-        Self { message, seed }
+        Self { octets: message, hashed: false, seed }
     }
 
-    /// The octets to sign.
+    /// The `digest` of a message, for interfaces that were given no more; all else is as with
+    /// [`new`](Self::new). Whoever signs a digest signs any message that has it: it must come from
+    /// where the message would.
     #[must_use]
-    pub const fn message(&self) -> &'a [u8] {
-        self.message
+    pub const fn prehashed(digest: &'a [u8], seed: &'a [u8; 32]) -> Self {
+        Self { octets: digest, hashed: true, seed }
+    }
+
+    /// The octets to sign; none when there is a digest alone. A signer that cannot do with that refuses
+    /// with [`SignError::NO_MESSAGE`].
+    #[must_use]
+    pub const fn message(&self) -> Option<&'a [u8]> {
+        if self.hashed { None } else { Some(self.octets) }
     }
 
     /// The digest that `scheme` signs.
-    #[must_use]
-    pub fn digest(&self, scheme: Scheme) -> Digest {
-        let mut digest = Digest { bytes: [0; 48], len: 32 };
-        if scheme == Scheme::EcdsaP384Sha384 {
-            digest = Digest { bytes: sha384(self.message), len: 48 };
-        } else if let Some(to) = digest.bytes.get_mut(..32) {
-            crate::out::copy(&sha256(self.message), to);
+    ///
+    /// # Errors
+    /// [`SignError::DIGEST_LENGTH`], if the digest came from outside.
+    pub fn digest(&self, scheme: Scheme) -> core::result::Result<Digest, SignError> {
+        let mut digest = Digest { bytes: [0; 48], len: 48 };
+        if scheme != Scheme::EcdsaP384Sha384 {
+            digest.len = 32;
+            if let Some(to) = digest.bytes.get_mut(..32) {
+                crate::out::copy(&self.sha256()?, to);
+            }
+        } else if !self.hashed {
+            digest.bytes = sha384(self.octets);
+        } else {
+            digest.bytes = self.octets.try_into().map_err(|_| SignError::DIGEST_LENGTH)?;
         }
-        digest
+        Ok(digest)
     }
 
     /// The digest of every scheme with SHA-256, for whoever has no other: nothing of SHA-384 is linked.
-    #[must_use]
-    pub fn sha256(&self) -> [u8; 32] {
-        sha256(self.message)
+    ///
+    /// # Errors
+    /// As [`digest`](Self::digest).
+    pub fn sha256(&self) -> core::result::Result<[u8; 32], SignError> {
+        if self.hashed {
+            return self.octets.try_into().map_err(|_| SignError::DIGEST_LENGTH);
+        }
+        Ok(sha256(self.octets))
     }
 
     /// 32 octets for a PSS salt, RSA blinding or hedged ECDSA: secret, and unrelated to any other value
@@ -120,7 +143,8 @@ pub(crate) fn derive(seed: &[u8; 32], purpose: &[u8]) -> [u8; 32] {
 
 impl fmt::Debug for ToSign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ToSign({} octets)", self.message.len())
+        let what = if self.hashed { "digest" } else { "message" };
+        write!(f, "ToSign({what} of {} octets)", self.octets.len())
     }
 }
 
@@ -153,7 +177,8 @@ pub trait Signer {
     /// r||s, each padded on the left to the size of the curve.
     ///
     /// # Errors
-    /// [`SignError`], with `out` in any state.
+    /// [`SignError`], with `out` in any state; [`NO_MESSAGE`](SignError::NO_MESSAGE) and
+    /// [`DIGEST_LENGTH`](SignError::DIGEST_LENGTH) where only a digest is to be signed.
     fn sign(
         &self,
         scheme: Scheme,
@@ -212,6 +237,18 @@ impl SignError {
     /// The key cannot sign with the scheme asked for.
     pub const UNSUPPORTED: Self =
         Self::new("sign", "this key does not support the signature scheme asked for");
+
+    /// The key needs the message, and was given a digest alone.
+    pub const NO_MESSAGE: Self = Self::new(
+        "sign",
+        "this key hashes the message itself: have it sign the message, not a digest",
+    );
+
+    /// The digest to sign is not one of the scheme's hash.
+    pub const DIGEST_LENGTH: Self = Self::new(
+        "digest",
+        "must be as long as the scheme's hash: 32 octets for SHA-256, 48 for SHA-384",
+    );
 
     /// The buffer for the signature is shorter than `max_signature_len`.
     pub const TOO_SMALL: Self = Self::new("sign", "the buffer for the signature is too small");
@@ -376,6 +413,30 @@ mod tests {
 
     fn der(raw: &[u8]) -> Vec<u8> {
         ecdsa_der_from_raw(raw, &mut [0; MAX_ECDSA_DER_LEN]).unwrap().to_vec()
+    }
+
+    #[test]
+    fn a_digest_is_taken_as_it_is() {
+        let seed = [7; 32];
+        let (short, long) = (sha256(b"message"), sha384(b"message"));
+        let message = ToSign::new(b"message", &seed);
+        assert_eq!(message.message(), Some(&b"message"[..]));
+        for scheme in Scheme::ALL {
+            let (right, wrong): (&[u8], &[u8]) = match scheme {
+                Scheme::EcdsaP384Sha384 => (&long, &short),
+                _ => (&short, &long),
+            };
+            let digest = ToSign::prehashed(right, &seed);
+            assert_eq!(digest.digest(scheme).unwrap().as_ref(), right, "{scheme:?}");
+            assert_eq!(digest.digest(scheme), message.digest(scheme), "{scheme:?}");
+            assert_eq!((digest.message(), digest.entropy()), (None, message.entropy()));
+            for wrong in [wrong, &right[1..], &[]] {
+                let refused = ToSign::prehashed(wrong, &seed).digest(scheme);
+                assert_eq!(refused, Err(SignError::DIGEST_LENGTH), "{scheme:?}");
+            }
+        }
+        assert_eq!(ToSign::prehashed(&long, &seed).sha256(), Err(SignError::DIGEST_LENGTH));
+        assert_eq!(format!("{message:?}"), "ToSign(message of 7 octets)");
     }
 
     #[test]

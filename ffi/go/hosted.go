@@ -47,6 +47,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"runtime"
 	"sync"
@@ -127,7 +128,7 @@ func (c *call) told(result C.cloudauth_result, message *C.cloudauth_message) err
 	return err
 }
 
-// Key is a key that the C library opened: a [crypto.MessageSigner]. [NewSigner] takes it for the flows of
+// Key is a key that the C library opened: a [crypto.Signer] and a [crypto.MessageSigner]. [NewSigner] takes it for the flows of
 // this package.
 type Key struct {
 	object  object[C.cloudauth_key]
@@ -177,14 +178,24 @@ func (k *Key) Public() crypto.PublicKey { return k.public }
 // than once, and never fails.
 func (k *Key) Close() error { return k.object.Close() }
 
-// Sign refuses: a device may want the message, not its digest. [crypto.SignMessage], [crypto/x509],
-// [crypto/tls] and this package use SignMessage.
-func (k *Key) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
-	return nil, &Error{Op: "sign", Code: ErrUnsupported, Field: "digest", Help: "this key takes messages: use SignMessage"}
+// Sign signs the digest of a message, for what has no more: [crypto/tls], [crypto/x509] and this package use
+// SignMessage. opts is as there, and names the digest's hash. A token that signs only what it has hashed itself
+// is refused with [ErrUnsupported].
+func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	c := begin("sign")
+	defer c.release()
+	scheme, coordinate := k.scheme(c, opts)
+	if c.failed == nil && len(digest) != opts.HashFunc().Size() {
+		c.fail(ErrLength, "digest", fmt.Sprintf("expected the %d octets of %v, not %d", opts.HashFunc().Size(), opts.HashFunc(), len(digest)))
+	}
+	given := octets(&c.memory, digest)
+	return k.sign(c, coordinate, func(at *C.cloudauth_key, out *C.uint8_t, size C.size_t, n *C.size_t) C.cloudauth_result {
+		return C.cloudauth_key_sign_digest(at, scheme, given, out, size, n, c.err)
+	})
 }
 
 // SignMessage signs a message: RSA with PKCS #1 v1.5 or, with [rsa.PSSOptions], PSS, ECDSA with a signature in
-// DER. The hash is SHA-256, or SHA-384 on P-384; the salt of PSS is as long. Random octets are the library's
+// DER. The hash is SHA-256, or SHA-384 on P-384; the salt of PSS has 32 octets. Random octets are the library's
 // own.
 func (k *Key) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	c := begin("sign")
@@ -192,10 +203,18 @@ func (k *Key) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) (
 	scheme, coordinate := k.scheme(c, opts)
 	entropy := c.alloc(32)
 	_, _ = rand.Read(unsafe.Slice((*byte)(entropy), 32)) // it never fails
+	given := octets(&c.memory, message)
+	return k.sign(c, coordinate, func(at *C.cloudauth_key, out *C.uint8_t, size C.size_t, n *C.size_t) C.cloudauth_result {
+		return C.cloudauth_go_sign(at, scheme, given, (*C.uint8_t)(entropy), out, size, n, c.err)
+	})
+}
+
+// sign gives the signature that f makes, as Go wants it.
+func (k *Key) sign(c *call, coordinate int, f func(at *C.cloudauth_key, out *C.uint8_t, size C.size_t, n *C.size_t) C.cloudauth_result) ([]byte, error) {
 	var signature []byte
 	err := k.object.use(c, func(at *C.cloudauth_key) error {
 		raw, err := c.fill(C.CLOUDAUTH_MAX_SIGNATURE_LEN, func(out *C.uint8_t, size C.size_t, n *C.size_t) C.cloudauth_result {
-			return C.cloudauth_go_sign(at, scheme, octets(&c.memory, message), (*C.uint8_t)(entropy), out, size, n, c.err)
+			return f(at, out, size, n)
 		})
 		if err == nil && coordinate != 0 {
 			given := C.cloudauth_bytes{ptr: (*C.uint8_t)(unsafe.SliceData(raw)), len: C.size_t(len(raw))}
@@ -261,6 +280,7 @@ func (k *Key) scheme(c *call, opts crypto.SignerOpts) (C.cloudauth_scheme, int) 
 		hash = opts.HashFunc()
 	}
 	pss, isPSS := opts.(*rsa.PSSOptions)
+	expected := "SHA-256"
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
 		switch {
@@ -269,11 +289,22 @@ func (k *Key) scheme(c *call, opts crypto.SignerOpts) (C.cloudauth_scheme, int) 
 			return C.cloudauth_scheme(RS256), 0
 		case pss.SaltLength == 32 || pss.SaltLength == rsa.PSSSaltLengthEqualsHash:
 			return C.cloudauth_scheme(PS256), 0
+		case pss.SaltLength == rsa.PSSSaltLengthAuto:
+			c.fail(ErrUnsupported, "salt", "expected 32 octets, not as many as there is room for: set PSSSaltLengthEqualsHash")
+			return 0, 0
+		default:
+			c.fail(ErrUnsupported, "salt", fmt.Sprintf("expected 32 octets, not %d", pss.SaltLength))
+			return 0, 0
 		}
 	case *ecdsa.PublicKey:
 		size := (public.Curve.Params().BitSize + 7) / 8
+		if size == 48 {
+			expected = "SHA-256 or SHA-384"
+		}
 		switch {
 		case isPSS:
+			c.fail(ErrUnsupported, "options", "PSS is a padding of RSA, and this key is on "+public.Curve.Params().Name)
+			return 0, 0
 		case size == 32 && hash == crypto.SHA256:
 			return C.cloudauth_scheme(ES256), size
 		case size == 48 && hash == crypto.SHA256:
@@ -282,7 +313,11 @@ func (k *Key) scheme(c *call, opts crypto.SignerOpts) (C.cloudauth_scheme, int) 
 			return C.cloudauth_scheme(ES384), size
 		}
 	}
-	c.fail(ErrUnsupported, "options", "expected SHA-256, or SHA-384 on P-384; with PSS, a salt of 32 octets")
+	if hash == 0 {
+		c.fail(ErrUnsupported, "hash", "expected "+expected+", and none is named: no octets are signed as they are")
+	} else {
+		c.fail(ErrUnsupported, "hash", fmt.Sprintf("expected %s, not %v", expected, hash))
+	}
 	return 0, 0
 }
 

@@ -84,18 +84,52 @@ func TestOpenKey(t *testing.T) {
 		if err != nil || !test.verify(public, signature) {
 			t.Error(test.kind, err, signature)
 		}
-		if _, err = key.SignMessage(rand.Reader, message, crypto.SHA512); !errors.Is(err, ErrUnsupported) {
-			t.Error(test.kind, err)
+		digest, other := short[:], long[:]
+		if test.opts.HashFunc() == crypto.SHA384 {
+			digest, other = other, digest
 		}
-		if _, err = key.SignMessage(rand.Reader, message, &rsa.PSSOptions{SaltLength: 20, Hash: crypto.SHA256}); !errors.Is(err, ErrUnsupported) {
-			t.Error(test.kind, err)
+		signature, err = key.Sign(rand.Reader, digest, test.opts)
+		if err != nil || !test.verify(public, signature) {
+			t.Error(test.kind, err, signature)
 		}
-		if _, err = key.Sign(rand.Reader, short[:], crypto.SHA256); !errors.Is(err, ErrUnsupported) {
-			t.Error(test.kind, err)
+		for _, wrong := range [][]byte{nil, digest[1:], other} {
+			_, err = key.Sign(rand.Reader, wrong, test.opts)
+			if !errors.Is(err, ErrLength) || !strings.Contains(err.Error(), fmt.Sprintf("not %d", len(wrong))) {
+				t.Error(test.kind, err)
+			}
+		}
+		ofRSA := func(words string) string {
+			if _, ok := public.(*rsa.PublicKey); ok {
+				return words
+			}
+			return "PSS is a padding of RSA"
+		}
+		for _, refused := range []struct {
+			opts  crypto.SignerOpts
+			words string
+		}{
+			{nil, "none is named"},
+			{crypto.Hash(0), "none is named"},
+			{crypto.SHA512, "not SHA-512"},
+			{crypto.SHA1, "not SHA-1"},
+			{&rsa.PSSOptions{SaltLength: 20, Hash: crypto.SHA256}, ofRSA("not 20")},
+			{&rsa.PSSOptions{Hash: crypto.SHA256}, "PSS"},
+			{&rsa.PSSOptions{SaltLength: 64, Hash: crypto.SHA512}, ofRSA("not SHA-512")},
+		} {
+			_, one := key.SignMessage(rand.Reader, message, refused.opts)
+			_, two := key.Sign(rand.Reader, digest, refused.opts)
+			for _, err := range []error{one, two} {
+				if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), refused.words) {
+					t.Error(test.kind, refused.words, err)
+				}
+			}
 		}
 		key.Close()
 		key.Close()
 		if _, err = key.SignMessage(rand.Reader, message, test.opts); !errors.Is(err, ErrState) {
+			t.Error(test.kind, err)
+		}
+		if _, err = key.Sign(rand.Reader, digest, test.opts); !errors.Is(err, ErrState) {
 			t.Error(test.kind, err)
 		}
 	}

@@ -2,6 +2,7 @@
 
 use core::slice;
 
+use cloudauth_core::digest::sha256;
 use cloudauth_core::{Detached, DetachedJws, Prepared, PreparedJws, Scheme, ToSign};
 use zeroize::Zeroize;
 
@@ -121,15 +122,16 @@ pub unsafe extern "C" fn cloudauth_prepared_to_sign(
                 "signature",
                 "this request needs none; finish it with an empty one",
             ))?;
-            if !hashed_with_sha256(scheme) {
+            // Flows sign messages.
+            let (true, Some(message)) = (hashed_with_sha256(scheme), what.message()) else {
                 return Err(Fault::internal());
-            }
+            };
             let mut value: cloudauth_to_sign = crate::call::zeroed();
             value.scheme = scheme as u32;
-            value.message = cloudauth_bytes::of(what.message());
+            value.message = cloudauth_bytes::of(message);
             value.digest_len = 32;
             if let Some(to) = value.digest.first_chunk_mut() {
-                *to = what.sha256();
+                *to = sha256(message);
             }
             value.entropy = what.entropy();
             cx.write(to_sign, &value);

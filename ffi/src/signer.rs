@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 
+use cloudauth_core::digest::sha256;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
 use zeroize::Zeroizing;
 
@@ -172,7 +173,9 @@ impl Signer for External<'_> {
         if !hashed_with_sha256(scheme) {
             return Err(SignError::UNSUPPORTED);
         }
-        let digest = to_sign.sha256();
+        // It may take either.
+        let message = to_sign.message().ok_or(SignError::NO_MESSAGE)?;
+        let digest = sha256(message);
         let entropy = Zeroizing::new(to_sign.entropy());
         let mut len = 0;
         // SAFETY: the caller's function with the caller's ctx; all that it is given is there
@@ -181,7 +184,7 @@ impl Signer for External<'_> {
             sign(
                 self.signer.ctx,
                 scheme as u32,
-                cloudauth_bytes::of(to_sign.message()),
+                cloudauth_bytes::of(message),
                 cloudauth_bytes::of(&digest),
                 entropy.as_ptr(),
                 out.as_mut_ptr(),
@@ -233,5 +236,57 @@ impl Mac for ExternalMac {
                 Err(failed.code(code.unsigned_abs()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn yes(_: *mut c_void, _: cloudauth_scheme) -> u32 {
+        1
+    }
+
+    unsafe extern "C" fn size(_: *mut c_void, _: cloudauth_scheme) -> usize {
+        64
+    }
+
+    unsafe extern "C" fn sign(
+        _: *mut c_void,
+        _: cloudauth_scheme,
+        _: cloudauth_bytes,
+        _: cloudauth_bytes,
+        _: *const u8,
+        out: *mut u8,
+        _: usize,
+        len: *mut usize,
+    ) -> cloudauth_result {
+        // SAFETY: as the header says.
+        unsafe {
+            out.write_bytes(7, 64);
+            len.write(64);
+        }
+        CLOUDAUTH_OK
+    }
+
+    /// The function may want the message, so it is not called without one.
+    #[test]
+    fn a_function_gets_no_digest_alone() {
+        let signer = cloudauth_signer {
+            size: size_of::<cloudauth_signer>(),
+            ctx: core::ptr::null_mut(),
+            ctx_size: 0,
+            public_key: None,
+            supports: Some(yes),
+            max_signature_len: Some(size),
+            sign: Some(sign),
+        };
+        let external = External { signer, public_key: &[] };
+        let mut out = [0; 64];
+        let mut asked =
+            |to_sign: ToSign<'_>| external.sign(Scheme::EcdsaP256Sha256, &to_sign, &mut out);
+        assert_eq!(asked(ToSign::new(b"m", &[7; 32])), Ok(64));
+        let refused = asked(ToSign::prehashed(&[7; 32], &[7; 32]));
+        assert_eq!(refused, Err(SignError::NO_MESSAGE));
     }
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,8 +41,8 @@ func buckets(t testing.TB, e *emulator, credentials aws.CredentialsProvider) err
 	return err
 }
 
-// rolesAnywhere is a profile with a key in the token, that the emulator knows.
-func rolesAnywhere(t testing.TB, e *emulator, kind string) cloudauth.Profile {
+// rolesAnywhere is a profile with a key that put gives the URI of, and that the emulator knows.
+func rolesAnywhere(t testing.TB, e *emulator, kind string, put func(testing.TB, crypto.Signer) string) cloudauth.Profile {
 	t.Helper()
 	authority, key := newAuthority(t), newKey(t, kind)
 	const of = "arn:aws:rolesanywhere:us-east-1:123456789012:"
@@ -51,7 +52,7 @@ func rolesAnywhere(t testing.TB, e *emulator, kind string) cloudauth.Profile {
 		"profiles":      []any{map[string]any{"arn": profile, "roles": []string{role}}},
 	}})
 	return cloudauth.Profile{
-		"kind": "aws-roles-anywhere", "key": inToken(t, key), "certificate": write(t, filepath.Join(t.TempDir(), "c.pem"), certificatePEM(authority.issue(t, "device", key.Public())), 0o644),
+		"kind": "aws-roles-anywhere", "key": put(t, key), "certificate": write(t, filepath.Join(t.TempDir(), "c.pem"), certificatePEM(authority.issue(t, "device", key.Public())), 0o644),
 		"trust-anchor-arn": anchor, "profile-arn": profile, "role-arn": role, "endpoint-url": e.url,
 	}
 }
@@ -62,19 +63,31 @@ func TestAWSKeysInSoftHSM(t *testing.T) {
 	token()
 	// The secret of an AWS user, which never leaves the token.
 	secret := "pkcs11:token=t;object=aws?module-path=" + library
-	run(t, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", program(t), "key", "import", "--aws-secret", "--from", "-", "--key", secret)
-	for name, profile := range map[string]cloudauth.Profile{
-		"RSA": rolesAnywhere(t, e, "RSA"), "P-256": rolesAnywhere(t, e, "P-256"), "P-384": rolesAnywhere(t, e, "P-384"),
-		"AssumeRole": {
-			"kind": "aws-assume-role", "access-key-id": "AKIAIOSFODNN7EXAMPLE", "key": secret, "role-arn": role,
-			"session-name": "go", "region": "us-east-1", "duration": 20 * time.Minute, "endpoint-url": e.url,
-			"tags": [][2]string{{"team", "a:b"}},
-		},
+	run(t, userSecret, program(t), "key", "import", "--aws-secret", "--from", "-", "--key", secret)
+	awsKeys(t, e, map[string]cloudauth.Profile{
+		"RSA": rolesAnywhere(t, e, "RSA", inToken), "P-256": rolesAnywhere(t, e, "P-256", inToken),
+		"P-384":      rolesAnywhere(t, e, "P-384", inToken),
+		"AssumeRole": assumeRole(e, secret),
 		"GetSessionToken": {
 			"kind": "aws-session-token", "access-key-id": "AKIAIOSFODNN7EXAMPLE", "key": secret, "region": "us-east-1",
 			"endpoint-url": e.url,
 		},
-	} {
+	})
+}
+
+// assumeRole is a profile with the secret of the emulator's user.
+func assumeRole(e *emulator, secret string) cloudauth.Profile {
+	return cloudauth.Profile{
+		"kind": "aws-assume-role", "access-key-id": "AKIAIOSFODNN7EXAMPLE", "key": secret, "role-arn": role,
+		"session-name": "go", "region": "us-east-1", "duration": 20 * time.Minute, "endpoint-url": e.url,
+		"tags": [][2]string{{"team", "a:b"}},
+	}
+}
+
+// awsKeys lists buckets with the credentials of each profile, and sees them kept and got anew.
+func awsKeys(t *testing.T, e *emulator, profiles map[string]cloudauth.Profile) {
+	t.Helper()
+	for name, profile := range profiles {
 		t.Run(name, func(t *testing.T) {
 			opened := must(cloudauth.Config{CAFile: e.caFile, Profiles: map[string]cloudauth.Profile{name: profile}}.Open())
 			defer opened.Close()
@@ -109,8 +122,8 @@ func TestAWSKeysInSoftHSM(t *testing.T) {
 // Due after an hour of the service's time: then it is renewed once, whoever asks.
 func TestExpiry(t *testing.T) {
 	e := newEmulator(t)
-	sleeper := rolesAnywhere(t, e, "P-256")
-	teacher := rolesAnywhere(t, e, "P-384")
+	sleeper := rolesAnywhere(t, e, "P-256", inToken)
+	teacher := rolesAnywhere(t, e, "P-384", inToken)
 	opened := must(cloudauth.Config{CAFile: e.caFile, Profiles: map[string]cloudauth.Profile{"sleeper": sleeper, "teacher": teacher}}.Open())
 	defer opened.Close()
 	provider := awscred.New(opened, "sleeper")
@@ -284,8 +297,14 @@ func TestAzureKeyInSoftHSM(t *testing.T) {
 }
 
 func TestGoogleKeyInSoftHSM(t *testing.T) {
-	e := newEmulator(t)
 	key := newKey(t, "RSA")
+	google(t, key, inToken(t, key))
+}
+
+// google calls Google's API with a token of the key that uri names, and makes a token that nobody is asked for.
+func google(t *testing.T, key crypto.Signer, uri string) {
+	t.Helper()
+	e := newEmulator(t)
 	const email, target = "robot@project.iam.gserviceaccount.com", "target@project.iam.gserviceaccount.com"
 	authority := newAuthority(t)
 	certificate := certificatePEM(authority.issue(t, "robot", key.Public()))
@@ -294,7 +313,7 @@ func TestGoogleKeyInSoftHSM(t *testing.T) {
 		map[string]any{"email": target, "impersonators": []string{"serviceAccount:" + email, email}},
 	}}})
 	profile := cloudauth.Profile{
-		"kind": "gcp-oauth", "key": inToken(t, key), "email": email, "key-id": "0123456789abcdef",
+		"kind": "gcp-oauth", "key": uri, "email": email, "key-id": "0123456789abcdef",
 		"scopes": []string{"https://www.googleapis.com/auth/cloud-platform"}, "endpoint-url": e.url,
 	}
 	opened, err := cloudauth.Config{CAFile: e.caFile, Profiles: map[string]cloudauth.Profile{"google": profile}}.Open()

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 	check(os.WriteFile(conf, []byte("directories.tokendir = "+tokens+"\n"), 0o600))
 	check(os.Setenv("SOFTHSM2_CONF", conf))
 	check(os.Setenv("CLOUDAUTH_KEY_PIN", pin))
+	check(os.Setenv("CLOUDAUTH_KEY_AUTH", tpmPassword))
+	// The TPM's libraries write to standard error what is told as an error, too.
+	check(os.Setenv("TSS2_LOG", "all+NONE"))
 	for _, name := range []string{"AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "HTTPS_PROXY", "CLOUDAUTH_CONFIG"} {
 		check(os.Unsetenv(name))
 	}
@@ -248,6 +251,8 @@ const (
 	tenant   = "11111111-2222-3333-4444-555555555555"
 	client   = "66666666-7777-8888-9999-000000000000"
 	role     = "arn:aws:iam::123456789012:role/demo"
+	// Of the emulator's AWS user, AKIAIOSFODNN7EXAMPLE.
+	userSecret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 )
 
 // broker is cloudauth's, with binder v1 and both older protocols; everyone shows a certificate.
@@ -322,7 +327,7 @@ grant = 'azure'
 		API           string   `json:"api"`
 		Compatibility []string `json:"compatibility"`
 	}
-	env := []string{"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AZURE_CLIENT_SECRET=demo-secret"}
+	env := []string{"AWS_SECRET_ACCESS_KEY=" + userSecret, "AZURE_CLIENT_SECRET=demo-secret"}
 	start(t, &said, env, program(t), "broker", "serve", "--config", file)
 	if len(said.Compatibility) != 2 || said.API == "" {
 		t.Fatalf("the broker says %v", said)

@@ -53,6 +53,13 @@ fn check_signer(key: &dyn Signer, schemes: &[Scheme]) {
             let signature = out.get(..len).unwrap();
             assert!(lc_accepts(key.public_key(), scheme, &message, signature), "{scheme:?}");
             verifier.verify(scheme, &message, signature).unwrap();
+            // AWS-LC's digest, and no more than that, gives the same one.
+            let digest = lc_digest(scheme, &message);
+            let random = [seed; 32];
+            let to_sign = ToSign::prehashed(digest.as_ref(), &random);
+            let mut again = vec![0; len];
+            assert_eq!(key.sign(scheme, &to_sign, &mut again), Ok(len));
+            assert_eq!(again, signature, "{scheme:?}");
             for (message, signature) in
                 [(&b"other"[..], signature), (&message, &out), (&message, &out[1..len])]
             {
@@ -69,6 +76,13 @@ fn check_signer(key: &dyn Signer, schemes: &[Scheme]) {
             }
         }
 
+        for wrong in
+            [0, 20, 31, 33, 47, 49, 64, if scheme == Scheme::EcdsaP384Sha384 { 32 } else { 48 }]
+        {
+            let to_sign = ToSign::prehashed(&[7; 64][..wrong], &[9; 32]);
+            assert_eq!(key.sign(scheme, &to_sign, &mut out), Err(SignError::DIGEST_LENGTH));
+        }
+
         // One message, two seeds: other randomness, another signature; but RS256 has none.
         let mut sign = |seed| {
             key.sign(scheme, &ToSign::new(b"message", &[seed; 32]), &mut out).unwrap();
@@ -82,6 +96,11 @@ fn check_signer(key: &dyn Signer, schemes: &[Scheme]) {
             assert_ne!(a[..half], b[..half], "another r, so another per-signature secret");
         }
     }
+}
+
+fn lc_digest(scheme: Scheme, message: &[u8]) -> aws_lc_rs::digest::Digest {
+    use aws_lc_rs::digest::{SHA256, SHA384, digest};
+    digest(if scheme == Scheme::EcdsaP384Sha384 { &SHA384 } else { &SHA256 }, message)
 }
 
 /// As [`lc_accepts`], for signatures of the wrong length, which have no DER form.

@@ -418,7 +418,7 @@ pub(super) mod tests {
             };
             let mut buf = [0; 8192];
             if let Ok(prepared) = assertion.prepare(&at(secs), &mut buf) {
-                let message = core::str::from_utf8(prepared.to_sign().1.message()).unwrap();
+                let message = core::str::from_utf8(prepared.to_sign().1.message().unwrap()).unwrap();
                 let claims = jws::testing::text(message.split_once('.').unwrap().1);
                 let claims: serde_json::Value = serde_json::from_str(&claims).unwrap();
                 let aud = format!("https://{host}/{tenant}/oauth2/v2.0/token");

@@ -117,17 +117,17 @@ mod tests {
 
         let request = Exchange::prepare(&Flow, &at, &mut straight).unwrap().finish(&[5; 64]);
         let prepared = Exchange::prepare(&Flow, &at, &mut detour).unwrap();
-        let message = prepared.to_sign().unwrap().1.message().to_vec();
+        let message = prepared.to_sign().unwrap().1.message().unwrap().to_vec();
         let detached = prepared.detach();
         let (scheme, what) = detached.to_sign(&detour).unwrap();
-        assert_eq!((scheme, what.message()), (Scheme::EcdsaP256Sha256, &*message));
+        assert_eq!((scheme, what.message()), (Scheme::EcdsaP256Sha256, Some(&*message)));
         assert_eq!(message, b"header.claims");
         let again = detached.finish(&mut detour, &[5; 64]).unwrap();
         assert_eq!(again.body(), request.unwrap().body());
 
         let token = Assertion::prepare(&Flow, &at, &mut straight).unwrap().finish(&[5; 64]);
         let detached = Assertion::prepare(&Flow, &at, &mut detour).unwrap().detach();
-        assert_eq!(detached.to_sign(&detour).1.message(), b"header.claims");
+        assert_eq!(detached.to_sign(&detour).1.message(), Some(&b"header.claims"[..]));
         assert_eq!(detached.finish(&mut detour, &[5; 64]), token.map(str::as_bytes));
         assert!(token.unwrap().starts_with("header.claims.BQUF"));
     }

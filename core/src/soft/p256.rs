@@ -72,7 +72,7 @@ impl Signer for P256Key {
         }
         let out = out.get_mut(..64).ok_or(SignError::TOO_SMALL)?;
         let entropy = Zeroizing::new(to_sign.entropy());
-        out.copy_from_slice(&self.sign_digest(&to_sign.sha256(), &entropy));
+        out.copy_from_slice(&self.sign_digest(&to_sign.sha256()?, &entropy));
         Ok(out.len())
     }
 }

@@ -63,7 +63,7 @@ impl Signer for P384Key {
         let entropy = Zeroizing::new(to_sign.entropy());
         let (signature, _) = ecdsa::hazmat::sign_prehashed_rfc6979::<NistP384, sha2::Sha384>(
             self.key.as_nonzero_scalar(),
-            to_sign.digest(scheme).as_ref(),
+            to_sign.digest(scheme)?.as_ref(),
             &*entropy,
         );
         out.copy_from_slice(&signature.to_bytes());

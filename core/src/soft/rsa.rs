@@ -81,7 +81,7 @@ impl Signer for RsaKey {
             return Err(SignError::UNSUPPORTED);
         }
         let out = out.get_mut(..self.key.size()).ok_or(SignError::TOO_SMALL)?;
-        let digest = to_sign.digest(scheme);
+        let digest = to_sign.digest(scheme)?;
         let mut entropy = to_sign.entropy();
         let mut rng = Expand::new(&entropy);
         entropy.zeroize();

@@ -6,20 +6,20 @@ use core::mem::ManuallyDrop;
 use std::boxed::Box;
 use std::string::String;
 
-use cloudauth_core::{Mac as _, Scheme, Signer as _, ToSign};
+use cloudauth_core::{Error, Mac as _, Scheme, SignError, Signer as _, ToSign};
 use cloudauth_keys::{Key, KeyUri, MacKey, Warning};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::message::{Failed, cloudauth_message, telling};
 use super::shared;
 use crate::bytes::cloudauth_bytes;
-use crate::call::{Cx, Outcome, run};
+use crate::call::{Cx, Outcome, Output, fill, run};
 use crate::handle::{self, Handle};
 use crate::result::{
-    CLOUDAUTH_ERR_INTERNAL, CLOUDAUTH_ERR_SIGNER, CLOUDAUTH_ERR_UNSUPPORTED, CLOUDAUTH_OK, Fault,
-    cloudauth_error, cloudauth_result,
+    CLOUDAUTH_ERR_INTERNAL, CLOUDAUTH_ERR_LENGTH, CLOUDAUTH_ERR_SIGNER, CLOUDAUTH_ERR_UNSUPPORTED,
+    CLOUDAUTH_OK, Fault, cloudauth_error, cloudauth_result,
 };
-use crate::signer::{cloudauth_mac, cloudauth_scheme, cloudauth_signer, scheme};
+use crate::signer::{self, cloudauth_mac, cloudauth_scheme, cloudauth_signer, scheme};
 
 /// A key that signs: of a file, a variable, a PKCS#11 token or a TPM. May be used by several threads at
 /// once. It must not be copied. Close it with cloudauth_key_close.
@@ -151,6 +151,68 @@ pub unsafe extern "C" fn cloudauth_key_public(
             let key = handle::get(cx, key, "key")?;
             cx.update(spki, cloudauth_bytes::of(key.public_key()));
             Ok(())
+        })
+    }
+}
+
+/// Signs a digest that was made elsewhere, for programs that were given no more. With the message at hand, use
+/// cloudauth_key_signer: a device may sign only what it has hashed itself. Whoever chooses the digest chooses
+/// what is signed, unseen. `digest` has 48 octets for CLOUDAUTH_SCHEME_ECDSA_P384_SHA384, and 32 for the other
+/// schemes. The signature is as that of cloudauth_signer: of ECDSA it is r||s. Random octets are the library's
+/// own. Nothing is signed where the buffer is too small.
+///
+/// @return CLOUDAUTH_OK; CLOUDAUTH_ERR_BUFFER_TOO_SMALL; CLOUDAUTH_ERR_UNSUPPORTED for a scheme that the key
+/// cannot sign with, and for a key that signs no digests; CLOUDAUTH_ERR_LENGTH for a digest of another length;
+/// CLOUDAUTH_ERR_SIGNER if the key failed, with the device's return code, if it gave one, as the detail;
+/// CLOUDAUTH_ERR_UNKNOWN_NUMBER; CLOUDAUTH_ERR_STATE if the key is not open; CLOUDAUTH_ERR_NULL,
+/// CLOUDAUTH_ERR_STRUCT_SIZE, CLOUDAUTH_ERR_OVERLAP.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloudauth_key_sign_digest(
+    key: *const cloudauth_key,
+    scheme: cloudauth_scheme,
+    digest: cloudauth_bytes,
+    out: *mut u8,
+    cap: usize,
+    len: *mut usize,
+    error: *mut cloudauth_error,
+) -> cloudauth_result {
+    const LENGTH: Fault = Fault::new(
+        CLOUDAUTH_ERR_LENGTH,
+        "digest",
+        "must be as long as the scheme's hash: 32 octets for SHA-256, 48 for SHA-384",
+    );
+    const SCHEME: Fault = Fault::new(
+        CLOUDAUTH_ERR_UNSUPPORTED,
+        "scheme",
+        "this key cannot sign with it: its type or its device has others",
+    );
+    const NO_MESSAGE: Fault = Fault::new(
+        CLOUDAUTH_ERR_UNSUPPORTED,
+        "digest",
+        "the key's device signs only what it has hashed itself: sign the message, not its digest",
+    );
+    const RANDOM: Fault =
+        Fault::new(CLOUDAUTH_ERR_SIGNER, "random octets", "the system gives none");
+    // SAFETY: the caller keeps the header's rules.
+    unsafe {
+        fill(Output { ptr: out, cap, len }, error, &mut |cx, buf| {
+            let digest = cx.bytes(digest, "digest")?;
+            let key = handle::get(cx, key, "key")?;
+            let scheme = signer::scheme(scheme, "scheme")?;
+            if !key.supports(scheme) {
+                return Err(SCHEME);
+            }
+            ToSign::prehashed(digest, &[0; 32]).digest(scheme).map_err(|_| LENGTH)?;
+            let needed = key.max_signature_len(scheme);
+            if buf.len() < needed {
+                return Err(Error::too_small("signature", needed).into());
+            }
+            let mut seed = Zeroizing::new([0; 32]);
+            getrandom::fill(&mut *seed).map_err(|_| RANDOM)?;
+            match key.sign(scheme, &ToSign::prehashed(digest, &seed), buf) {
+                Err(SignError::NO_MESSAGE) => Err(NO_MESSAGE),
+                signed => Ok(signed.map_err(Error::from)?),
+            }
         })
     }
 }
@@ -302,7 +364,7 @@ unsafe extern "C" fn mac_key_hmac_sha256(
         run(core::ptr::null_mut(), &mut |cx| {
             let message = cx.bytes(message, "message")?;
             let key = handle::get(cx, ctx.cast::<cloudauth_mac_key>(), "key")?;
-            let mut made = key.hmac_sha256(message).map_err(cloudauth_core::Error::from)?;
+            let mut made = key.hmac_sha256(message).map_err(Error::from)?;
             // The tag of a secret access key is a key: of everything on its day.
             tag.cast::<[u8; 32]>().write_unaligned(made);
             made.zeroize();

@@ -219,6 +219,69 @@ fn a_key_signs_and_is_closed() {
     }
 }
 
+/// A digest is signed as it is, or refused: never as the digest of something else.
+#[test]
+fn a_key_signs_digests() {
+    use cloudauth_core::Scheme;
+    // Of RFC 6979, appendix A.2.6.
+    let p384 = b"-----BEGIN EC PRIVATE KEY-----\n\
+    MD4CAQEEMGudPa0uG4wcBbGYdbZln03iPDtme/KXupqkd0B4cTfYltVyTkxwqCX4\n\
+    csnqYNLt9aAHBgUrgQQAIg==\n\
+    -----END EC PRIVATE KEY-----\n";
+    let rsa = include_bytes!("../../../tests/fuzz/seeds/pem/pkcs8-rsa");
+    let p256 = include_bytes!("../../../tests/fuzz/seeds/pem/pkcs8-p256");
+    let (short, long) =
+        (cloudauth_core::digest::sha256(b"m"), cloudauth_core::digest::sha384(b"m"));
+    let cases: [(&str, &[u8], Scheme, &[u8]); 5] = [
+        ("RS256", rsa, Scheme::RsaPkcs1Sha256, &short),
+        ("PS256", rsa, Scheme::RsaPssSha256, &short),
+        ("ES256", p256, Scheme::EcdsaP256Sha256, &short),
+        ("P-384", p384, Scheme::EcdsaP384Sha256, &short),
+        ("ES384", p384, Scheme::EcdsaP384Sha384, &long),
+    ];
+    for (name, pem, scheme, digest) in cases {
+        let path = file(&format!("digest-{name}.pem"), pem);
+        let (said, key) = open_key(&format!("file:{}", path.display()));
+        assert_eq!(said.0, CLOUDAUTH_OK, "{name}: {}", said.1);
+        let p = Probe::good();
+        let mut spki = text("");
+        let number = scheme as u32;
+        let sign = |scheme, digest: &[u8], cap| {
+            // SAFETY: as the header says.
+            unsafe {
+                let digest = crate::probe::bytes(digest);
+                cloudauth_key_sign_digest(key, scheme, digest, p.out(), cap, p.len(), p.error())
+            }
+        };
+        assert_eq!(sign(number, digest, p.cap()), CLOUDAUTH_OK, "{name}");
+        let signature = p.content()[..p.written()].to_vec();
+        // SAFETY: as the header says.
+        let public = unsafe {
+            cloudauth_key_public(key, &raw mut spki, std::ptr::null_mut());
+            held(spki)
+        };
+        let public = cloudauth_keys::PublicVerifier::from_spki(&public).unwrap();
+        let verify = |message| {
+            cloudauth_core::verifier::Verifier::verify(&public, scheme, message, &signature)
+        };
+        assert!(verify(b"m").is_ok() && verify(b"n").is_err(), "{name}");
+
+        let short_by_one = signature.len() - 1;
+        assert_eq!(sign(number, digest, short_by_one), CLOUDAUTH_ERR_BUFFER_TOO_SMALL, "{name}");
+        assert_eq!(p.written(), signature.len());
+        for wrong in [&digest[1..], &[], &[7; 20], if digest == short { &long[..] } else { &short }]
+        {
+            assert_eq!(sign(number, wrong, p.cap()), CLOUDAUTH_ERR_LENGTH, "{name}");
+        }
+        let other = if name == "RS256" || name == "PS256" { 3 } else { 1 };
+        assert_eq!(sign(other, digest, p.cap()), CLOUDAUTH_ERR_UNSUPPORTED, "{name}");
+        assert_eq!(sign(6, digest, p.cap()), CLOUDAUTH_ERR_UNKNOWN_NUMBER, "{name}");
+        // SAFETY: as the header says.
+        unsafe { cloudauth_key_close(key) };
+        assert_eq!(sign(number, digest, p.cap()), CLOUDAUTH_ERR_STATE, "{name}");
+    }
+}
+
 #[test]
 fn a_mac_key_derives_what_the_secret_does() {
     let secret = SecretAccessKey::new(SECRET).unwrap();

@@ -214,15 +214,18 @@ impl Signer for SoftwareKey {
                     Scheme::RsaPssSha256 => &RSA_PSS_SHA256,
                     _ => &RSA_PKCS1_SHA256,
                 };
-                key.sign(padding, &SystemRandom::new(), to_sign.message(), out)
-                    .map_err(|_| FAILED)?;
+                let signed = match to_sign.message() {
+                    Some(message) => key.sign(padding, &SystemRandom::new(), message, out),
+                    None => key.sign_digest(padding, &imported(scheme, to_sign)?, out),
+                };
+                signed.map_err(|_| FAILED)?;
             }
             (Pair::P384 { scalar, .. }, Scheme::EcdsaP384Sha256) => {
                 // RFC 6979 with additional data (section 3.6): hedged, so that neither a fault nor a bad
                 // random source alone gives the key away.
                 let scalar = Zeroizing::new(scalar.to_nonzero_scalar());
                 let entropy = Zeroizing::new(to_sign.entropy());
-                let digest = to_sign.digest(scheme);
+                let digest = to_sign.digest(scheme)?;
                 let (signature, _) = sign_prehashed_rfc6979::<NistP384, P384Digest>(
                     &scalar,
                     digest.as_ref(),
@@ -231,9 +234,11 @@ impl Signer for SoftwareKey {
                 copy(&signature.to_bytes(), out)?;
             }
             (Pair::P256(key) | Pair::P384 { key, .. }, _) => {
-                let signature =
-                    key.sign(&SystemRandom::new(), to_sign.message()).map_err(|_| FAILED)?;
-                copy(signature.as_ref(), out)?;
+                let signature = match to_sign.message() {
+                    Some(message) => key.sign(&SystemRandom::new(), message),
+                    None => key.sign_digest(&imported(scheme, to_sign)?),
+                };
+                copy(signature.map_err(|_| FAILED)?.as_ref(), out)?;
             }
         }
         Ok(len)
@@ -256,6 +261,14 @@ fn ec_pkcs8(key: &EcdsaKeyPair, curve: ObjectIdentifier) -> Option<Zeroizing<Vec
 }
 
 const FAILED: SignError = SignError::new("sign", "aws-lc failed to sign; the key may be damaged");
+
+/// The digest of what nobody has here, for aws-lc.
+fn imported(
+    scheme: Scheme,
+    to_sign: &ToSign<'_>,
+) -> core::result::Result<aws_lc_rs::digest::Digest, SignError> {
+    crate::verifier::imported(&to_sign.digest(scheme)?).ok_or(FAILED)
+}
 
 fn copy(signature: &[u8], out: &mut [u8]) -> core::result::Result<(), SignError> {
     if signature.len() != out.len() {
@@ -444,6 +457,18 @@ mod tests {
                 assert_eq!(exact, Ok(len));
                 let short = key.sign(scheme, &to_sign, &mut out[..len - 1]);
                 assert_eq!(short, Err(SignError::TOO_SMALL));
+
+                use aws_lc_rs::digest::{SHA256, SHA384, digest};
+                let hash = if scheme == EcdsaP384Sha384 { &SHA384 } else { &SHA256 };
+                let digest = digest(hash, MESSAGE);
+                let to_sign = ToSign::prehashed(digest.as_ref(), &[7; 32]);
+                assert_eq!(key.sign(scheme, &to_sign, &mut out), Ok(len));
+                assert!(verifies(&key, scheme, &out[..len]), "{scheme:?}");
+                for wrong in [0, 20, 31, 80 - digest.as_ref().len(), 64] {
+                    let to_sign = ToSign::prehashed(&[7; 64][..wrong], &[7; 32]);
+                    let refused = key.sign(scheme, &to_sign, &mut out);
+                    assert_eq!(refused, Err(SignError::DIGEST_LENGTH), "{scheme:?} {wrong}");
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
+use cloudauth_core::verifier::{self, PublicKey};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
 use cloudauth_pkcs11::{
     KeyQuery, ModulePolicy, ObjectQuery, PinProvider, Pkcs11Error, TokenKey, TokenMac, TokenQuery,
@@ -94,8 +94,9 @@ impl Signer for CheckedToken {
             && checked.load(Ordering::Relaxed) != found
         {
             let signature = out.get(..len).ok_or(WRONG)?;
+            let digest = to_sign.digest(scheme)?;
             PublicVerifier::from_spki(self.public_key())
-                .and_then(|public| public.verify(scheme, to_sign.message(), signature))
+                .and_then(|public| public.verify_digest(scheme, &digest, signature))
                 .map_err(|_| WRONG)?;
             checked.store(found, Ordering::Relaxed);
         }

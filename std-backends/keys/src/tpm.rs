@@ -7,7 +7,7 @@ use crate::{
     KeyAlgorithm, KeyError, KeyUri, Prompt, PublicVerifier, Result, SecretRef, TpmUri, Warning,
     files, pem,
 };
-use cloudauth_core::verifier::{self, PublicKey, Verifier as _};
+use cloudauth_core::verifier::{self, PublicKey};
 use cloudauth_core::{Scheme, SignError, Signer, ToSign};
 use cloudauth_tpm::{
     Access, AuthProvider, Destination, FapiStore, KeyFile, KeyQuery, KeySource, Parent,
@@ -82,8 +82,9 @@ impl Signer for CheckedKey {
             && !checked.load(Ordering::Relaxed)
         {
             let signature = out.get(..len).ok_or(WRONG)?;
+            let digest = to_sign.digest(scheme)?;
             PublicVerifier::from_spki(self.public_key())
-                .and_then(|public| public.verify(scheme, to_sign.message(), signature))
+                .and_then(|public| public.verify_digest(scheme, &digest, signature))
                 .map_err(|_| WRONG)?;
             checked.store(true, Ordering::Relaxed);
         }

@@ -2,12 +2,14 @@
 
 use core::fmt;
 
+use aws_lc_rs::digest::{SHA256, SHA384};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_FIXED, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
 };
 use cloudauth_core::jws::{self, Jwks};
-use cloudauth_core::signer::{MAX_ECDSA_DER_LEN, ecdsa_der_from_raw};
+use cloudauth_core::signer::{Digest, MAX_ECDSA_DER_LEN, ecdsa_der_from_raw};
 use cloudauth_core::verifier::{KeyAlgorithm, MAX_SPKI_LEN, PublicKey, Verifier};
 use cloudauth_core::{Error, Scheme};
 
@@ -51,9 +53,45 @@ impl PublicVerifier {
         Ok(Self { schemes: parsed.collect::<cloudauth_core::Result<_>>()? })
     }
 
-    fn key(&self, scheme: Scheme) -> Option<&ParsedPublicKey> {
-        self.schemes.iter().find(|(s, _)| *s == scheme).map(|(_, key)| key)
+    /// As [`verify`](Verifier::verify), of the digest of `scheme`.
+    pub(crate) fn verify_digest(
+        &self,
+        scheme: Scheme,
+        digest: &Digest,
+        signature: &[u8],
+    ) -> cloudauth_core::Result<()> {
+        let digest = imported(digest).ok_or(UNSUPPORTED)?;
+        self.with_key(scheme, signature, |key, signature| key.verify_digest_sig(&digest, signature))
     }
+
+    /// Calls `verify` with the key, and with the signature as it wants it.
+    fn with_key(
+        &self,
+        scheme: Scheme,
+        signature: &[u8],
+        verify: impl FnOnce(&ParsedPublicKey, &[u8]) -> core::result::Result<(), Unspecified>,
+    ) -> cloudauth_core::Result<()> {
+        const WRONG: Error =
+            Error::verification("signature", "does not belong to this message and key");
+        let known = self.schemes.iter().find(|(s, _)| *s == scheme);
+        let (_, key) = known.ok_or(UNSUPPORTED)?;
+        let mut der = [0; MAX_ECDSA_DER_LEN];
+        let signature = match scheme {
+            Scheme::EcdsaP384Sha256 if signature.len() != 96 => return Err(WRONG),
+            Scheme::EcdsaP384Sha256 => {
+                ecdsa_der_from_raw(signature, &mut der).map_err(|_| WRONG)?
+            }
+            _ => signature,
+        };
+        verify(key, signature).map_err(|_| WRONG)
+    }
+}
+
+/// The same digest for aws-lc-rs.
+pub(crate) fn imported(digest: &Digest) -> Option<aws_lc_rs::digest::Digest> {
+    let octets = digest.as_ref();
+    let algorithm = if octets.len() == 48 { &SHA384 } else { &SHA256 };
+    aws_lc_rs::digest::Digest::import_less_safe(octets, algorithm).ok()
 }
 
 const UNSUPPORTED: Error = Error::unsupported("signature scheme", "the key is of another type");
@@ -72,7 +110,7 @@ fn algorithm(scheme: Scheme) -> Option<&'static dyn VerificationAlgorithm> {
 
 impl Verifier for PublicVerifier {
     fn supports(&self, scheme: Scheme) -> bool {
-        self.key(scheme).is_some()
+        self.schemes.iter().any(|(s, _)| *s == scheme)
     }
 
     fn verify(
@@ -81,18 +119,7 @@ impl Verifier for PublicVerifier {
         message: &[u8],
         signature: &[u8],
     ) -> cloudauth_core::Result<()> {
-        const WRONG: Error =
-            Error::verification("signature", "does not belong to this message and key");
-        let key = self.key(scheme).ok_or(UNSUPPORTED)?;
-        let mut der = [0; MAX_ECDSA_DER_LEN];
-        let signature = match scheme {
-            Scheme::EcdsaP384Sha256 if signature.len() != 96 => return Err(WRONG),
-            Scheme::EcdsaP384Sha256 => {
-                ecdsa_der_from_raw(signature, &mut der).map_err(|_| WRONG)?
-            }
-            _ => signature,
-        };
-        key.verify_sig(message, signature).map_err(|_| WRONG)
+        self.with_key(scheme, signature, |key, signature| key.verify_sig(message, signature))
     }
 }
 
@@ -186,6 +213,12 @@ mod tests {
                     assert_eq!(error.kind(), ErrorKind::Verification, "{scheme:?}");
                 };
                 refused(b"the messagf", &signature);
+                verifier
+                    .verify_digest(scheme, &to_sign.digest(scheme).unwrap(), &signature)
+                    .unwrap();
+                let other = ToSign::new(b"the messagf", &[7; 32]).digest(scheme).unwrap();
+                let error = verifier.verify_digest(scheme, &other, &signature).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Verification, "{scheme:?}");
                 for at in [0, len / 2, len - 1] {
                     let mut altered = signature.clone();
                     altered[at] ^= 1;

@@ -210,7 +210,7 @@ fn parallel(key: &TokenKey, to_sign: &ToSign<'_>, context: &Pkcs11, slot: Slot, 
                 let session = context.open_ro_session(slot).unwrap();
                 scope.spawn(move || {
                     let bare = Bare::new(session);
-                    let message = to_sign.message();
+                    let message = to_sign.message().unwrap();
                     count(&mut || bare.sign(sys::CKM_SHA256_RSA_PKCS, rsa, message, &mut [0; 256]))
                 })
             };

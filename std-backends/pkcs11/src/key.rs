@@ -242,8 +242,18 @@ fn is_gone(error: &Pkcs11Error) -> bool {
 /// threads sign in parallel, each in a session of its own.
 pub struct TokenKey {
     handle: Handle,
-    /// The scheme, how the token makes it, and the length of the signature.
-    schemes: Vec<(Scheme, Mechanism, usize)>,
+    schemes: Vec<Known>,
+}
+
+/// How the token makes a scheme.
+#[derive(Clone, Copy)]
+struct Known {
+    scheme: Scheme,
+    /// Of a message.
+    mechanism: Mechanism,
+    /// Of a digest, where it can: maybe the same.
+    of_digest: Option<Mechanism>,
+    len: usize,
 }
 
 impl TokenKey {
@@ -261,9 +271,13 @@ impl TokenKey {
             .into_iter()
             .filter(|scheme| key.supports(*scheme))
             .filter_map(|scheme| {
-                let mechanisms = Mechanism::of(scheme).iter();
-                let mechanism = mechanisms.copied().find(|m| handle.signs_with(&token, *m))?;
-                Some((scheme, mechanism, key.max_signature_len(scheme)))
+                let mechanisms = Mechanism::of(scheme).iter().copied();
+                let mut mechanisms = mechanisms.filter(|m| handle.signs_with(&token, *m));
+                let mechanism = mechanisms.next()?;
+                let of_digest = core::iter::once(mechanism)
+                    .chain(mechanisms)
+                    .find(|mechanism| mechanism.takes_digest());
+                Some(Known { scheme, mechanism, of_digest, len: key.max_signature_len(scheme) })
             })
             .collect();
         if schemes.is_empty() {
@@ -286,23 +300,29 @@ impl TokenKey {
 
     fn sign_with(
         &self,
-        scheme: Scheme,
-        mechanism: Mechanism,
+        known: Known,
         to_sign: &ToSign<'_>,
         out: &mut [u8],
-    ) -> Result<usize> {
-        if !mechanism.takes_digest() {
-            return self.handle.sign(mechanism, to_sign.message(), out);
-        }
-        let digest = to_sign.digest(scheme);
+    ) -> core::result::Result<usize, SignError> {
+        let mechanism = match to_sign.message() {
+            Some(message) if !known.mechanism.takes_digest() => {
+                return Ok(self.handle.sign(known.mechanism, message, out)?);
+            }
+            _ => known.of_digest.ok_or(SignError::NO_MESSAGE)?,
+        };
+        let digest = to_sign.digest(known.scheme)?;
         if mechanism != Mechanism::RsaPkcs {
-            return self.handle.sign(mechanism, digest.as_ref(), out);
+            return Ok(self.handle.sign(mechanism, digest.as_ref(), out)?);
         }
         let mut info = [0; 51];
         for (to, from) in info.iter_mut().zip(SHA256_DIGEST_INFO.iter().chain(digest.as_ref())) {
             *to = *from;
         }
-        self.handle.sign(mechanism, &info, out)
+        Ok(self.handle.sign(mechanism, &info, out)?)
+    }
+
+    fn known(&self, scheme: Scheme) -> Option<Known> {
+        self.schemes.iter().copied().find(|known| known.scheme == scheme)
     }
 }
 
@@ -316,7 +336,7 @@ impl Signer for TokenKey {
     }
 
     fn max_signature_len(&self, scheme: Scheme) -> usize {
-        self.schemes.iter().find(|(s, ..)| *s == scheme).map_or(0, |(_, _, len)| *len)
+        self.known(scheme).map_or(0, |known| known.len)
     }
 
     fn sign(
@@ -329,10 +349,10 @@ impl Signer for TokenKey {
             "C_Sign",
             "the signature is not as long as the public key says; it belongs to another key",
         );
-        let known = self.schemes.iter().find(|(s, ..)| *s == scheme);
-        let (_, mechanism, len) = *known.ok_or(SignError::UNSUPPORTED)?;
+        let known = self.known(scheme).ok_or(SignError::UNSUPPORTED)?;
+        let len = known.len;
         let out = out.get_mut(..len).ok_or(SignError::TOO_SMALL)?;
-        let written = self.sign_with(scheme, mechanism, to_sign, out)?;
+        let written = self.sign_with(known, to_sign, out)?;
         match scheme.coordinate_len() {
             _ if written == len => {}
             // The standard wants r and s of equal length; some tokens leave zeros out of both.
@@ -351,7 +371,8 @@ impl Signer for TokenKey {
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let schemes: Vec<_> = self.schemes.iter().map(|(s, m, _)| (s, m)).collect();
+        let schemes: Vec<_> =
+            self.schemes.iter().map(|known| (known.scheme, known.mechanism)).collect();
         write!(f, "TokenKey({}, {schemes:?})", self.handle.name())
     }
 }

@@ -94,9 +94,25 @@ fn writer(label: &str) -> (Pkcs11, Session) {
 
 fn make_ec(session: &Session, label: &str, id: u8, more: &[Attribute]) {
     let p256 = vec![0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    make(session, &Mechanism::EccKeyPairGen, Attribute::EcParams(p256), label, id, more);
+}
+
+fn make_rsa(session: &Session, label: &str, id: u8, more: &[Attribute]) {
+    let bits = Attribute::ModulusBits(2048.into());
+    make(session, &Mechanism::RsaPkcsKeyPairGen, bits, label, id, more);
+}
+
+fn make(
+    session: &Session,
+    how: &Mechanism<'_>,
+    what: Attribute,
+    label: &str,
+    id: u8,
+    more: &[Attribute],
+) {
     let public = [
         Attribute::Token(true),
-        Attribute::EcParams(p256),
+        what,
         Attribute::Label(label.into()),
         Attribute::Id(vec![id]),
         Attribute::Verify(true),
@@ -110,7 +126,7 @@ fn make_ec(session: &Session, label: &str, id: u8, more: &[Attribute]) {
         Attribute::Id(vec![id]),
     ];
     private.extend_from_slice(more);
-    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
+    session.generate_key_pair(how, &public, &private).unwrap();
 }
 
 fn make_mac(session: &Session, label: &str, key_type: KeyType, value: &[u8]) {
@@ -211,6 +227,64 @@ fn signs_and_tags() {
     assert!(refused.contains("key import --aws-secret"), "{refused}");
     let refused = mac("ec").unwrap_err().to_string();
     assert!(refused.contains("no secret key") && refused.contains("generic"), "{refused}");
+}
+
+/// What the token hashes itself it is not asked to sign as a digest, and no other mechanism is made of it.
+#[test]
+#[ignore = "needs SoftHSM: tests/run pkcs11"]
+fn digests() {
+    use aws_lc_rs::digest::{SHA256, SHA384, digest};
+    use aws_lc_rs::signature as lc;
+    own_process!();
+    init_token("t");
+    let (_context, session) = writer("t");
+    let p384 = vec![0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+    let only = |m| [Attribute::AllowedMechanisms(vec![m])];
+    make_rsa(&session, "rsa", 1, &[]);
+    make_rsa(&session, "hashes", 2, &only(MechanismType::SHA256_RSA_PKCS));
+    make_rsa(&session, "raw", 3, &only(MechanismType::RSA_PKCS));
+    make_ec(&session, "p256", 4, &[]);
+    make(&session, &Mechanism::EccKeyPairGen, Attribute::EcParams(p384), "p384", 5, &[]);
+    let cases: [(&str, Scheme, &dyn lc::VerificationAlgorithm); 7] = [
+        ("rsa", Scheme::RsaPkcs1Sha256, &lc::RSA_PKCS1_2048_8192_SHA256),
+        ("rsa", Scheme::RsaPssSha256, &lc::RSA_PSS_2048_8192_SHA256),
+        ("raw", Scheme::RsaPkcs1Sha256, &lc::RSA_PKCS1_2048_8192_SHA256),
+        ("hashes", Scheme::RsaPkcs1Sha256, &lc::RSA_PKCS1_2048_8192_SHA256),
+        ("p256", Scheme::EcdsaP256Sha256, &lc::ECDSA_P256_SHA256_FIXED),
+        ("p384", Scheme::EcdsaP384Sha256, &lc::ECDSA_P384_SHA256_ASN1),
+        ("p384", Scheme::EcdsaP384Sha384, &lc::ECDSA_P384_SHA384_FIXED),
+    ];
+    for (label, scheme, algorithm) in cases {
+        let key = open("t", label).unwrap();
+        let hash = if scheme == Scheme::EcdsaP384Sha384 { &SHA384 } else { &SHA256 };
+        let digest = digest(hash, b"message");
+        let sign = |to_sign: &ToSign<'_>| {
+            let mut out = vec![0; key.max_signature_len(scheme)];
+            key.sign(scheme, to_sign, &mut out).map(|_| out)
+        };
+        let check = |signature: &[u8]| {
+            let mut der = [0; 104];
+            let signature = match scheme {
+                Scheme::EcdsaP384Sha256 => {
+                    cloudauth_core::signer::ecdsa_der_from_raw(signature, &mut der).unwrap()
+                }
+                _ => signature,
+            };
+            let public = lc::UnparsedPublicKey::new(algorithm, key.public_key());
+            public.verify(b"message", signature).unwrap_or_else(|_| panic!("{label} {scheme:?}"));
+        };
+        check(&sign(&ToSign::new(b"message", &[7; 32])).unwrap());
+        let signed = sign(&ToSign::prehashed(digest.as_ref(), &[7; 32]));
+        if label == "hashes" {
+            assert_eq!(signed, Err(SignError::NO_MESSAGE));
+            continue;
+        }
+        check(&signed.unwrap());
+        for wrong in [0, 20, 31, 80 - digest.as_ref().len()] {
+            let refused = sign(&ToSign::prehashed(&[7; 48][..wrong], &[7; 32]));
+            assert_eq!(refused, Err(SignError::DIGEST_LENGTH), "{label} {scheme:?}");
+        }
+    }
 }
 
 #[test]

@@ -4,14 +4,16 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use aws_lc_rs::digest::SHA256;
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+use cloudauth_core::digest::sha256;
 use cloudauth_core::signer::ecdsa_raw_from_parts;
 use cloudauth_core::verifier::PublicKey;
 use cloudauth_core::{Mac, Scheme, SignError, Signer, ToSign};
 use rsa::RsaPublicKey;
 use rsa::pkcs8::DecodePublicKey as _;
 use rsa::pss::VerifyingKey;
-use rsa::signature::Verifier as _;
+use rsa::signature::hazmat::PrehashVerifier as _;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
 use tss_esapi::handles::{KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
@@ -392,10 +394,10 @@ impl TpmKey {
         const PROBE: &[u8] = b"cloudauth: which salt does this TPM use?";
         let Some((name, len)) = self.find(Scheme::RsaPssSha256) else { return false };
         let mut signature = vec![0; len];
-        let to_sign = ToSign::new(PROBE, &[0; 32]);
-        match self.sign_with(Scheme::RsaPssSha256, name, &to_sign, &mut signature) {
+        let digest = sha256(PROBE);
+        match self.sign_with(Scheme::RsaPssSha256, name, &digest, &mut signature) {
             // A signature that is none says nothing of salts.
-            Ok(()) => match has_short_salt(&self.spki, PROBE, &signature) {
+            Ok(()) => match has_short_salt(&self.spki, &digest, &signature) {
                 Some(short) => *self.pss.get_or_init(|| short),
                 None => true,
             },
@@ -407,13 +409,12 @@ impl TpmKey {
         &self,
         scheme: Scheme,
         name: SignatureScheme,
-        to_sign: &ToSign<'_>,
+        digest: &[u8],
         out: &mut [u8],
     ) -> Result<()> {
         const WRONG: &str = "Esys_Sign: the TPM's signature is not as long as the public key says";
-        let digest = to_sign.digest(scheme);
         let signature = self.handle.with_key(|live, handle, session| {
-            let digest = Digest::try_from(digest.as_ref()).call("TPM2B_DIGEST")?;
+            let digest = Digest::try_from(digest).call("TPM2B_DIGEST")?;
             let ticket = no_ticket()?;
             live.context
                 .execute_with_session(Some(session), |context| {
@@ -449,17 +450,18 @@ impl TpmKey {
 const LONG_SALT: &str = "this TPM makes PSS salts of the maximum length, which verifiers of PS256 refuse: the \
     key signs RS256 only";
 
-/// Whether a PSS signature over `message` has a salt of 32 octets, the only one that verifiers take; none when
+/// Whether a PSS signature over a SHA-256 digest has a salt of 32 octets, the only one that verifiers take; none when
 /// it is no signature with any salt.
-fn has_short_salt(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+fn has_short_salt(spki: &[u8], digest: &[u8], signature: &[u8]) -> Option<bool> {
     let short = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki);
-    if short.verify(message, signature).is_ok() {
+    let imported = aws_lc_rs::digest::Digest::import_less_safe(digest, &SHA256).ok()?;
+    if short.verify_digest(&imported, signature).is_ok() {
         return Some(true);
     }
     let key = RsaPublicKey::from_public_key_der(spki).ok()?;
     let any_salt = VerifyingKey::<sha2::Sha256>::new_with_auto_salt_len(key);
     let signature = rsa::pss::Signature::try_from(signature).ok()?;
-    any_salt.verify(message, &signature).ok().map(|()| false)
+    any_salt.verify_prehash(digest, &signature).ok().map(|()| false)
 }
 
 /// The ticket of a digest that was not made by the TPM.
@@ -501,9 +503,10 @@ impl Signer for TpmKey {
         if scheme == Scheme::RsaPssSha256 && self.pss.get() == Some(&false) {
             return Err(LONG);
         }
-        self.sign_with(scheme, name, to_sign, out)?;
+        let digest = to_sign.digest(scheme)?;
+        self.sign_with(scheme, name, digest.as_ref(), out)?;
         if scheme == Scheme::RsaPssSha256 && self.pss.get().is_none() {
-            let short = has_short_salt(&self.spki, to_sign.message(), out).ok_or(INVALID)?;
+            let short = has_short_salt(&self.spki, digest.as_ref(), out).ok_or(INVALID)?;
             if !*self.pss.get_or_init(|| short) {
                 return Err(LONG);
             }
@@ -591,15 +594,15 @@ mod tests {
             let signer = SigningKey::<sha2::Sha256>::new_with_salt_len(key.clone(), salt);
             signer.try_sign_with_rng(&mut getrandom::SysRng, b"m").unwrap().to_vec()
         };
-        assert_eq!(has_short_salt(spki, b"m", &signed(32)), Some(true));
+        assert_eq!(has_short_salt(spki, &sha256(b"m"), &signed(32)), Some(true));
         for salt in [0, 20, 31, 33, 222] {
-            assert_eq!(has_short_salt(spki, b"m", &signed(salt)), Some(false), "{salt}");
-            assert_eq!(has_short_salt(spki, b"n", &signed(salt)), None, "{salt}");
+            assert_eq!(has_short_salt(spki, &sha256(b"m"), &signed(salt)), Some(false), "{salt}");
+            assert_eq!(has_short_salt(spki, &sha256(b"n"), &signed(salt)), None, "{salt}");
         }
-        assert_eq!(has_short_salt(spki, b"n", &signed(32)), None);
+        assert_eq!(has_short_salt(spki, &sha256(b"n"), &signed(32)), None);
         let mut changed = signed(32);
         changed[100] ^= 1;
-        assert_eq!(has_short_salt(spki, b"m", &changed), None);
-        assert_eq!(has_short_salt(spki, b"m", &[0; 256]), None);
+        assert_eq!(has_short_salt(spki, &sha256(b"m"), &changed), None);
+        assert_eq!(has_short_salt(spki, &sha256(b"m"), &[0; 256]), None);
     }
 }

@@ -177,6 +177,18 @@ pub(super) fn cases(c: &mut Vec<Case>) {
     case!(c, cloudauth_key_public, hosted, |p| p.handle(uri_key()), p.plain(), p.error());
     case!(
         c,
+        cloudauth_key_sign_digest,
+        fills hosted,
+        |p| p.handle(uri_key()),
+        p.number(CLOUDAUTH_SCHEME_ECDSA_P256_SHA256),
+        p.octets(&[7; 32]),
+        p.out(),
+        p.cap(),
+        p.len(),
+        p.error()
+    );
+    case!(
+        c,
         cloudauth_mac_key_open,
         hosted,
         |p| shown(p, "aws-secret", SECRET.as_bytes()),

@@ -120,11 +120,11 @@ fn explain(source: &RolesAnywhere, context: &Context) -> Result<Vec<u8>, CliErro
         rolesanywhere::canonical_request(&request, &mut Out::new(&mut canonical))?;
         let mut buf = vec![0u8; session.needed(&at, MAX_SIGNATURE_LEN)?];
         let prepared = session.prepare(&at, &mut buf)?;
-        let string_to_sign = prepared.to_sign().map(|(_, to_sign)| to_sign.message().to_vec());
+        let string_to_sign = prepared.to_sign().and_then(|(_, to_sign)| to_sign.message());
         let authorization = request.header("Authorization").unwrap_or_default();
         Ok(json(&json!({
             "canonical_request": String::from_utf8_lossy(&canonical),
-            "string_to_sign": String::from_utf8_lossy(&string_to_sign.unwrap_or_default()),
+            "string_to_sign": String::from_utf8_lossy(string_to_sign.unwrap_or_default()),
             "signature": authorization.rsplit('=').next(),
             "authorization": authorization,
         })))

@@ -3,7 +3,7 @@
 use cloudauth_core::{Mac as _, Scheme, SignError, Signer as _, ToSign};
 use cloudauth_tpm::{Destination, KeyFile, KeyKind, KeySource, Parent, TpmKey, TpmMac, create};
 
-use crate::support::{MESSAGE, Swtpm, auth, check, sign, verify};
+use crate::support::{MESSAGE, Swtpm, auth, check, check_digest, sign, verify};
 
 #[test]
 #[ignore = "needs swtpm: tests/run tpm"]
@@ -54,6 +54,30 @@ fn persistent_handles() {
         only(0x8100_0013, Scheme::RsaPkcs1Sha256);
         only(0x8100_0014, Scheme::RsaPssSha256);
         only(0x8100_0015, Scheme::EcdsaP384Sha384);
+    }
+    assert_eq!(tpm.leftovers(), "");
+}
+
+#[test]
+#[ignore = "needs swtpm: tests/run tpm"]
+fn digests() {
+    let tpm = Swtpm::new();
+    tpm.primary();
+    tpm.key_file("rsa", "rsa2048", "");
+    tpm.key_file("p256", "ecc256", "");
+    tpm.key_file("p384", "ecc384", "");
+    {
+        let open = |name| TpmKey::open(tpm.file(name)).unwrap();
+        // The first signature with PSS tells the TPM's salts, of a digest, too.
+        for _ in 0..2 {
+            let rsa = open("rsa.pem");
+            check_digest(&rsa, Scheme::RsaPssSha256);
+            check_digest(&rsa, Scheme::RsaPkcs1Sha256);
+            check(&rsa, Scheme::RsaPssSha256);
+        }
+        check_digest(&open("p256.pem"), Scheme::EcdsaP256Sha256);
+        check_digest(&open("p384.pem"), Scheme::EcdsaP384Sha256);
+        check_digest(&open("p384.pem"), Scheme::EcdsaP384Sha384);
     }
     assert_eq!(tpm.leftovers(), "");
 }

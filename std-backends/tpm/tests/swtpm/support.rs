@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_FIXED,
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
@@ -251,6 +252,19 @@ pub(crate) fn sign(
 pub(crate) fn check(key: &impl Signer, scheme: Scheme) {
     let signature = sign(key, scheme, MESSAGE).unwrap();
     verify(key.public_key(), scheme, MESSAGE, &signature);
+}
+
+/// The same of a digest that was made elsewhere; one of a wrong length is refused.
+pub(crate) fn check_digest(key: &impl Signer, scheme: Scheme) {
+    let hash = if scheme == Scheme::EcdsaP384Sha384 { &SHA384 } else { &SHA256 };
+    let digest = digest(hash, MESSAGE);
+    let mut out = vec![0; key.max_signature_len(scheme)];
+    let mut sign = |digest| key.sign(scheme, &ToSign::prehashed(digest, &[7; 32]), &mut out);
+    for wrong in [0, 20, 31, 80 - digest.as_ref().len()] {
+        assert_eq!(sign(&[7; 48][..wrong]), Err(SignError::DIGEST_LENGTH), "{scheme:?} {wrong}");
+    }
+    sign(digest.as_ref()).unwrap();
+    verify(key.public_key(), scheme, MESSAGE, &out);
 }
 
 pub(crate) fn verify(spki: &[u8], scheme: Scheme, message: &[u8], signature: &[u8]) {

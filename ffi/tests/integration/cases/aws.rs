@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use cloudauth::*;
 
-use super::{Case, NOW, P256, Shared, at, case, flow, head, response, signer};
+use super::{Case, NOW, P256, RSA, Shared, at, case, flow, head, response, signer};
 use crate::probe::{Callback, Probe, leak, text};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
@@ -26,7 +26,7 @@ pub(crate) fn create_session(p: &Probe) -> *mut cloudauth_rolesanywhere_create_s
 fn detailed(p: &Probe) -> *mut cloudauth_rolesanywhere_create_session_params {
     p.params(|params: &mut cloudauth_rolesanywhere_create_session_params| {
         params.certificate = p.octets(P256);
-        (params.chain, params.chain_count) = p.elements(&[p.octets(P256)]);
+        (params.chain, params.chain_count) = p.elements(&[p.octets(RSA)]);
         params.trust_anchor_arn = p.text(ANCHOR);
         params.profile_arn = p.text(PROFILE);
         params.role_arn = p.text(ROLE);

@@ -305,6 +305,8 @@ def client(kind: str, key: KeyOptions, profile: Mapping[str, object], **top: obj
 
 def scope_list(scopes: str | Sequence[str] | None) -> list[str]:
     """Scopes that are given one by one, or in one text with spaces."""
+    if isinstance(scopes, bytes):
+        raise TypeError("scopes: expected a str or a list of them, not bytes")
     return scopes.split() if isinstance(scopes, str) else list(scopes or ())
 
 

@@ -104,6 +104,9 @@ class AWSCredentials(_Provider):
     :param key: the key's URI (``pkcs11:…``, ``tpm:…``, ``file:…``), in place of ``module``, ``token``, ``label``
         and ``pin``, or of ``keyfile`` or ``path`` and the other options of a TPM: see :mod:`cloudauth`.
     :param public_certificate_file: the certificate, PEM or DER; further ones are its intermediates.
+    :param trust_anchor_arn: the trust anchor whose certificates the certificate leads to.
+    :param profile_arn: the profile of IAM Roles Anywhere.
+    :param role_arn: the role that is assumed.
     :param region: else that of the trust anchor.
     :param duration_seconds: the credentials' life, 900 to 43200.
     :param session_name: the role session's name, for profiles that accept one.

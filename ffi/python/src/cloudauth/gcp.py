@@ -230,6 +230,7 @@ class GCPCredentials(_Tokens, google.auth.credentials.Scoped):  # type: ignore[m
     :param subject: a user to act for, with domain-wide delegation: Google's token endpoint is asked.
     :param endpoint_url: with ``subject``: where the request is sent, when not to Google.
     :param ca_file: with ``subject``: certificates that are trusted in place of the system's.
+    :param quota_project_id: the project that is billed, when not the key's.
     """
 
     _kind = "gcp-token"

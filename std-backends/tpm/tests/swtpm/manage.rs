@@ -2,7 +2,8 @@
 
 use cloudauth_core::{Mac as _, Scheme, Signer as _};
 use cloudauth_tpm::{
-    Destination, KeyKind, Material, Parent, TpmKey, TpmMac, create, delete, describe, import, list,
+    Access, Destination, KeyKind, Material, Parent, TpmKey, TpmMac, create, delete, describe,
+    import, list,
 };
 use zeroize::Zeroizing;
 
@@ -49,6 +50,10 @@ fn created_files() {
         tpm.run(&format!("openssl dgst -sha256 -verify {name}.pub -signature sig m"));
         assert_eq!(Some(der(&tpm.path(&format!("{name}.pub")))), made.public_key);
     }
+    let access = Access { parent: Some(Parent::parse("ek").unwrap()), ..tpm.access() };
+    let to = Destination::File(tpm.path("ek.pem"));
+    let error = create(&access, KeyKind::EcP256, None, &to).unwrap_err().to_string();
+    assert!(error.contains("endorsement key") && !tpm.path("ek.pem").exists(), "{error}");
     let mut entries: Vec<_> = std::fs::read_dir(tpm.path("."))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

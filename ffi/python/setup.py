@@ -1,7 +1,8 @@
 """Puts the shared library into the wheel.
 
 It is that of the variable CLOUDAUTH_LIBRARY; without one, cargo makes it from the checkout around this folder,
-with the hosted half and, where the TPM's libraries are installed, keys in a TPM.
+with the hosted half and, where the TPM's libraries are installed, keys in a TPM. A source distribution carries it
+beside this file, for the wheel that is built from it: it has no checkout, and is for its platform alone.
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 from setuptools.dist import Distribution
 
 NAME = "libcloudauth.dylib" if sys.platform == "darwin" else "libcloudauth.so"
@@ -22,6 +24,9 @@ def library():
     given = os.environ.get("CLOUDAUTH_LIBRARY")
     if given:
         return pathlib.Path(given)
+    carried = pathlib.Path(__file__).resolve().with_name(NAME)
+    if carried.exists():
+        return carried
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if not (checkout / "ffi" / "Cargo.toml").exists():
         sys.exit("cloudauth: no checkout to build from: name libcloudauth.so in CLOUDAUTH_LIBRARY")
@@ -38,6 +43,12 @@ class WithLibrary(build_py):
     def run(self):
         super().run()
         shutil.copyfile(library(), pathlib.Path(self.build_lib) / "cloudauth" / NAME)
+
+
+class WithLibraryToo(sdist):
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        shutil.copyfile(library(), pathlib.Path(base_dir) / NAME)
 
 
 # What every Linux with glibc has (PEP 600); the libraries of a TPM are not among it.
@@ -82,4 +93,4 @@ class OfPlatform(Distribution):
         return True
 
 
-setup(cmdclass={"build_py": WithLibrary, "bdist_wheel": ForAnyPython}, distclass=OfPlatform)
+setup(cmdclass={"build_py": WithLibrary, "sdist": WithLibraryToo, "bdist_wheel": ForAnyPython}, distclass=OfPlatform)

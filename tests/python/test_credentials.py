@@ -219,8 +219,8 @@ def test_tokens_of_azure(emulator, device):
         claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
         challenged = pc.get_token(VAULT, claims=claims)
         assert challenged.token and len(emulator.control("requests?service=entra")) == 3
-        pc.get_token(VAULT)
-        assert len(emulator.control("requests?service=entra")) == 4
+        # What came of it takes the other's place.
+        assert pc.get_token(VAULT) == challenged and len(emulator.control("requests?service=entra")) == 3
         with pytest.raises(ValueError, match="scope"):
             pc.get_token()
         with pytest.raises(ClientAuthenticationError, match="additionally_allowed_tenants"):

@@ -13,6 +13,7 @@ import uuid
 import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 import device as d
 import emulator as e
@@ -136,7 +137,57 @@ def test_module_paths(library):
         ("azure.azurecredentials", "AzureCredentials"),
     ]:  # fmt: skip
         kind = getattr(importlib.import_module(f"{package}.{module}"), name)
-        assert kind.__module__.startswith("cloudauth."), kind
+        assert kind.__mro__[1].__module__.startswith("cloudauth."), kind
+
+
+@pytest.mark.parametrize("library", ["pkcs", "tpm"])
+def test_the_order_of_parameters(device, emulator, request, library):
+    """Programs of the old packages may give everything by place, and use what their classes stand on."""
+    package = f"cloud_auth_{library}"
+    if library == "pkcs":
+
+        def of_key(label):
+            return [d.MODULE, "token1", label, d.PIN]
+    else:
+        tpm = request.getfixturevalue("tpm")
+        tpm.hand_over()
+
+        def of_key(label):
+            return [tpm.tcti, tpm.options(label)["keyfile"], None, tpm.PASSWORD, None, None, False]
+
+    def kind(module, name):
+        return getattr(importlib.import_module(f"{package}.{module}"), name)
+
+    google = kind("gcp", "GCPCredentials")(*of_key("gcp"), e.ROBOT, "one two", "k7", 600)
+    with google:
+        google.refresh(None)
+    claims = jwt.decode(google.token, options={"verify_signature": False})
+    assert (claims["scope"], claims["exp"] - claims["iat"]) == ("one two", 600)
+    assert google.with_scopes(["three"]).signer.key_id == "k7"
+    # That of its code, not that of its README.
+    google = kind("gcp", "GCPCredentials")(*of_key("gcp"), e.ROBOT)
+    assert google._scopes[1].endswith("/auth/userinfo.email")
+    here = {"endpoint_url": emulator.url, "ca_file": str(emulator.ca)}
+    aws = kind("aws", "AWSCredentials")(
+        *of_key("aws"), str(device.certificates["aws"]), "eu-west-1", 1000, e.ANCHOR, e.PROFILE, e.ROLE, "foo", **here
+    )
+    assert aws.get_session().get_credentials().get_frozen_credentials().access_key
+    aws.close()
+    hmac = kind("aws", "AWSHMACCredentials")(
+        *of_key("hmac"), "eu-west-1", 1000, e.ACCESS_KEY, d.ROLE, "foo", None, False, **here
+    )
+    assert hmac.get_session().get_credentials().get_frozen_credentials().access_key
+    hmac.close()
+    azure = kind("azure", "AzureCredentials")(
+        *of_key("azure"), e.TENANT, e.CLIENT, str(device.certificates["azure"]), authority=emulator.host,
+        ca_file=str(emulator.ca),
+    )  # fmt: skip
+    with azure:
+        assert azure.get_token("https://vault.azure.net/.default").token
+    base = importlib.import_module(f"{package}.base")
+    signed = base.BaseCredential(*of_key("gcp")).sign(b"m")
+    emulator.keys["robot"].public_key().verify(signed, b"m", padding.PKCS1v15(), hashes.SHA256())
+    assert base.sha256(b"m").hex().startswith("62c66a7a")
 
 
 def test_policies():

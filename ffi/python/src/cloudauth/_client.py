@@ -85,6 +85,8 @@ class Client:
 
         opener = from_file if text is None else from_text
         self._object = _native.Object("cloudauth_client", "open configuration", opener)
+        #: What must live as long as it does.
+        self._kept: object = None
 
     def aws_keys(self, profile: str = "") -> AWSKeys:
         """The AWS credentials of a profile; an empty one is that of the variable ``CLOUDAUTH_PROFILE``.

@@ -36,7 +36,8 @@ class CloudAuthError(Exception):
     """A call of the library failed. Its text says what failed and what to do, and holds no secret."""
 
     def __init__(self, text: str, code: int = Code.INTERNAL, transient: bool = False, status: int = 0) -> None:
-        super().__init__(text)
+        # Not what comes next in a class that is an SDK's error, too.
+        Exception.__init__(self, text)
         #: A number of :class:`Code`, or one that a newer library has.
         self.code = code
         #: Whether the same call may succeed later.

@@ -39,6 +39,8 @@ class _Opened:
             return result
 
         self._object = _native.Object(self._KIND, "open key", opener)
+        #: What must live as long as it does.
+        self._kept: object = None
 
     @property
     def warning(self) -> str:

@@ -6,10 +6,12 @@ threads run while a device signs or a service is asked.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
 import threading
+import time
 import weakref
 from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
@@ -96,18 +98,125 @@ _FUNCTIONS: dict[str, list[Any]] = {
 }  # fmt: skip
 _CLOSERS = ["cloudauth_client_close", "cloudauth_key_close", "cloudauth_mac_key_close"]
 
-_lock = threading.Lock()
 _loaded: ctypes.CDLL | None = None
 
 
-def _renew_lock() -> None:
-    # Another thread of the parent may have held it.
-    global _lock
-    _lock = threading.Lock()
+class _Gate:
+    """Who is in the library. A fork, and the end of the interpreter, wait until nobody is: the child of a fork
+    inherits a module's locks as they are, and a module's own state ends with the process, whoever is in it.
+    """
+
+    # How long they wait, in seconds: a device signs within one, but a service may be silent for longer.
+    WAIT = 5.0
+
+    def __init__(self) -> None:
+        # It may be taken again by what holds it: collecting garbage closes things.
+        self.lock = threading.Condition(threading.RLock())
+        self._inside = 0
+        self._held_off = self._in_vain = self._waited_in_vain = False
+        self._ended_by: int | None = None
+
+    def enter(self) -> None:
+        """Begins a call, for whoever holds the lock."""
+        while self._held_off:
+            self.lock.wait()
+        if self._waited_in_vain or self._ended_by is not None:
+            self._refuse()
+        self._inside += 1
+
+    def leave(self) -> None:
+        """Ends a call, for whoever holds the lock."""
+        self._inside -= 1
+        if not self._inside and (self._held_off or self._ended_by is not None):
+            self.lock.notify_all()
+
+    def _refuse(self) -> None:
+        if self._waited_in_vain:
+            raise ForkError(
+                f"this process was forked while another thread of its parent was in a call for more than "
+                f"{self.WAIT:.0f} s, and what that thread held is held here for good; use the start method spawn",
+                Code.STATE,
+            )
+        # What the main thread does at the end is done before the process ends.
+        if threading.get_ident() != self._ended_by:
+            raise CloudAuthError("the interpreter is ending: join threads that use credentials or keys", Code.STATE)
+
+    def close(self, name: str, handle: Handle) -> None:
+        """Closes something. It does not wait: the thread may be in a call, and collecting garbage."""
+        with self.lock:
+            # Not while the modules go away; the process takes it along.
+            if self._ended_by not in (None, threading.get_ident()):
+                return
+            self._inside += 1
+        try:
+            getattr(library(), name)(byref(handle))
+        finally:
+            with self.lock:
+                self.leave()
+
+    def _wait(self) -> bool:
+        until = time.monotonic() + self.WAIT
+        while self._inside and (left := until - time.monotonic()) > 0:
+            self.lock.wait(left)
+        return not self._inside
+
+    def before_fork(self) -> None:
+        self.lock.acquire()
+        while self._held_off:
+            # Another thread is about to fork.
+            self.lock.wait()
+        self._held_off = True
+        self._in_vain = not self._wait()
+
+    def after_in_parent(self) -> None:
+        self._held_off = False
+        self.lock.notify_all()
+        self.lock.release()
+
+    def after_in_child(self) -> None:
+        self.lock = threading.Condition(threading.RLock())
+        self._inside, self._held_off = 0, False
+        self._waited_in_vain |= self._in_vain
+
+    def end(self) -> None:
+        with self.lock:
+            self._ended_by = threading.get_ident()
+            self._wait()
+
+
+gate = _Gate()
+_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class Lock:
+    """A lock that is free in the child of a fork, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """In the child, which has one thread."""
+        self._lock = threading.Lock()
+
+
+def _after_in_child() -> None:
+    gate.after_in_child()
+    for lock in list(_locks):
+        lock.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(
+        before=gate.before_fork, after_in_parent=gate.after_in_parent, after_in_child=_after_in_child
+    )  # fmt: skip
+atexit.register(gate.end)
 
 
 def _name() -> str:
@@ -117,7 +226,9 @@ def _name() -> str:
 def library() -> ctypes.CDLL:
     """The library: the one in the wheel, else that of the system. It is loaded when it is first used."""
     global _loaded
-    with _lock:
+    if _loaded is not None:
+        return _loaded
+    with gate.lock:
         if _loaded is None:
             carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), _name())
             _loaded = _bind(carried if os.path.exists(carried) else _name())
@@ -169,7 +280,7 @@ def new_message() -> Message:
 def _close(name: str, handle: Handle, pid: int) -> None:
     # A fork's child has neither the threads nor the sessions: it must leave them alone.
     if os.getpid() == pid:
-        getattr(library(), name)(byref(handle))
+        gate.close(name, handle)
 
 
 def check_process(pid: int) -> None:
@@ -188,10 +299,15 @@ class Object:
     def __init__(self, kind: str, operation: str, opener: Callable[[Any, Handle, Message], int]) -> None:
         self._kind, self._pid = kind, os.getpid()
         self._users, self._closed = 0, False
-        self._guard = threading.Lock()
         self._handle = Handle()
         message = new_message()
-        result = opener(library(), self._handle, message)
+        with gate.lock:
+            gate.enter()
+        try:
+            result = opener(library(), self._handle, message)
+        finally:
+            with gate.lock:
+                gate.leave()
         if result:
             raise failed(operation, result, message)
         #: How a key is kept that should be kept better; mostly empty.
@@ -207,14 +323,17 @@ class Object:
     def __enter__(self) -> Handle:
         """The handle, which stays open meanwhile."""
         self.check_fork()
-        with self._guard:
+        with gate.lock:
+            gate.enter()
             if self._closed:
+                gate.leave()
                 raise CloudAuthError(f"{self._kind}: it is closed", Code.STATE)
             self._users += 1
         return self._handle
 
     def __exit__(self, *_: object) -> None:
-        with self._guard:
+        with gate.lock:
+            gate.leave()
             self._users -= 1
             last = self._closed and not self._users
         if last:
@@ -224,7 +343,7 @@ class Object:
         """Closes it, once the calls that use it have ended. It may be closed again."""
         if os.getpid() != self._pid:
             return
-        with self._guard:
+        with gate.lock:
             self._closed = True
             idle = not self._users
         if idle:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ._client import Client
+from ._key import Key
+from ._native import gate
 
 #: The name of the only profile of a text.
 PROFILE = "credential"
@@ -19,12 +22,35 @@ _TPM = (
     "path", "profile", "system_dir", "profile_dir", "user_dir",
 )  # fmt: skip
 
+_SECRET = ("pin", "password", "ownerpassword")
+_PATHS = ("module", "keyfile", "system_dir", "profile_dir", "user_dir")
+
 # Where tpm2-tss keeps keys unless its configuration says otherwise.
 _FAPI = {
     "profile": ("fapi-profile", "P_RSA2048SHA256"),
     "system_dir": ("fapi-system-dir", "~/.local/share/tpm2-tss/system/keystore"),
     "user_dir": ("fapi-user-dir", "~/.local/share/tpm2-tss/user/keystore/"),
 }
+
+
+class Secret:
+    """A secret among options, which a traceback does not show that shows the locals of its frames."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __bool__(self) -> bool:
+        return self._value not in (None, "")
+
+    def octets(self, name: str) -> bytes:
+        """What it is. No local of a frame that is left by an exception has it."""
+        if not isinstance(self._value, str):
+            raise TypeError(f"{name}: expected a str, not {type(self._value).__name__}")
+        try:
+            return self._value.encode()
+        except UnicodeEncodeError:
+            wrong = ValueError(f"{name}: it is no text of Unicode")
+        raise wrong
 
 
 class Secrets:
@@ -36,18 +62,20 @@ class Secrets:
     def __init__(self) -> None:
         self._descriptors: list[int] = []
 
-    def source(self, secret: str | bytes) -> str:
+    def source(self, name: str, secret: Secret) -> str:
         """Where the library finds it: ``fd:N``."""
-        octets = secret.encode() if isinstance(secret, str) else secret
         # What a pipe holds before somebody reads; no password of a TPM is longer than 64 octets.
-        if len(octets) > 4096:
-            raise ValueError("a password has more than 4096 octets")
-        reader, writer = os.pipe()
-        self._descriptors.append(reader)
-        try:
-            os.write(writer, octets)
-        finally:
-            os.close(writer)
+        if len(secret.octets(name)) >= 4096:
+            raise ValueError(f"{name}: it has 4096 octets or more")
+        # In the child of a fork the writer would stay open, and who reads would wait for its end.
+        with gate.lock:
+            reader, writer = os.pipe()
+            self._descriptors.append(reader)
+            try:
+                # One line end is left out by who reads.
+                os.write(writer, secret.octets(name) + b"\n")
+            finally:
+                os.close(writer)
         return f"fd:{reader}"
 
     def close(self) -> None:
@@ -73,6 +101,20 @@ def _text(name: str, value: object) -> str:
     return value
 
 
+def path(name: str, value: str | bytes | os.PathLike[Any] | None) -> str | None:
+    """A path as a text."""
+    if value is None or value == "":
+        return None
+    try:
+        found = os.fsdecode(os.fspath(value))
+        found.encode()
+    except TypeError:
+        raise TypeError(f"{name}: expected a path, not {type(value).__name__}") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: expected a path in UTF-8") from None
+    return found
+
+
 def flag(name: str, value: object) -> bool:
     """A boolean; the text "False" is none."""
     if not isinstance(value, bool):
@@ -94,24 +136,47 @@ def required(**options: object) -> None:
         raise ValueError(f"{', '.join(missing)} must be given")
 
 
-class KeyOptions:
-    """Which key: by its URI, or by the options of a PKCS#11 token or a TPM."""
+# The PIN in the query of a URI of RFC 7512.
+_PIN = re.compile(r"(?<=[?&])pin-value=([^&]+)")
 
-    def __init__(self, key: str | None, options: Mapping[str, Any], kind: str = "private") -> None:
+
+def _without_pin(key: Secret) -> tuple[str, Secret | None, str]:
+    """A URI, and the PIN that is written in it, which goes by a descriptor as those of options do."""
+    parts = _PIN.split(key.octets("key").decode(), 1)
+    if len(parts) == 1:
+        return parts[0], None, ""
+    return parts[0], Secret(unquote(parts[1], errors="surrogateescape")), parts[2]
+
+
+class KeyOptions:
+    """Which key: by its URI, or by the options of a PKCS#11 token or a TPM.
+
+    The secrets among the options are taken out of the caller's, whose frame a traceback may show.
+    """
+
+    def __init__(self, key: str | Secret | None, options: dict[str, Any], kind: str = "private") -> None:
+        if not isinstance(key, Secret):
+            key = Secret(key)
+        for name in _SECRET:
+            if name in options and not isinstance(options[name], Secret):
+                options[name] = Secret(options[name])
         unknown = sorted(set(options) - set(_PKCS11) - set(_TPM))
         if unknown:
             raise TypeError(f"unknown option {', '.join(unknown)}")
         given = {name: value for name, value in options.items() if value not in (None, "", False)}
+        given = {name: value for name, value in given.items() if name not in _SECRET or value}
         of_token, of_tpm = [name for name in _PKCS11 if name in given], [name for name in _TPM if name in given]
         # profile_dir and the like have no key of their own.
-        if sum([key not in (None, ""), bool(of_token), bool(of_tpm)]) != 1:
+        if sum([bool(key), bool(of_token), bool(of_tpm)]) != 1:
             raise ValueError(
                 "give one of key='pkcs11:…', 'tpm:…' or 'file:…'; module, token and label; keyfile or path"
             )
         for name, value in given.items():
-            if name not in ("policy_impl", "use_ek_cert"):
+            if name in _PATHS:
+                given[name] = path(name, value)
+            elif name not in ("policy_impl", "use_ek_cert", *_SECRET):
                 _text(name, value)
-        self._key, self._given, self._kind = key or None, given, kind
+        self._key, self._given, self._kind = _without_pin(key) if key else None, given, kind
         self._of_token = bool(of_token)
         with_nothing = Secrets()
         try:
@@ -123,18 +188,29 @@ class KeyOptions:
     def uri(self, secrets: Secrets) -> str:
         """The URI, whose passwords are in descriptors of their own each time."""
         if self._key is not None:
-            return _text("key", self._key)
-        return self._pkcs11() if self._of_token else self._tpm(secrets)
+            before, pin, after = self._key
+            return before + (f"pin-source={secrets.source('pin-value', pin)}" if pin else "") + after
+        return self._pkcs11(secrets) if self._of_token else self._tpm(secrets)
 
-    def _pkcs11(self) -> str:
+    def open(self) -> Key:
+        """The key itself."""
+        secrets = Secrets()
+        try:
+            key = Key(self.uri(secrets))
+        except BaseException:
+            secrets.close()
+            raise
+        key._kept = secrets
+        return key
+
+    def _pkcs11(self, secrets: Secrets) -> str:
         given = self._given
         required(module=given.get("module"), token=given.get("token"), label=given.get("label"))
         uri = ";".join(
             [_attribute("pkcs11:token", given["token"]), _attribute("object", given["label"]), f"type={self._kind}"]
         )
         uri += "?" + _attribute("module-path", given["module"])
-        # It stays in memory: the URI is never written out, and the library's texts leave it out.
-        return uri + (f"&{_attribute('pin-value', given['pin'])}" if "pin" in given else "")
+        return uri + (f"&pin-source={secrets.source('pin', given['pin'])}" if "pin" in given else "")
 
     def _tpm(self, secrets: Secrets) -> str:
         given = self._given
@@ -162,7 +238,7 @@ class KeyOptions:
             attributes.append(_attribute("ek-name", given["enc_key_name"]))
         for option, name in (("password", "auth-source"), ("ownerpassword", "owner-auth-source")):
             if option in given:
-                attributes.append(f"{name}={secrets.source(given[option])}")
+                attributes.append(f"{name}={secrets.source(option, given[option])}")
         if "policy_impl" in given:
             attributes.append(_attribute("pcrs", _pcrs(given["policy_impl"])))
         return where + ("?" + "&".join(attributes) if attributes else "")
@@ -200,23 +276,37 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # A string of JSON is one of TOML, but for this character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return f"[{', '.join(map(_toml, value))}]"
-    raise TypeError(f"a profile has no {type(value).__name__}")
+    raise TypeError(f"expected a str, not {type(value).__name__}")
 
 
-def client(kind: str, profile: Mapping[str, object], **top: object) -> Client:
+def _line(name: str, value: object) -> str:
+    try:
+        return f"{name.replace('_', '-')} = {_toml(value)}"
+    except TypeError as e:
+        raise TypeError(f"{name}: {e}") from None
+
+
+def client(kind: str, key: KeyOptions, profile: Mapping[str, object], **top: object) -> Client:
     """The client of one profile; what is None or empty is left out."""
-    lines = [f"{name.replace('_', '-')} = {_toml(value)}" for name, value in top.items() if value not in (None, "")]
-    lines += [f"[profiles.{PROFILE}]", f"kind = {_toml(kind)}"]
-    lines += [
-        f"{name.replace('_', '-')} = {_toml(value)}" for name, value in profile.items() if value not in (None, "", [])
-    ]
-    return Client(text="\n".join(lines))
+    secrets = Secrets()
+    try:
+        lines = [_line(name, value) for name, value in top.items() if value not in (None, "")]
+        lines += [f"[profiles.{PROFILE}]", _line("kind", kind), _line("key", key.uri(secrets))]
+        lines += [_line(name, value) for name, value in profile.items() if value not in (None, "", [])]
+        made = Client(text="\n".join(lines))
+    except BaseException:
+        secrets.close()
+        raise
+    made._kept = secrets
+    return made
 
 
 def scope_list(scopes: str | Sequence[str] | None) -> list[str]:
     """Scopes that are given one by one, or in one text with spaces."""
+    if isinstance(scopes, bytes):
+        raise TypeError("scopes: expected a str or a list of them, not bytes")
     return scopes.split() if isinstance(scopes, str) else list(scopes or ())
 
 

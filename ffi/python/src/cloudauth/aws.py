@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import datetime
-import threading
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3.session
 import botocore.credentials
+import botocore.exceptions
 import botocore.session
 
-from ._client import Client
-from ._options import PROFILE, KeyOptions, Secrets, client, flag, one_of, required, seconds
+from ._errors import CloudAuthError, Code, ForkError
+from ._native import Lock
+from ._options import PROFILE, KeyOptions, client, flag, one_of, path, required, seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # What a path may be.
+    Path = str | bytes | os.PathLike[Any]
 
 #: The session name of roles when none is given.
 SESSION_NAME = "cloudauth"
+
+
+class RetrievalError(CloudAuthError, botocore.exceptions.CredentialRetrievalError):  # type: ignore[misc]
+    """There are no credentials: as botocore's own providers say it."""
+
+    def __init__(self, text: str, code: int = Code.INTERNAL, transient: bool = False, status: int = 0) -> None:
+        super().__init__(text, code, transient, status)
+        self.kwargs = {"provider": _Provider.METHOD, "error_msg": text}
 
 
 class _Provider(botocore.credentials.CredentialProvider):  # type: ignore[misc]
@@ -30,17 +45,21 @@ class _Provider(botocore.credentials.CredentialProvider):  # type: ignore[misc]
         key: KeyOptions,
         profile: Mapping[str, object],
         region: str | None,
-        ca_file: str | None,
+        ca_file: Path | None,
     ) -> None:
         super().__init__()
-        self._secrets = Secrets()
-        self._client: Client = client(kind, {"key": key.uri(self._secrets), **profile}, ca_file=ca_file)
+        self._client = client(kind, key, profile, ca_file=path("ca_file", ca_file))
         self._region = region
         self._session: boto3.session.Session | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def _metadata(self) -> dict[str, str]:
-        keys = self._client.aws_keys(PROFILE)
+        try:
+            keys = self._client.aws_keys(PROFILE)
+        except ForkError:
+            raise
+        except CloudAuthError as e:
+            raise RetrievalError(str(e), e.code, e.transient, e.status) from e
         ends = datetime.datetime.fromtimestamp(keys.expiration, datetime.timezone.utc)
         return {
             "access_key": keys.access_key_id,
@@ -100,25 +119,27 @@ class AWSCredentials(_Provider):
         self,
         key: str | None = None,
         *,
-        public_certificate_file: str | None = None,
+        public_certificate_file: Path | None = None,
         region: str | None = None,
         duration_seconds: int | str = 3600,
         trust_anchor_arn: str | None = None,
         profile_arn: str | None = None,
         role_arn: str | None = None,
         session_name: str | None = None,
-        intermediates: str | None = None,
+        intermediates: Path | None = None,
         endpoint_url: str | None = None,
-        ca_file: str | None = None,
+        ca_file: Path | None = None,
         **options: Any,
     ) -> None:
+        of_key = KeyOptions(key, options)
+        del key
         required(
             public_certificate_file=public_certificate_file, trust_anchor_arn=trust_anchor_arn,
             profile_arn=profile_arn, role_arn=role_arn,
         )  # fmt: skip
         profile = {
-            "certificate": public_certificate_file,
-            "intermediates": intermediates,
+            "certificate": path("public_certificate_file", public_certificate_file),
+            "intermediates": path("intermediates", intermediates),
             "trust_anchor_arn": trust_anchor_arn,
             "profile_arn": profile_arn,
             "role_arn": role_arn,
@@ -128,9 +149,7 @@ class AWSCredentials(_Provider):
             "endpoint_url": endpoint_url,
         }
         of_anchor = str(trust_anchor_arn).split(":")[3:4]
-        super().__init__(
-            "aws-roles-anywhere", KeyOptions(key, options), profile, region or "".join(of_anchor), ca_file
-        )
+        super().__init__("aws-roles-anywhere", of_key, profile, region or "".join(of_anchor), ca_file)
 
 
 class AWSHMACCredentials(_Provider):
@@ -163,9 +182,11 @@ class AWSHMACCredentials(_Provider):
         get_session_token: bool = False,
         external_id: str | None = None,
         endpoint_url: str | None = None,
-        ca_file: str | None = None,
+        ca_file: Path | None = None,
         **options: Any,
     ) -> None:
+        of_key = KeyOptions(key, options, "secret-key")
+        del key
         access_key = one_of("access_key", access_key, "aws_access_key_id", aws_access_key_id)
         required(access_key=access_key)
         profile: dict[str, object] = {
@@ -193,7 +214,9 @@ class AWSHMACCredentials(_Provider):
                 "external_id": external_id,
                 "tags": _tags(tags),
             }
-        super().__init__(kind, KeyOptions(key, options, "secret-key"), profile, region, ca_file)
+        # The session's is where STS is: of these two botocore knows the second alone.
+        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        super().__init__(kind, of_key, profile, region, ca_file)
 
 
 def _tags(tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None) -> list[list[str]]:
@@ -202,4 +225,4 @@ def _tags(tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None) -> list[
     return [[tag["Key"], tag["Value"]] for tag in tags or ()]
 
 
-__all__ = ["SESSION_NAME", "AWSCredentials", "AWSHMACCredentials"]
+__all__ = ["SESSION_NAME", "AWSCredentials", "AWSHMACCredentials", "RetrievalError"]

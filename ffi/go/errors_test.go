@@ -10,7 +10,7 @@ import (
 )
 
 func TestSecretsAreNotWritten(t *testing.T) {
-	keys := AWSKeys{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "hush", SessionToken: "hush"}
+	keys := AWSCredentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "hush", SessionToken: "hush"}
 	var log bytes.Buffer
 	for _, logger := range []*slog.Logger{
 		slog.New(slog.NewJSONHandler(&log, nil)), slog.New(slog.NewTextHandler(&log, nil)),

@@ -100,6 +100,21 @@ impl<'a> Certificate<'a> {
         Ok(())
     }
 
+    /// Refuses what cannot be sent as the rest of this certificate's chain.
+    pub(crate) fn check_chain(&self, chain: &[&[u8]]) -> Result<()> {
+        for der in chain {
+            let help = if Certificate::parse(der).is_err() {
+                "expected one DER certificate an entry"
+            } else if *der == self.der {
+                "leave out the leaf: it is sent anyway"
+            } else {
+                continue;
+            };
+            return Err(Error::invalid("certificate chain", help));
+        }
+        Ok(())
+    }
+
     /// SHA-256 of the DER: `x5t#S256` (RFC 7515, section 4.1.8).
     #[must_use]
     pub fn thumbprint_sha256(&self) -> [u8; 32] {

@@ -185,20 +185,7 @@ impl<'a> CreateSession<'a> {
                 "holds more than five intermediates",
             ));
         }
-        for der in self.chain {
-            if Certificate::parse(der).is_err() {
-                return Err(Error::invalid(
-                    "certificate chain",
-                    "expected one DER certificate an entry",
-                ));
-            }
-            if *der == self.certificate.der() {
-                return Err(Error::invalid(
-                    "certificate chain",
-                    "leave out the leaf: it is sent anyway",
-                ));
-            }
-        }
+        self.certificate.check_chain(self.chain)?;
         self.certificate.check_validity(now)?;
         Ok(region)
     }

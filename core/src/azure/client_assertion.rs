@@ -114,25 +114,7 @@ impl<'a> ClientAssertion<'a> {
         }
         self.certificate.check_validity(at.time())?;
         if self.send_chain {
-            self.check_chain()?;
-        }
-        Ok(())
-    }
-
-    fn check_chain(&self) -> Result<()> {
-        for der in self.chain {
-            if Certificate::parse(der).is_err() {
-                return Err(Error::invalid(
-                    "certificate chain",
-                    "expected one DER certificate an entry",
-                ));
-            }
-            if *der == self.certificate.der() {
-                return Err(Error::invalid(
-                    "certificate chain",
-                    "leave out the leaf: it is sent anyway",
-                ));
-            }
+            self.certificate.check_chain(self.chain)?;
         }
         Ok(())
     }

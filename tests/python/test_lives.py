@@ -108,7 +108,7 @@ from cloudauth.gcp import GCPCredentials
 told = json.loads(sys.argv[1])
 key, mac, google = Key(told["key"]), MACKey(told["mac"]), GCPCredentials(**told["gcp"])
 google.refresh(None)
-live = google._live[0]
+live = google._live
 
 def once(number):
     key.sign(b"m")

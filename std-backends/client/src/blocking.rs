@@ -1,8 +1,9 @@
 //! For programs without an asynchronous runtime.
 
+use core::time::Duration;
 use std::fmt;
 
-use tokio::runtime::{Builder, Runtime as Tokio};
+use tokio::runtime::{Builder, Handle, Runtime as Tokio};
 
 use crate::{Error, Result};
 
@@ -45,10 +46,15 @@ impl Runtime {
 }
 
 impl Drop for Runtime {
-    /// Does not wait for a device that never answers.
+    /// Waits for the threads that signed, lest they still end while the process forks or unloads a module; but
+    /// not for a device that never answers.
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+        const PATIENCE: Duration = Duration::from_millis(250);
+        match self.0.take() {
+            // Nobody may wait within another runtime.
+            Some(runtime) if Handle::try_current().is_ok() => runtime.shutdown_background(),
+            Some(runtime) => runtime.shutdown_timeout(PATIENCE),
+            None => {}
         }
     }
 }
@@ -56,5 +62,67 @@ impl Drop for Runtime {
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Runtime")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use super::*;
+
+    static ENDED: AtomicBool = AtomicBool::new(false);
+
+    struct End;
+
+    impl Drop for End {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(30));
+            ENDED.store(true, Ordering::SeqCst);
+        }
+    }
+
+    thread_local! { static AT_END: RefCell<Option<End>> = const { RefCell::new(None) } }
+
+    async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::config("thread", e.to_string()))
+    }
+
+    #[test]
+    fn threads_have_ended_behind_it() {
+        let runtime = Runtime::new().unwrap();
+        let work = || AT_END.with(|end| *end.borrow_mut() = Some(End));
+        runtime.wait(on_a_thread(work)).unwrap();
+        assert!(!ENDED.load(Ordering::SeqCst));
+        drop(runtime);
+        assert!(ENDED.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_device_for_good() {
+        let within = |drop_it: fn(Runtime)| {
+            let (runtime, start) = (Runtime::new().unwrap(), Instant::now());
+            let (begun, begins) = std::sync::mpsc::channel();
+            let (_keep, silent) = std::sync::mpsc::channel::<()>();
+            let work = async move {
+                tokio::task::spawn_blocking(move || {
+                    begun.send(()).unwrap();
+                    let _ = silent.recv_timeout(Duration::from_secs(20));
+                });
+                Ok(())
+            };
+            runtime.wait(work).unwrap();
+            begins.recv().unwrap();
+            drop_it(runtime);
+            assert!(start.elapsed() < Duration::from_secs(10));
+        };
+        within(drop);
+        // Within another runtime it must not wait at all, nor panic.
+        within(|runtime| {
+            let other = Builder::new_current_thread().build().unwrap();
+            other.block_on(async move { drop(runtime) });
+        });
     }
 }

@@ -659,13 +659,27 @@ def test_too_many_intermediates(refused, identities, tmp_path):
     refused(INPUT, "certificate chain", *anywhere(who, intermediates=file))
 
 
-def test_an_intermediate_that_is_none(refused, identities, tmp_path):
-    who = identities("p-256")
-    leaf = who.certificate_file.read_text()
-    none = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n"
+def test_an_intermediate_that_is_none(cloudauth, refused, identities, tmp_path):
+    who = identities("p-256", 1)
+    leaf, none = who.certificate_file.read_text(), "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n"
     for name, chain in (("none.pem", none), ("leaf.pem", leaf)):
         file = support.private_file(tmp_path / name, leaf + chain)
         refused(INPUT, "certificate chain", *anywhere(who, certificate=file))
+    # A file with the full chain has the leaf again.
+    full = cloudauth.bytes(*anywhere(who, intermediates=who.bundle_file))
+    sent = [line for line in full.split(b"\r\n") if line.startswith(b"X-Amz-X509")]
+    chain = cloudauth.bytes(*anywhere(who, intermediates=who.chain_file))
+    assert len(sent) == 2 and sent == [l for l in chain.split(b"\r\n") if l.startswith(b"X-Amz-X509")]
+
+
+def test_an_authority_with_serial_number_0(cloudauth, identities, tmp_path):
+    """Of old there were some; whoever verifies the chain decides."""
+    who = identities("p-256")
+    support.openssl(
+        "req", "-x509", "-new", "-key", who.folder / "key.pem", "-subj", "/CN=old", "-set_serial", "0", "-days", "3",
+        "-out", tmp_path / "old.pem",
+    )  # fmt: skip
+    assert b"X-Amz-X509-Chain: " in cloudauth.bytes(*anywhere(who, intermediates=tmp_path / "old.pem"))
 
 
 # ARNs and the other parameters of Roles Anywhere

@@ -44,7 +44,8 @@ fn every_key_type_signs_what_the_service_verifies() {
     ];
     for (algorithm, name, scheme) in algorithms {
         let (key, der) = leaf(algorithm, &[0x7f; 20]);
-        let chain: [&[u8]; 2] = [&der, &der];
+        let (_, authority) = leaf(&rcgen::PKCS_ECDSA_P256_SHA256, &[6]);
+        let chain: [&[u8]; 2] = [&authority, &authority];
         let session = CreateSession {
             chain: &chain,
             duration_seconds: Some(900),
@@ -97,12 +98,14 @@ fn every_key_type_signs_what_the_service_verifies() {
         );
         public.unwrap().verify_sig(message.as_bytes(), &octets).unwrap();
 
-        let mut x509 = vec![0u8; base64::encoded_len(der.len())];
-        let mut out = Out::new(&mut x509);
-        base64::encode(&der, &mut out);
-        let x509 = std::str::from_utf8(&x509).unwrap();
-        assert_eq!(request.header("X-Amz-X509"), Some(x509));
-        assert_eq!(request.header("X-Amz-X509-Chain"), Some(&*format!("{x509},{x509}")));
+        let encoded = |der: &[u8]| {
+            let mut text = vec![0u8; base64::encoded_len(der.len())];
+            base64::encode(der, &mut Out::new(&mut text));
+            String::from_utf8(text).unwrap()
+        };
+        let authority = encoded(&authority);
+        assert_eq!(request.header("X-Amz-X509"), Some(&*encoded(&der)));
+        assert_eq!(request.header("X-Amz-X509-Chain"), Some(&*format!("{authority},{authority}")));
     }
 }
 
@@ -164,6 +167,7 @@ fn what_cannot_work_is_refused_before_signing() {
         ),
         (with(|s| s.role_arn = "arn:aws:iam::123456789012:user/u"), "role ARN"),
         (with(|s| s.region = Some("eu central")), "region"),
+        (with(|s| s.region = Some("us-gov-west-1")), "region"),
         (with(|s| s.endpoint = Some("host/path")), "endpoint"),
         (with(|s| s.duration_seconds = Some(899)), "session duration"),
         (with(|s| s.duration_seconds = Some(43_201)), "session duration"),
@@ -179,7 +183,7 @@ fn what_cannot_work_is_refused_before_signing() {
         with(|s| s.duration_seconds = Some(43_200)),
         with(|s| s.role_session_name = Some("ab")),
         with(|s| s.endpoint = Some("localhost:8443")),
-        with(|s| s.region = Some("us-gov-west-1")),
+        with(|s| s.region = Some("us-west-1")),
         with(|s| s.region = Some("a-region-of-thirty-two-octets-01")),
     ] {
         assert_eq!(field(session, &key, &at()), None);

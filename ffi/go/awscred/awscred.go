@@ -62,7 +62,7 @@ func (p *Provider) Invalidate() error { return p.client.Invalidate(p.profile) }
 // Retrieve implements [aws.CredentialsProvider]. Where ctx ends first, the call to the service goes on, and what
 // it brings is kept for the next one who asks.
 //
-// [aws.Credentials.Expires] is up to five minutes, and at most a tenth of the life, before the end: an
+// [aws.Credentials.Expires] is up to five minutes, and at most a tenth of what is left, before the end: an
 // [aws.CredentialsCache], which every client puts in front, asks nobody until then.
 func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	keys, err := p.client.AWSKeys(ctx, p.profile)

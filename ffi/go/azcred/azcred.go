@@ -16,6 +16,7 @@ package azcred
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -53,6 +54,8 @@ type Credential struct {
 type entry struct {
 	client *cloudauth.Client
 	used   uint64
+	// When the claims of a challenge were answered with a token of its own.
+	answered time.Time
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
@@ -176,7 +179,12 @@ func (c *Credential) client(options policy.TokenRequestOptions) (*cloudauth.Clie
 	c.turn++
 	if known, ok := c.clients[key]; ok {
 		known.used = c.turn
-		return known.client, nil
+		if options.Claims == "" || time.Since(known.answered) < time.Minute {
+			return known.client, nil // many requests meet one challenge
+		}
+		// It comes again: what answered it was refused too.
+		known.answered = time.Now()
+		return known.client, errors.Join(known.client.Invalidate(name), c.refused(options))
 	}
 	client, err := c.open(profile)
 	if err != nil {
@@ -191,16 +199,17 @@ func (c *Credential) client(options policy.TokenRequestOptions) (*cloudauth.Clie
 		}
 		delete(c.clients, oldest) // closed when its last call is done: it is collected
 	}
-	c.clients[key] = &entry{client: client, used: c.turn}
-	if options.Claims != "" {
-		// The service refused the token that was given without: nobody is given it again.
-		if refused, ok := c.clients[keyOf(options.TenantID, "", options.Scopes)]; ok {
-			if err := refused.client.Invalidate(name); err != nil {
-				return nil, err
-			}
-		}
+	c.clients[key] = &entry{client: client, used: c.turn, answered: time.Now()}
+	return client, c.refused(options)
+}
+
+// refused forgets the token that a challenge is about, the one that was given without claims.
+func (c *Credential) refused(options policy.TokenRequestOptions) error {
+	base, ok := c.clients[keyOf(options.TenantID, "", options.Scopes)]
+	if options.Claims == "" || !ok {
+		return nil
 	}
-	return client, nil
+	return base.client.Invalidate(name)
 }
 
 func keyOf(tenant, claims string, scopes []string) string {

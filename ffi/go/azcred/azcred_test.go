@@ -37,20 +37,20 @@ func good() EKMAZCredentialOptions {
 func TestTenants(t *testing.T) {
 	attested, azure := cloudauth.Profile{"kind": "attested"}, cloudauth.Profile{"kind": "azure-token", "tenant": "t"}
 	for _, one := range []struct {
-		credential Credential
+		credential *Credential
 		tenant     string
 		good       bool
 	}{
-		{Credential{profile: attested}, "whose", true}, // azsecrets always names one
-		{Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "T", true},
-		{Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "u", false},
-		{Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "t", true},
-		{Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "u", false},
-		{Credential{profile: attested, seed: cloudauth.Profile{}}, "u", true},
-		{Credential{profile: azure, azure: true}, "T", true},
-		{Credential{profile: azure, azure: true}, "u", false},
-		{Credential{profile: azure, azure: true, options: Options{AdditionallyAllowedTenants: []string{"U"}}}, "u", true},
-		{Credential{profile: azure, azure: true}, "", true},
+		{&Credential{profile: attested}, "whose", true}, // azsecrets always names one
+		{&Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "T", true},
+		{&Credential{profile: cloudauth.Profile{"kind": "attested", "expect-tenant": "t"}}, "u", false},
+		{&Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "t", true},
+		{&Credential{profile: attested, seed: cloudauth.Profile{"tenant": "t"}}, "u", false},
+		{&Credential{profile: attested, seed: cloudauth.Profile{}}, "u", true},
+		{&Credential{profile: azure, azure: true}, "T", true},
+		{&Credential{profile: azure, azure: true}, "u", false},
+		{&Credential{profile: azure, azure: true, options: Options{AdditionallyAllowedTenants: []string{"U"}}}, "u", true},
+		{&Credential{profile: azure, azure: true}, "", true},
 	} {
 		if err := one.credential.allow(one.tenant); (err == nil) != one.good {
 			t.Error(one.credential.profile, one.credential.seed, one.tenant, err)

@@ -53,7 +53,7 @@ func (s *TokenSource) Close() error { return s.client.Close() }
 // Invalidate forgets the token, because a service refused it. What an oauth2.ReuseTokenSource keeps stays there.
 func (s *TokenSource) Invalidate() error { return s.client.Invalidate(s.profile) }
 
-// Token implements [oauth2.TokenSource]. Its Expiry is up to five minutes, and at most a tenth of the life, before
+// Token implements [oauth2.TokenSource]. Its Expiry is up to five minutes, and at most a tenth of what is left, before
 // the end: an oauth2.ReuseTokenSource, which every client puts in front, asks nobody until then.
 func (s *TokenSource) Token() (*oauth2.Token, error) {
 	token, err := s.client.BearerToken(context.Background(), s.profile)

@@ -88,7 +88,7 @@ fn source(app: &App, assertion: &Assertion) -> Result<AzureToken, CliError> {
             Some(Hash::Sha1) => AzureThumbprint::Sha1,
             Some(Hash::Sha256) | None => AzureThumbprint::Sha256,
         },
-        send_chain: assertion.send_chain,
+        send_chain: assertion.send_chain.then_some(true),
         ..AzureToken::default()
     })
 }

@@ -52,10 +52,9 @@ pub struct AzureToken {
     /// Which of the certificate's thumbprints goes into the header.
     #[serde(default)]
     pub thumbprint: AzureThumbprint,
-    /// Send the certificates too (`x5c`): subject-name and issuer authentication. For the certificate of the
-    /// variable, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` with `true` or `1` says so too.
-    #[serde(default)]
-    pub send_chain: bool,
+    /// Send the certificates too (`x5c`): subject-name and issuer authentication. Else, for the certificate of
+    /// the variable, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` says so with `true` or `1`.
+    pub send_chain: Option<bool>,
     /// Where the client secret is; else the variable `AZURE_CLIENT_SECRET` holds it.
     #[serde(default, deserialize_with = "text::optional", skip_serializing)]
     pub client_secret: Option<SecretRef>,
@@ -117,7 +116,7 @@ impl AzureToken {
             let of_certificate = [
                 (self.algorithm.is_some(), "algorithm"),
                 (self.thumbprint != AzureThumbprint::default(), "thumbprint"),
-                (self.send_chain, "send-chain"),
+                (self.send_chain == Some(true), "send-chain"),
             ];
             if let Some((_, field)) = of_certificate.iter().find(|(given, _)| *given) {
                 return Err(Error::config(*field, "goes with a key and certificate only"));
@@ -191,11 +190,12 @@ impl AzureToken {
             Choice::Certificate { key, certificate } => Opened::Certificate {
                 ders: inputs.certificates(&certificate)?,
                 key,
-                send_chain: self.send_chain
-                    || self.certificate.is_none()
-                        && variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?.is_some_and(|value| {
-                            value == "1" || value.eq_ignore_ascii_case("true")
-                        }),
+                send_chain: match self.send_chain {
+                    Some(send) => send,
+                    None if self.certificate.is_some() => false,
+                    None => variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?
+                        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+                },
             },
             Choice::Secret(reference) => {
                 Opened::Secret(inputs.secret(&reference, "client secret")?)

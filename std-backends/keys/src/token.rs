@@ -22,14 +22,15 @@ use crate::{KeyAlgorithm, KeyError, Prompt, PublicVerifier, Result, SecretRef, W
 /// character, which begins with the absolute path of its program. The URI chooses no argument.
 pub const PIN_COMMAND_VARIABLE: &str = "CLOUDAUTH_KEY_PIN_COMMAND";
 
-/// A key in a token whose first signature of each scheme is verified here: the public key can be of
+/// A key in a token whose first signature of each mechanism is verified here: the public key can be of
 /// another object on the token, and some tokens make PSS salts of another length.
 pub(crate) struct CheckedToken {
     key: TokenKey,
     algorithm: KeyAlgorithm,
-    /// For each scheme: [`TokenKey::found`] when its signature was verified last. After a recovery the
-    /// first one is verified again.
-    checked: [AtomicU64; Scheme::ALL.len()],
+    /// For each scheme, of messages and of digests, which tokens sign by another mechanism:
+    /// [`TokenKey::found`] when its signature was verified last. After a recovery the first one is verified
+    /// again.
+    checked: [[AtomicU64; Scheme::ALL.len()]; 2],
 }
 
 impl CheckedToken {
@@ -49,7 +50,7 @@ impl CheckedToken {
             Ok(verifier::KeyAlgorithm::P384) => KeyAlgorithm::P384,
             _ => return Err(KeyError::Inconsistent { place: place.to_owned() }),
         };
-        let checked = [const { AtomicU64::new(0) }; Scheme::ALL.len()];
+        let checked = [const { [const { AtomicU64::new(0) }; Scheme::ALL.len()] }; 2];
         Ok((Self { key, algorithm, checked }, take(&warnings)))
     }
 
@@ -57,8 +58,10 @@ impl CheckedToken {
         self.algorithm
     }
 
-    fn checked(&self, scheme: Scheme) -> Option<&AtomicU64> {
-        let all = Scheme::ALL.into_iter().zip(&self.checked);
+    fn checked(&self, scheme: Scheme, to_sign: &ToSign<'_>) -> Option<&AtomicU64> {
+        let [messages, digests] = &self.checked;
+        let of = if to_sign.message().is_some() { messages } else { digests };
+        let all = Scheme::ALL.into_iter().zip(of);
         all.into_iter().find(|(s, _)| *s == scheme).map(|(_, checked)| checked)
     }
 }
@@ -90,7 +93,7 @@ impl Signer for CheckedToken {
         );
         let len = self.key.sign(scheme, to_sign, out)?;
         let found = self.key.found();
-        if let Some(checked) = self.checked(scheme)
+        if let Some(checked) = self.checked(scheme, to_sign)
             && checked.load(Ordering::Relaxed) != found
         {
             let signature = out.get(..len).ok_or(WRONG)?;

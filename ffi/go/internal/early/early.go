@@ -10,7 +10,7 @@ const (
 	again = 5 * time.Second
 )
 
-// Expiry is the end that an SDK is told: up to five minutes, and at most a tenth of the life, before end.
+// Expiry is the end that an SDK is told: up to five minutes, and at most a tenth of what is left, before end.
 func Expiry(now, end time.Time) time.Time {
 	early := end.Add(-min(mandatory, end.Sub(now)/10))
 	if soon := now.Add(again); end.Sub(now) <= mandatory && early.Before(soon) {

@@ -76,8 +76,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Vec<u8>, CliError> {
     let session_token = session_token()?;
     if args.presign {
         // Of a signature before this one, in the headers: services refuse two at once.
-        for name in ["authorization", "x-amz-date", "x-amz-security-token"] {
+        for name in ["authorization", "x-amz-date"] {
             raw.remove(name);
+        }
+        if args.service == "s3" {
+            raw.remove("x-amz-content-sha256");
+        }
+        const TOKEN: &str = "x-amz-security-token";
+        if raw.header(TOKEN).is_some() {
+            if session_token.is_none() {
+                return Err(CliError::input(
+                    "request",
+                    "X-Amz-Security-Token: a presigned URL has it in the query; set AWS_SESSION_TOKEN",
+                ));
+            }
+            raw.remove(TOKEN);
         }
     } else if raw.path_and_query().1.split('&').any(|pair| pair.starts_with("X-Amz-Signature=")) {
         return Err(CliError::input(

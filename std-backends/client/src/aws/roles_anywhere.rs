@@ -56,7 +56,10 @@ impl RolesAnywhere {
     pub(crate) fn open(&self, inputs: &Arc<Inputs>) -> Result<CreateSessionFlow> {
         let mut ders = inputs.certificates(&self.certificate)?;
         if let Some(path) = &self.intermediates {
-            ders.extend(inputs.certificates(path)?);
+            // A file with the full chain has the leaf again, which is sent anyway.
+            let leaf = ders.first().cloned();
+            let others = inputs.certificates(path)?.into_iter();
+            ders.extend(others.filter(|der| Some(der) != leaf.as_ref()));
         }
         let endpoint = aws_endpoint(self.endpoint_url.as_deref(), "ROLESANYWHERE")?;
         let authority = endpoint.as_ref().map(Endpoint::authority);

@@ -176,3 +176,31 @@ def test_the_end_waits_for_who_signs(device):
     for _ in range(40):
         done = run(AT_THE_END, device.uri("gcp"), 60)
         assert done.returncode == 0 and done.stdout == "256\n", (signal.Signals(-done.returncode), done.stderr)
+
+
+LEFT = """
+import json, sys
+from cloudauth import Key
+from cloudauth.gcp import GCPCredentials
+from cloudauth._options import KeyOptions
+told = json.loads(sys.argv[1])
+key = KeyOptions(None, dict(told)).open()
+credential = GCPCredentials(**told, email="a@b.example")
+credential.refresh(None)
+class Knot:
+    pass
+knot = Knot()
+knot.own, knot.credential = knot, credential
+print(len(key.sign(b"m")), credential.token.count("."))
+"""
+
+
+def test_nothing_stays_in_a_tpm(tpm):
+    """Of what was not closed, in a TPM whose three slots nobody lends."""
+    tpm.hand_over()
+    for _ in range(4):
+        done = run(LEFT, tpm.options("gcp"))
+        assert (done.returncode, done.stdout) == (0, "256 2\n"), done.stderr
+        assert done.stderr == ""
+    for kind in ("transient", "loaded-session"):
+        assert tpm.call("tpm2_getcap", f"handles-{kind}") == ""

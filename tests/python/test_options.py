@@ -65,6 +65,34 @@ class Policy:
 PCR = {"type": "PolicyPCR", "pcrs": [{"pcr": 23, "hashAlg": "TPM2_ALG_SHA256", "digest": "0" * 64}]}
 
 
+def test_wrong_types():
+    from cloudauth import Key
+
+    for call, words in [
+        (lambda: Key(pathlib.Path("k")), "file:PATH"), (lambda: Client(text=7), "expected a str"),
+        (lambda: GCPCredentials("file:k", email="e", scopes=5), "scopes"),
+        (lambda: uri(**HSM, debug=True), "leave it out"),
+    ]:  # fmt: skip
+        with pytest.raises(TypeError, match=words):
+            call()
+    assert uri(**HSM, debug=False) == uri(**HSM)
+
+
+def test_wrong_ways_to_sign(device):
+    from cloudauth import Key, Scheme
+
+    with Key(device.uri("aws-ec")) as key:
+        for wrong in ("text", 7, None):
+            with pytest.raises(TypeError, match="message"):
+                key.sign(wrong, Scheme.ECDSA_P256_SHA256)
+        with pytest.raises(TypeError, match="Scheme"):
+            key.sign(b"m", "RS256")
+        for scheme in (Scheme.RSA_PKCS1_SHA256, 99):
+            with pytest.raises(CloudAuthError, match="signs with ECDSA_P256_SHA256"):
+                key.sign(b"m", scheme)
+        assert len(key.sign(b"m", Scheme.ECDSA_P256_SHA256)) == 64
+
+
 def test_policies():
     assert uri(keyfile="k", policy_impl="sha256:0,7") == "tpm:file=k?pcrs=sha256:0,7"
     assert uri(keyfile="k", policy_impl=Policy(PCR)) == "tpm:file=k?pcrs=sha256:23"

@@ -8,10 +8,11 @@ import pytest
 
 import device as d
 import emulator as e
-from cloudauth import CloudAuthError
+from cloudauth import CloudAuthError, Key, MACKey
 from cloudauth._options import PROFILE
 from cloudauth.aws import AWSCredentials
 from cloudauth.azure import AzureCredentials
+from cloudauth.azure.aio import AzureCredentials as Aio
 from cloudauth.gcp import GCPCredentials
 
 PASSWORD = "a-password-2468"
@@ -45,6 +46,16 @@ def test_locals_show_no_secret(device):
     tpm = {"keyfile": "/k", "password": PASSWORD, "ownerpassword": PASSWORD + "2"}
     for wrong in ({"system_dir": "/s"}, {"use_ek_cert": "yes"}, {"email": ""}, {"policy_impl": 7}):
         assert PASSWORD not in shown(GCPCredentials, **{**tpm, "email": e.ROBOT, **wrong})
+    for kind in (Key, MACKey):
+        text = shown(kind, device.uri("no-such-label"))
+        assert "no-such-label" in text and d.PIN not in text, text
+    for more in ({"no_such_option": 1}, {}):
+        assert d.PIN not in shown(Aio, **device.options("azure"), **more)
+        assert d.PIN not in shown(Aio, device.uri("azure"), **more)
+    pem = device.pems["gcp"].read_text()
+    text = shown(AzureCredentials, "file:/k", **{**azure, "certificate_path": pem})
+    last = text.splitlines()[-1]
+    assert "expected a path" in last and pem.splitlines()[1] not in last
     for pin in (84310975, b"84310975", "84310975\ud800", "84310975" * 1000):
         assert "84310975" not in shown(GCPCredentials, **{**device.options("gcp"), "pin": pin, "email": e.ROBOT})
 

@@ -8,6 +8,7 @@ import os
 from ctypes import byref, c_size_t
 
 from . import _native
+from ._errors import CloudAuthError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ class Scheme(enum.IntEnum):
 class _Opened:
     _KIND = ""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: _native.Hidden) -> None:
+        if not isinstance(uri.value, str):
+            raise TypeError(f"a key is named by a URI such as 'file:PATH', not by {type(uri.value).__name__}")
+
         def opener(lib: Any, handle: _native.Handle, message: _native.Message) -> int:
-            name, kept = _native.text(uri)
+            name, kept = _native.text(uri.value)
             result: int = getattr(lib, f"{self._KIND}_open")(name, byref(handle), byref(message), None)
             del kept
             return result
@@ -68,7 +72,10 @@ class Key(_Opened):
     _KIND = "cloudauth_key"
 
     def __init__(self, uri: str) -> None:
-        super().__init__(uri)
+        # It may have a PIN in it.
+        hidden = _native.Hidden(uri)
+        del uri
+        super().__init__(hidden)
         self._signer = _native.Signer(size=ctypes.sizeof(_native.Signer))
         with self._object as handle:
             result = _native.library().cloudauth_key_signer(byref(handle), byref(self._signer), None)
@@ -100,6 +107,10 @@ class Key(_Opened):
 
         :raises CloudAuthError: when the key cannot sign so, or the device failed.
         """
+        if not isinstance(message, bytes):
+            raise TypeError(f"message: expected bytes, not {type(message).__name__}")
+        if not isinstance(scheme, int):
+            raise TypeError(f"scheme: expected a cloudauth.Scheme, not {scheme!r}")
         with self._object:
             room = self._signer.max_signature_len(self._signer.ctx, scheme)
             out, length = ctypes.create_string_buffer(max(room, 1)), c_size_t()
@@ -109,6 +120,9 @@ class Key(_Opened):
                 byref(length),
             )  # fmt: skip
             del kept
+        if result and not self.supports(scheme):
+            names = ", ".join(known.name for known in self.schemes)
+            raise CloudAuthError(f"sign: this key signs with {names}: not with {scheme!r}", result)
         if result:
             raise _native.failed("sign", result, hint=_AGAIN)
         return out.raw[: length.value]
@@ -124,7 +138,9 @@ class MACKey(_Opened):
     _KIND = "cloudauth_mac_key"
 
     def __init__(self, uri: str) -> None:
-        super().__init__(uri)
+        hidden = _native.Hidden(uri)
+        del uri
+        super().__init__(hidden)
         self._mac = _native.Mac(size=ctypes.sizeof(_native.Mac))
         with self._object as handle:
             result = _native.library().cloudauth_mac_key_mac(byref(handle), byref(self._mac), None)

@@ -178,6 +178,11 @@ class _Gate:
         self._inside, self._held_off = 0, False
         self._waited_in_vain |= self._in_vain
 
+    @property
+    def ended(self) -> bool:
+        """Whether the interpreter ends, and nobody is in the library."""
+        return self._ended_by is not None and not self._inside
+
     def end(self) -> None:
         with self.lock:
             self._ended_by = threading.get_ident()
@@ -257,8 +262,19 @@ def _bind(path: str) -> ctypes.CDLL:
     return lib
 
 
+class Hidden:
+    """A text that a traceback does not show which shows the locals of its frames."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+
 def text(value: str | bytes) -> tuple[Bytes, bytes]:
     """What is handed over, and what must stay alive meanwhile."""
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"expected a str or bytes, not {type(value).__name__}")
     octets = value.encode() if isinstance(value, str) else value
     return Bytes(ctypes.cast(c_char_p(octets), c_void_p) if octets else None, len(octets)), octets
 
@@ -298,7 +314,7 @@ class Object:
 
     def __init__(self, kind: str, operation: str, opener: Callable[[Any, Handle, Message], int]) -> None:
         self._kind, self._pid = kind, os.getpid()
-        self._users, self._closed = 0, False
+        self._users, self._closed, self._opened = 0, False, False
         self._handle = Handle()
         message = new_message()
         with gate.lock:
@@ -315,6 +331,14 @@ class Object:
         self._finalizer = weakref.finalize(self, _close, f"{kind}_close", self._handle, self._pid)
         # Other threads may be at work when the interpreter ends, and the process takes everything along.
         self._finalizer.atexit = False
+        self._opened = True
+
+    def __del__(self) -> None:
+        # Finalizers do not run at the interpreter's end, and what a key has in a TPM would stay there. Others that
+        # run at the end may have used it until now.
+        if self._opened and not self._closed and gate is not None and gate.ended:
+            self._closed = True
+            _close(f"{self._kind}_close", self._handle, self._pid)
 
     def check_fork(self) -> None:
         """Refuses to go on in a process that did not open it; asked before any lock."""

@@ -108,6 +108,9 @@ def path(name: str, value: str | bytes | os.PathLike[Any] | None) -> str | None:
     try:
         found = os.fsdecode(os.fspath(value))
         found.encode()
+        if found.lstrip().startswith("-----BEGIN"):
+            found = value = ""
+            raise ValueError(f"{name}: expected a path, not what stands in the file")
     except TypeError:
         raise TypeError(f"{name}: expected a path, not {type(value).__name__}") from None
     except UnicodeEncodeError:
@@ -148,6 +151,13 @@ def _without_pin(key: Secret) -> tuple[str, Secret | None, str]:
     return parts[0], Secret(unquote(parts[1], errors="surrogateescape")), parts[2]
 
 
+def hide(options: dict[str, Any]) -> None:
+    """Puts the secrets among options where a traceback does not show them."""
+    for name in _SECRET:
+        if name in options and not isinstance(options[name], Secret):
+            options[name] = Secret(options[name])
+
+
 class KeyOptions:
     """Which key: by its URI, or by the options of a PKCS#11 token or a TPM.
 
@@ -157,10 +167,13 @@ class KeyOptions:
     def __init__(self, key: str | Secret | None, options: dict[str, Any], kind: str = "private") -> None:
         if not isinstance(key, Secret):
             key = Secret(key)
-        for name in _SECRET:
-            if name in options and not isinstance(options[name], Secret):
-                options[name] = Secret(options[name])
+        hide(options)
+        # The old packages print with it, also what nobody should see.
+        if options.get("debug") in (None, False):
+            options.pop("debug", None)
         unknown = sorted(set(options) - set(_PKCS11) - set(_TPM))
+        if unknown == ["debug"]:
+            raise TypeError("debug: nothing is printed here; leave it out, and see the exceptions' texts")
         if unknown:
             raise TypeError(f"unknown option {', '.join(unknown)}")
         given = {name: value for name, value in options.items() if value not in (None, "", False)}
@@ -307,6 +320,8 @@ def scope_list(scopes: str | Sequence[str] | None) -> list[str]:
     """Scopes that are given one by one, or in one text with spaces."""
     if isinstance(scopes, bytes):
         raise TypeError("scopes: expected a str or a list of them, not bytes")
+    if scopes is not None and not isinstance(scopes, (str, Sequence)):
+        raise TypeError(f"scopes: expected a str or a list of them, not {type(scopes).__name__}")
     return scopes.split() if isinstance(scopes, str) else list(scopes or ())
 
 

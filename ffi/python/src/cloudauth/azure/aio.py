@@ -6,11 +6,12 @@ import asyncio
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 
 from .._client import BearerToken
+from .._options import Secret, hide
 from . import AzureCredentials as _Blocking
 from . import _info
 
@@ -25,7 +26,11 @@ class AzureCredentials:
     """
 
     def __init__(self, key: str | None = None, **options: Any) -> None:
-        self._blocking = _Blocking(key, **options)
+        # A traceback may show the locals.
+        hide(options)
+        hidden = cast(Any, Secret(key) if key else None)
+        del key
+        self._blocking = _Blocking(hidden, **options)
         self._new_threads()
 
     def _new_threads(self) -> None:

@@ -2,7 +2,9 @@ package cloudauth
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -23,6 +25,17 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	} {
 		if strings.Contains(text, "hush") || strings.Contains(text, "68757368") || !strings.Contains(text, hidden) {
 			t.Error(text)
+		}
+	}
+}
+
+func TestKeyThatWasNotOpened(t *testing.T) {
+	for _, sign := range []func() ([]byte, error){
+		func() ([]byte, error) { return new(Key).Sign(nil, make([]byte, 32), crypto.SHA256) },
+		func() ([]byte, error) { return new(Key).SignMessage(nil, []byte("m"), crypto.SHA256) },
+	} {
+		if _, err := sign(); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "OpenKey") {
+			t.Error(err)
 		}
 	}
 }

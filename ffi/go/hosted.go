@@ -282,6 +282,9 @@ func (k *Key) scheme(c *call, opts crypto.SignerOpts) (C.cloudauth_scheme, int) 
 	pss, isPSS := opts.(*rsa.PSSOptions)
 	expected := "SHA-256"
 	switch public := k.public.(type) {
+	case nil:
+		c.fail(ErrState, "key", "was not opened: OpenKey does that")
+		return 0, 0
 	case *rsa.PublicKey:
 		switch {
 		case hash != crypto.SHA256:
